@@ -19,7 +19,7 @@ INT_DIGITS_MAX: Final = 1 + int(INT_BITS_MAX * math.log10(2)) + 1
 VALUES_MAX: Final = 100_000
 TEXT_CHARS_MAX: Final = 16 * 1024 * 1024
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, gc=True):

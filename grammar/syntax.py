@@ -285,7 +285,7 @@ class Setting:
     """
 
     name: str
-    values: tuple[Value | Size, ...] = ()
+    values: "tuple[Value | Size, ...]" = ()
     form: str = ""
     comments: tuple[Comment, ...] = ()
     at: Span = _at()
