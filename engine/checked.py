@@ -149,7 +149,7 @@ class Count:
     window_s: int | None = None
 
 
-Term: TypeAlias = "Constant | Attribute | Listing | Argument | Keys | Context | Result | Apply | Count"
+Term: TypeAlias = Constant | Attribute | Listing | Argument | Keys | Context | Result | Apply | Count
 
 
 # ---------------------------------------------------------------- tests
@@ -288,8 +288,21 @@ class InHours:
 
 
 Predicate: TypeAlias = (
-    "Compare | Member | Like | Matches | Affix | Contains | Under | InCidr | Has | From | InBaseline"
-    " | ToolFits | InScope | InIntent | InHours"
+    Compare
+    | Member
+    | Like
+    | Matches
+    | Affix
+    | Contains
+    | Under
+    | InCidr
+    | Has
+    | From
+    | InBaseline
+    | ToolFits
+    | InScope
+    | InIntent
+    | InHours
 )
 
 
@@ -321,7 +334,7 @@ class AnyOf:
     parts: "tuple[Condition, ...]"
 
 
-Condition: TypeAlias = "Test | AllOf | AnyOf"
+Condition: TypeAlias = Test | AllOf | AnyOf
 
 TRUE: Final = AllOf(())
 FALSE: Final = AnyOf(())

@@ -25,7 +25,7 @@ NOWHERE = Span(0, 0, 0, 0)
 
 def _at() -> Span:
     """Make the field that says where a node stands; it takes no part in comparing."""
-    return field(default=NOWHERE, compare=False, repr=False, kw_only=True)  # type: ignore[no-any-return]
+    return field(default=NOWHERE, compare=False, repr=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ class RecordLiteral:
 
 
 Value: TypeAlias = (
-    "Text | Regex | Number | Boolean | Null | Name | Duration | Date | SetLiteral | ListLiteral | RecordLiteral"
+    Text | Regex | Number | Boolean | Null | Name | Duration | Date | SetLiteral | ListLiteral | RecordLiteral
 )
 
 
@@ -201,7 +201,7 @@ class Count:
     at: Span = _at()
 
 
-Term: TypeAlias = "Path | Call | Count | Value"
+Term: TypeAlias = Path | Call | Count | Value
 
 
 # ---------------------------------------------------------------- conditions
@@ -258,7 +258,7 @@ class Or:
     at: Span = _at()
 
 
-Condition: TypeAlias = "Test | After | Not | And | Or"
+Condition: TypeAlias = Test | After | Not | And | Or
 
 
 # ---------------------------------------------------------------- items
@@ -596,8 +596,18 @@ class TestItem:
 
 
 Item: TypeAlias = (
-    "PolicyItem | UseItem | SetItem | PatternItem | HoursItem | ToolItem | AgentItem | IntentItem"
-    " | RuleItem | ResultRuleItem | ForItem | TestItem"
+    PolicyItem
+    | UseItem
+    | SetItem
+    | PatternItem
+    | HoursItem
+    | ToolItem
+    | AgentItem
+    | IntentItem
+    | RuleItem
+    | ResultRuleItem
+    | ForItem
+    | TestItem
 )
 
 
