@@ -1,0 +1,1 @@
+"""What both sides of the socket have promised. I have never seen a socket."""

@@ -1,0 +1,1 @@
+"""What a policy means, and the decision. Pure: no clock, no disk, no socket."""

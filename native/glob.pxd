@@ -1,0 +1,1 @@
+cdef bint glob_holds(str pattern, str text) noexcept
