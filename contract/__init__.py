@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 """What both sides of the socket have promised: Request, Decision, Outcome. I have never seen a socket."""
 
 from .decision import Answer, Approval, Ask, Decision, Reservation, Violation, call_digest
@@ -35,6 +34,3 @@ __all__ = [
     "read_json",
     "strictest",
 ]
-=======
-"""What both sides of the socket have promised. I have never seen a socket."""
->>>>>>> scaffold
