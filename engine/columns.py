@@ -178,7 +178,7 @@ class Columns:
         return {"class": ask_classes, "session.labels": ask_labels}.get(name, ask_chain)
 
     def of_item(self, predicate: Any, negated: bool) -> Callable[[Call, Any], Truth]:
-        if isinstance(predicate, c.Contains):
+        if isinstance(predicate, c.Contains) and isinstance(predicate.left, c.Listing):
             holds = holding(predicate.left.name, self.read_term(predicate.right))
             return lambda call, item: turned(holds(call), negated)
         question, right, right_reader, _ = self.question(predicate)
@@ -401,7 +401,7 @@ def holding(name: str, read_word: Reader) -> Callable[[Call], Truth]:
         if name == "class":
             classes = call.classes()
             return None if classes is None else word in classes
-        chain = read_chain(call) if name == "task.chain" else UNKNOWN
+        chain: Any = read_chain(call) if name == "task.chain" else UNKNOWN
         return None if chain is UNKNOWN else most([None if link is UNKNOWN else equal(link, word) for link in chain])
 
     return ask
