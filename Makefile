@@ -66,6 +66,7 @@ clean: ## take away everything that was built, .venv included
 	rm -rf .venv build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
 
 .venv/.made: $(if $(USABLE),,FORCE)
+	@command -v "$(PYTHON)" >/dev/null || { echo 'there is no `$(PYTHON)`; write `make PYTHON=python3.12 ...`' >&2; exit 2; }
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { \
 		echo 'thoth needs Python 3.11 or newer, and `$(PYTHON)` is' "`$(PYTHON) --version 2>&1`;" \
 			'write `make PYTHON=python3.12 ...`' >&2; exit 2; }
