@@ -271,7 +271,7 @@ class Facts:
         token = token_of(value, False)
         if baseline is None or token is None:
             return None
-        digest = hashlib.sha256(str(token[1]).encode()).hexdigest()
+        digest = hashlib.sha256(token[1].encode()).hexdigest()
         return digest in baseline.get((self.request.tool_name, argument), frozenset())
 
     # ------------------------------------------------------------ time

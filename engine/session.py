@@ -54,7 +54,10 @@ class Told:
 
 @dataclass(slots=True)
 class Session:
-    """One session's facts. `begun`: its beginning was seen. `root` is the session whose user speaks for it."""
+    """One session's facts. `begun`: its beginning was seen. `root` is the session whose user speaks for it.
+
+    `version` grows with everything that is written, so that a reader can tell whether facts have moved on.
+    """
 
     id: str
     opened_at: float
@@ -71,10 +74,12 @@ class Session:
     results_cut: bool = False
     dropped_until: float = -math.inf
     remembered_bytes: int = 0
+    version: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def said(self, text: str) -> None:
         """Take in what the user of this session said: a turn reported over the authenticated channel."""
+        self.version += 1
         if self.remembered_bytes + len(text) <= self.provenance_bytes:
             self.texts.append(clean(text))
             self.remembered_bytes += len(text)
@@ -103,6 +108,7 @@ class Session:
 
     def let_through(self, call: Call, labels: frozenset[str]) -> None:
         """Count a call from the moment of its decision, with the labels that hold from then on."""
+        self.version += 1
         self.calls.append(call)
         self.labels |= labels
         if len(self.calls) > CALLS_MAX:
@@ -111,6 +117,11 @@ class Session:
             self.doubtful |= oldest.pending
             if not oldest.told:
                 self.results_cut = True
+
+    def blocked(self) -> None:
+        """Count a call that was blocked."""
+        self.version += 1
+        self.blocks += 1
 
     def find(self, decision_id: str) -> Call | None:
         """Return the call of a decision, or None where it was never let through here or is no longer held."""
@@ -121,6 +132,7 @@ class Session:
 
     def ended(self, call: Call, ending: Ending, result: str | None, labels: frozenset[str]) -> None:
         """Take in how a call ended; `result` is its whole text, None where it was not told."""
+        self.version += 1
         call.ending = ending
         if result is None:
             return
