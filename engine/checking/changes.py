@@ -103,7 +103,7 @@ def _set(rule: Rule, node: s.Change, types: tuple[tuple[str, c.Type], ...]) -> c
     each = any(isinstance(step, s.Each) for step in node.path.steps)
     kinds = [(who, (kind.items or c.ANY) if each and kind.name == "list" else kind) for who, kind in types]
     value: str | bool | int | Decimal
-    if isinstance(node.value, s.Text) or isinstance(node.value, s.Boolean):
+    if isinstance(node.value, s.Text | s.Boolean):
         value = node.value.value
     elif isinstance(node.value, s.Number):
         value = exact(node.value.value)
