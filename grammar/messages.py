@@ -55,6 +55,15 @@ class Message:
         }
 
 
+class Mistake(Exception):
+    """One mistake at one place of the text; `parse` makes a message of it."""
+
+    def __init__(self, text: str, at: Span) -> None:
+        super().__init__(text)
+        self.text = text
+        self.at = at
+
+
 class PolicyError(Exception):
     """The author's mistakes, all those of one run, in the order of the text."""
 
