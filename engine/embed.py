@@ -30,6 +30,7 @@ from ..contract import (
     Request,
     RequestError,
     admit,
+    admit_json,
 )
 from ..grammar import Message, parse
 from ..grammar.syntax import Policy, UseItem
@@ -44,6 +45,7 @@ from .session import Call, Session, text_of
 
 SESSIONS_MAX: Final = 10_000
 HELD_MAX: Final = 10_000
+RUNNING_MAX: Final = 100_000
 LET_THROUGH: Final = (Effect.ALLOW, Effect.MODIFY)
 
 
@@ -81,6 +83,7 @@ class Engine:
         self._lock = threading.Lock()
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._forgotten: set[bytes] = set()
+        self._running: OrderedDict[str, Session | None] = OrderedDict()
         self._held: OrderedDict[str, tuple[Decision, list[Answer]]] = OrderedDict()
         self._prefix = os.urandom(8).hex()
         self._numbers = itertools.count(1)
@@ -168,8 +171,7 @@ class Engine:
         if not isinstance(id, str) or not id:
             return None
         history = request.session_tool_calls
-        with self._lock:
-            session = self._session(id, None, request.tenant_id, begins=history == [request.tool_name])
+        session = self._session(id, None, request.tenant_id, begins=history == [request.tool_name])
         if session.tenant is not None and session.tenant != request.tenant_id:
             return None  # another tenant's session says nothing about this call
         return session
@@ -178,23 +180,20 @@ class Engine:
 
     def decide(
         self,
-        request: Mapping[str, Any] | Request | object,
+        request: Mapping[str, Any] | Request | bytes | str | object,
         *,
         session: Session | None = None,
         approval: Approval | None = None,
     ) -> Decision:
-        """Decide one call before it runs: a mapping in the wire's field names, or a `Request`.
+        """Decide one call before it runs: a mapping in the wire's field names, JSON text of one, or a `Request`.
 
         Never raises for anything in the request; what is wrong with it is a decision. The decision is
         recorded before it is given out, counted in its session, and reserved with its limits.
         """
-        admitted = admit(request)
-        if session is None and isinstance(admitted, Request):
-            session = self._session_of(admitted)
-        if session is None:
-            with self._lock:
-                return self._decide(admitted, None, approval)
-        with session.lock, self._lock:
+        admitted = admit_json(request) if isinstance(request, bytes | str) else admit(request)
+        with self._lock:
+            if session is None and isinstance(admitted, Request):
+                session = self._session_of(admitted)
             return self._decide(admitted, session, approval)
 
     def _decide(self, admitted: Request | Fault, session: Session | None, approval: Approval | None) -> Decision:
@@ -207,7 +206,7 @@ class Engine:
         if self._recorder is not None:
             try:
                 self._recorder.decided(decision)
-            except Exception as error:  # whatever went wrong, there is no evidence
+            except Exception as error:  # noqa: BLE001 - whatever went wrong, there is no evidence
                 decision = _unrecorded(decision, error)
         self._account(decision, session, approval)
         return decision
@@ -228,7 +227,7 @@ class Engine:
         for reservation in decision.reservations:
             self.ledger.reserve(reservation, decision.now, decision.id, windows[reservation.limit])
         if decision.effect in LET_THROUGH:
-            self.ran(decision, session)
+            self._let_through(decision, session)
         elif decision.effect is Effect.STEP_UP:
             self._held[decision.id] = (decision, [])
             if len(self._held) > HELD_MAX:
@@ -238,8 +237,18 @@ class Engine:
 
     def ran(self, decision: Decision, session: Session | None = None) -> None:
         """Count a call as let through, whatever was decided: for replaying what really happened."""
+        with self._lock:
+            if decision.id not in self._running:
+                self._let_through(decision, session)
+
+    def _let_through(self, decision: Decision, session: Session | None) -> None:
         request = decision.request
-        if session is None or request is None:
+        if request is None:
+            return
+        self._running[decision.id] = session
+        if len(self._running) > RUNNING_MAX:
+            self._running.popitem(last=False)
+        if session is None:
             return
         tool = self._evaluator.tool_of(request)
         labels = frozenset(y.label for y in tool.yields if y.pattern is None) if tool else frozenset()
@@ -252,8 +261,7 @@ class Engine:
             decision.now,
             pending=frozenset(pending) - labels,
         )
-        if session.find(decision.id) is None:
-            session.let_through(call, labels)
+        session.let_through(call, labels)
 
     # ------------------------------------------------------------ approvals
 
@@ -297,43 +305,37 @@ class Engine:
 
     # ------------------------------------------------------------ endings
 
-    def completed(self, decision: Decision, result: object = UNTOLD, *, session: Session | None = None) -> Outcome:
+    def completed(self, decision: Decision, result: object = UNTOLD) -> Outcome:
         """Report that a call let through has completed, and what it returned; return what the agent may see of it.
 
         Raises:
             RequestError: this engine did not let the call through, or it has ended before.
         """
-        return self.ended(decision, Ending.COMPLETED, result, session=session)
+        return self.ended(decision, Ending.COMPLETED, result)
 
-    def failed(self, decision: Decision, result: object = UNTOLD, *, session: Session | None = None) -> Outcome:
+    def failed(self, decision: Decision, result: object = UNTOLD) -> Outcome:
         """Report that a call failed; `result` is the message that the agent sees."""
-        return self.ended(decision, Ending.FAILED, result, session=session)
+        return self.ended(decision, Ending.FAILED, result)
 
-    def cancelled(self, decision: Decision, *, session: Session | None = None) -> Outcome:
+    def cancelled(self, decision: Decision) -> Outcome:
         """Report that a call was cancelled: it counts as failed and gives nothing back."""
-        return self.ended(decision, Ending.CANCELLED, session=session)
+        return self.ended(decision, Ending.CANCELLED)
 
-    def timed_out(self, decision: Decision, *, session: Session | None = None) -> Outcome:
+    def timed_out(self, decision: Decision) -> Outcome:
         """Report that a call did not end in time: it counts as failed and gives nothing back."""
-        return self.ended(decision, Ending.TIMED_OUT, session=session)
+        return self.ended(decision, Ending.TIMED_OUT)
 
-    def ended(
-        self, decision: Decision, ending: Ending, result: object = UNTOLD, *, session: Session | None = None
-    ) -> Outcome:
-        """Report how a call ended; the session is the one that it was decided in."""
+    def ended(self, decision: Decision, ending: Ending, result: object = UNTOLD) -> Outcome:
+        """Report how a call ended; it counts in the session that it was decided in."""
         request = decision.request
-        if request is None:
-            raise RequestError("this call was never let through; there is nothing to report")
-        session = session or self._find_session(decision)
-        told = _told(result)
-        now = self._clock()
-        tool = self._evaluator.tool_of(request)
         with self._lock:
+            if request is None or decision.id not in self._running:
+                raise RequestError("there is no such call under way: it was not let through here, or has ended before")
+            session = self._running.pop(decision.id)
+            told = _told(result)
+            now = self._clock()
+            tool = self._evaluator.tool_of(request)
             call = session.find(decision.id) if session else None
-            if call is None and decision.effect not in LET_THROUGH:
-                raise RequestError("this call was never let through; there is nothing to report")
-            if call is not None and call.ending is not None:
-                raise RequestError("this call has ended before; an ending is reported once")
             text = None if told is UNTOLD else text_of(told)  # type: ignore[arg-type]
             rules = () if text is None else self._evaluator.on_result(request, decision.args or {}, text, session, now)
             passed = None
@@ -363,13 +365,6 @@ class Engine:
         if ending is Ending.FAILED and tool is not None and tool.atomic:
             for reservation in decision.reservations:
                 self.ledger.give_back(reservation, decision.id)
-
-    def _find_session(self, decision: Decision) -> Session | None:
-        with self._lock:
-            for session in reversed(self._sessions.values()):
-                if session.find(decision.id) is not None:
-                    return session
-        return None
 
 
 def _told(result: object) -> Json | _Untold:

@@ -288,24 +288,21 @@ def provenance(predicate: c.From | c.InBaseline, facts: Facts, negated: bool) ->
         carried_keys = facts.key_arguments()
         if not carried_keys:
             return None
-        items = [(name, type_, item) for name, type_, value in carried_keys for item in listed_items(value)]
+        items = [(name, item) for name, value in carried_keys for item in listed_items(value)]
     else:
         value = facts.argument(predicate.left.steps)
         if value is ABSENT:
             return False
-        param = facts.bound.param(predicate.left.steps[0])
-        name = str(predicate.left.steps[0])
-        items = [(name, param.type if param else c.ANY, item) for item in listed_items(value)]
+        items = [(str(predicate.left.steps[0]), item) for item in listed_items(value)]
     if not items:
         return None
     truths: list[Truth] = []
-    for name, type_, item in items:
-        if item is UNKNOWN or item is ABSENT:
-            truths.append(None)
-        elif isinstance(item, str) and len(item) > facts.policy.bounds.scan_chars:
+    for name, item in items:
+        unreadable = item is UNKNOWN or item is ABSENT
+        if unreadable or (isinstance(item, str) and len(item) > facts.policy.bounds.scan_chars):
             truths.append(None)
         elif isinstance(predicate, c.From):
-            truths.append(facts.seen(item, type_, predicate.source, predicate.tools, predicate.by_host))
+            truths.append(facts.seen(item, predicate.source, predicate.tools, predicate.by_host))
         else:
             truths.append(facts.in_baseline(item, name))
     return turned(all_of(truths), negated)
@@ -379,10 +376,8 @@ def judge(policy: c.CheckedPolicy, facts: Facts, ledger: Ledger | None, leave_ou
             counts = not within(rule, reservation, facts, ledger, leave_out)
         if counts and on_trial(rule, facts.now):
             judgement.trial.append(rule.id)
-        elif rule.limit is not None and counts:
-            judgement.exceeded.append(rule)
-        elif rule.limit is None:
-            judgement.rules.append(rule)
+        elif counts:
+            (judgement.rules if rule.limit is None else judgement.exceeded).append(rule)
     return judgement
 
 

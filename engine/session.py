@@ -8,7 +8,6 @@ No clock: every time is handed in, in epoch seconds.
 """
 
 import math
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -75,7 +74,6 @@ class Session:
     dropped_until: float = -math.inf
     remembered_bytes: int = 0
     version: int = 0
-    lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def said(self, text: str) -> None:
         """Take in what the user of this session said: a turn reported over the authenticated channel."""

@@ -108,9 +108,9 @@ def _after(past: Engine, session: Session, request: dict[str, Any], call: s.Test
     past.ran(decision, session)
     result = UNTOLD if call.returns is None else call.returns.value
     if call.ending == "fails":
-        past.failed(decision, result, session=session)
+        past.failed(decision, result)
     elif call.ending != "in flight":
-        past.completed(decision, result, session=session)
+        past.completed(decision, result)
 
 
 def request_of(test: s.TestItem, call: s.TestCall) -> dict[str, Any]:
