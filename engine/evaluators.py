@@ -119,7 +119,9 @@ class Witness:
             case InHours():
                 return datetime.fromtimestamp(self.facts.now, UTC).strftime("%a %Y-%m-%d %H:%M UTC")
         left: Any = test.predicate.left
-        return self._listing(left.name) if isinstance(left, Listing) else show(reference_conditions.read(left, self.facts))
+        if isinstance(left, Listing):
+            return self._listing(left.name)
+        return show(reference_conditions.read(left, self.facts))
 
     def _listing(self, name: str) -> str:
         session, tool = self.facts.session, self.facts.bound.tool
