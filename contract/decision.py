@@ -106,6 +106,7 @@ class Decision:
     reservations: tuple[Reservation, ...] = ()
     violation: Violation | None = None
     call: str = ""
+    approval: str = ""
     problem: str = ""
     explainer: Callable[[], str] | None = field(default=None, compare=False, repr=False)
 
@@ -141,6 +142,7 @@ class Decision:
             "reservations": sorted([r.limit, r.key, str(r.amount)] for r in self.reservations),
             "violation": [list(self.violation.principal), self.violation.call] if self.violation else None,
             "call": self.call,
+            "approval": self.approval,
             "problem": self.problem,
             "policy_digest": self.policy_digest,
         }

@@ -54,5 +54,5 @@ def _grammar() -> Lark:
 def _bound_keyword(terminal: TerminalDef) -> None:
     """Let a keyword match whole words only, and before any name."""
     if isinstance(terminal.pattern, PatternStr) and re.fullmatch("[a-z_]+", terminal.pattern.value):
-        terminal.pattern = PatternRE(terminal.pattern.value + "(?![A-Za-z0-9_-])")
+        terminal.pattern = PatternRE(terminal.pattern.value + "(?![A-Za-z0-9_.:/*-])")
         terminal.priority = 2

@@ -1,0 +1,100 @@
+# Everything runs from .venv, which make builds for itself; the package is installed there as a user would have it.
+# Say `make PYTHON=python3.12 ...` for another interpreter, `make CHECKED=1 ...` for extensions with checks compiled in.
+
+PYTHON ?= python3
+CHECKED ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ROOMS := contract grammar native engine evidence server simulation sdk/python proxy cli policies
+
+# A changed file is newer than the stamp; so is the folder of one that was added or deleted.
+SOURCES := pyproject.toml setup.py MANIFEST.in $(shell find $(wildcard $(ROOMS)) \
+	-name __pycache__ -prune -o \( -type d -o -name '*.py' -o -name '*.py[ix]' -o -name '*.pxd' -o -name '*.lark' \
+	-o -name '*.thoth' -o -name py.typed \) -print)
+
+# An environment is made anew when its interpreter does not run any more, or is not the one asked for by name.
+VERSION_OF := -c "import sys; assert sys.version_info >= (3, 11); print(sys.version)" 2>/dev/null
+ALIVE := $(shell $(BIN)/python $(VERSION_OF))
+ifneq ($(origin PYTHON),file)
+ASKED := $(shell $(PYTHON) $(VERSION_OF))
+else
+ASKED := $(ALIVE)
+endif
+USABLE := $(and $(ALIVE),$(filter-out no,$(if $(subst x$(ASKED),,x$(ALIVE)),no,yes)))
+
+# The extensions in .venv are of one kind; asking for the other kind installs again.
+KIND := $(if $(filter-out 0,$(CHECKED)),checked,release)
+KIND_INSTALLED := $(shell cat .venv/.kind 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check bench replay fmt dist clean FORCE
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/.installed ## build, then watch a policy decide the calls of an agent
+	@$(BIN)/python examples/demo.py
+
+test: .venv/.installed .venv/.needs-test ## build, then run every test, in parallel
+	@$(BIN)/python -m pytest
+
+check: .venv/.installed .venv/.needs-test .venv/.needs-dev ## lint, format, types, and which room imports which
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m mypy --strict -p thoth
+	@$(BIN)/python -m pytest --numprocesses=0 --quiet tests/house/test_arrows.py
+
+bench: .venv/.installed .venv/.needs-test ## run the benchmarks; the raw run is kept in out/bench.json
+	@mkdir -p out
+	@$(BIN)/python -m pytest benchmarks --numprocesses=0 --benchmark-enable --benchmark-only --benchmark-json=out/bench.json
+
+replay: ## TRACES=DIR: decide recorded calls again and report where the evaluators disagree
+	@test -n "$(TRACES)" || { echo 'TRACES is missing; write `make replay TRACES=DIR`, a folder of recorded calls' >&2; exit 2; }
+	@test -d "$(TRACES)" || { echo 'TRACES: `$(TRACES)` is not a folder' >&2; exit 2; }
+	@$(MAKE) --no-print-directory .venv/.installed
+	@$(BIN)/python -m thoth.simulation.agreement "$(TRACES)"
+
+fmt: .venv/.needs-dev ## format, and mend what lint can mend
+	@$(BIN)/python -m ruff check --fix .
+	@$(BIN)/python -m ruff format .
+
+dist: .venv/.needs-run .venv/.needs-dev ## wheel and sdist into dist/
+	@$(BIN)/python -m build --no-isolation --outdir dist .
+
+clean: ## take away everything that was built, .venv included
+	rm -rf .venv build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+
+.venv/.made: $(if $(USABLE),,FORCE)
+	@command -v "$(PYTHON)" >/dev/null || { echo 'there is no `$(PYTHON)`; write `make PYTHON=python3.12 ...`' >&2; exit 2; }
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { \
+		echo 'thoth needs Python 3.11 or newer, and `$(PYTHON)` is' "`$(PYTHON) --version 2>&1`;" \
+			'write `make PYTHON=python3.12 ...`' >&2; exit 2; }
+	@$(PYTHON) -c "import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path('include') + '/Python.h'))" || { \
+		echo 'the C headers of `$(PYTHON)` are missing; install python3-dev, or python3-devel' >&2; exit 2; }
+	@echo 'making .venv with $(PYTHON)'
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+# Requirements as pyproject.toml states them: to run and build, to test, to work on the code.
+.venv/.needs-%: pyproject.toml .venv/.made
+	@echo 'installing what it takes to $*'
+	@$(BIN)/python -c "import tomllib; \
+		t = tomllib.load(open('pyproject.toml', 'rb')); p = t['project']; e = p['optional-dependencies']; \
+		print(*(t['build-system']['requires'] + p['dependencies'] + e['server'] if '$*' == 'run' else e['$*']), sep='\n')" \
+		> .venv/$*.txt
+	@$(PIP) install -r .venv/$*.txt
+	@touch $@
+
+# build/ is kept, so only changed extensions are compiled; a change in Python code takes a few seconds. The stamp has the
+# time of the beginning, so that what is edited meanwhile is installed next time.
+.venv/.installed: $(SOURCES) .venv/.needs-run $(if $(filter $(KIND),$(KIND_INSTALLED)),,FORCE)
+	@echo 'building and installing ($(KIND))'
+	@rm -f .venv/.kind
+	@touch .venv/.began
+	@CHECKED=$(CHECKED) $(PIP) install --no-deps --no-build-isolation --force-reinstall .
+	@echo $(KIND) > .venv/.kind
+	@mv .venv/.began $@
+
+FORCE:

@@ -1,0 +1,1 @@
+"""The `thoth` command: the only room that reads arguments and prints."""

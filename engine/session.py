@@ -1,0 +1,168 @@
+"""What one session knows: its calls, its labels, and what was said and returned in it.
+
+The evaluators read a session and never write it; `embed` writes it between decisions. What a session
+cannot know it says: a beginning that was not seen, calls and texts that no longer fit its bounds. Then
+the readers answer unknown where the lost part could have mattered, never absent.
+
+No clock: every time is handed in, in epoch seconds.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from ..contract import Ending, Json
+
+CALLS_MAX: Final = 10_000
+
+
+@dataclass(slots=True)
+class Call:
+    """One call that was let through. `classes` is None where nobody declared the tool.
+
+    `ending` is None until the call reports. `told` says whether its whole result was told. `pending`
+    are labels that depend on that result.
+    """
+
+    id: str
+    tool: str
+    classes: frozenset[str] | None
+    at: float
+    ending: Ending | None = None
+    told: bool = False
+    pending: frozenset[str] = frozenset()
+
+    @property
+    def completed(self) -> bool:
+        return self.ending is Ending.COMPLETED
+
+    @property
+    def failed(self) -> bool:
+        return self.ending is not None and self.ending is not Ending.COMPLETED
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The text of one result, and the tool it came from."""
+
+    tool: str
+    classes: frozenset[str] | None
+    text: str
+
+
+@dataclass(slots=True)
+class Session:
+    """One session's facts. `begun`: its beginning was seen. `root` is the session whose user speaks for it.
+
+    `version` grows with everything that is written, so that a reader can tell whether facts have moved on.
+    """
+
+    id: str
+    opened_at: float
+    begun: bool = True
+    tenant: str | None = None
+    root: "Session | None" = None
+    provenance_bytes: int = 1024 * 1024
+    calls: list[Call] = field(default_factory=list)
+    blocks: int = 0
+    labels: set[str] = field(default_factory=set)
+    doubtful: set[str] = field(default_factory=set)
+    texts: list[str] = field(default_factory=list)
+    results: list[Told] = field(default_factory=list)
+    results_cut: bool = False
+    dropped_until: float = -math.inf
+    remembered_bytes: int = 0
+    version: int = 0
+
+    def said(self, text: str) -> None:
+        """Take in what the user of this session said: a turn reported over the authenticated channel."""
+        self.version += 1
+        if self.remembered_bytes + len(text) <= self.provenance_bytes:
+            self.texts.append(clean(text))
+            self.remembered_bytes += len(text)
+
+    def heard(self) -> list[str]:
+        """Return what the user of the root session said."""
+        session = self
+        while session.root is not None:
+            session = session.root
+        return session.texts
+
+    def seen_from(self) -> float:
+        """Return the time after which no call is missing: minus infinity where all are held."""
+        return max(self.dropped_until, -math.inf if self.begun else self.opened_at)
+
+    def whole(self) -> bool:
+        """Say whether the session's beginning was seen and no call was dropped."""
+        return self.begun and self.dropped_until == -math.inf
+
+    def uncertain_labels(self) -> set[str]:
+        """Return the labels that may hold: they depend on a result that was not told."""
+        pending = set(self.doubtful)
+        for call in self.calls:
+            pending |= call.pending
+        return pending - self.labels
+
+    def let_through(self, call: Call, labels: frozenset[str]) -> None:
+        """Count a call from the moment of its decision, with the labels that hold from then on."""
+        self.version += 1
+        self.calls.append(call)
+        self.labels |= labels
+        if len(self.calls) > CALLS_MAX:
+            oldest = self.calls.pop(0)
+            self.dropped_until = max(self.dropped_until, oldest.at)
+            self.doubtful |= oldest.pending
+            if not oldest.told:
+                self.results_cut = True
+
+    def blocked(self) -> None:
+        """Count a call that was blocked."""
+        self.version += 1
+        self.blocks += 1
+
+    def find(self, decision_id: str) -> Call | None:
+        """Return the call of a decision, or None where it was never let through here or is no longer held."""
+        for call in reversed(self.calls):
+            if call.id == decision_id:
+                return call
+        return None
+
+    def ended(self, call: Call, ending: Ending, result: str | None, labels: frozenset[str]) -> None:
+        """Take in how a call ended; `result` is its whole text, None where it was not told."""
+        self.version += 1
+        call.ending = ending
+        if result is None:
+            return
+        call.told = True
+        call.pending = frozenset()
+        self.labels |= labels
+        if self.remembered_bytes + len(result) <= self.provenance_bytes:
+            self.results.append(Told(call.tool, call.classes, clean(result)))
+            self.remembered_bytes += len(result)
+        else:
+            self.results_cut = True
+
+
+def clean(text: str) -> str:
+    """Return text that is Unicode: lone surrogates become U+FFFD."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def text_of(value: Json) -> str:
+    """Return the text in which a result is searched: itself, or each key and scalar of a structure on a line."""
+    return value if isinstance(value, str) else "\n".join(_leaves(value))
+
+
+def _leaves(value: Json) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, member in value.items():
+            yield key
+            yield from _leaves(member)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _leaves(item)
+    elif isinstance(value, bool):
+        yield "true" if value else "false"
+    elif value is not None:
+        yield str(value)

@@ -1,0 +1,1 @@
+"""Policy packs in the language itself; read them with `importlib.resources`."""

@@ -1,0 +1,1 @@
+"""Yesterday's calls under tomorrow's policy."""
