@@ -219,7 +219,10 @@ class Engine:
         if decision.violation is not None:
             ladder = self.policy.ladder
             self.ledger.violate(decision.violation, decision.now, ladder.same_s)
-        if approval is not None and approval.call == decision.call and decision.call:
+        if approval is not None and approval.call == decision.call:
+            if decision.effect is Effect.STEP_UP and approval.reservations in self._held:
+                self._hold(decision.id, self._held[approval.reservations])  # still waiting: the hold stays as it is
+                return
             self._give_back(approval.reservations)
         if decision.approval:
             self.ledger.use(decision.approval)
@@ -229,11 +232,14 @@ class Engine:
         if decision.effect in LET_THROUGH:
             self._let_through(decision, session)
         elif decision.effect is Effect.STEP_UP:
-            self._held[decision.id] = (decision, [])
-            if len(self._held) > HELD_MAX:
-                self._held.popitem(last=False)
+            self._hold(decision.id, (decision, []))
         elif decision.effect is Effect.BLOCK and session is not None:
             session.blocked()
+
+    def _hold(self, decision_id: str, hold: tuple[Decision, list[Answer]]) -> None:
+        self._held[decision_id] = hold
+        if len(self._held) > HELD_MAX:
+            self._held.popitem(last=False)
 
     def ran(self, decision: Decision, session: Session | None = None) -> None:
         """Count a call as let through, whatever was decided: for replaying what really happened."""
@@ -286,11 +292,11 @@ class Engine:
             held[1].extend(Answer(ask.source, approver, principal, granted) for ask in asks)
             hold_s = held[0].hold_s or 0
             return Approval(
-                id=f"approval-{decision.id}",
+                id=f"approval-{held[0].id}",
                 call=held[0].call,
                 expires=held[0].now + hold_s,
                 answers=tuple(held[1]),
-                reservations=decision.id,
+                reservations=held[0].id,
             )
 
     def refused(self, decision: Decision) -> None:
