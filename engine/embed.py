@@ -242,8 +242,12 @@ class Engine:
             self._held.popitem(last=False)
 
     def ran(self, decision: Decision, session: Session | None = None) -> None:
-        """Count a call as let through, whatever was decided: for replaying what really happened."""
+        """Count a call as let through, whatever was decided: for replaying what really happened.
+
+        A call that was held is held no longer, and keeps what it reserved.
+        """
         with self._lock:
+            self._held.pop(decision.id, None)
             if decision.id not in self._running:
                 self._let_through(decision, session)
 
@@ -311,17 +315,19 @@ class Engine:
 
     # ------------------------------------------------------------ endings
 
-    def completed(self, decision: Decision, result: object = UNTOLD) -> Outcome:
+    def completed(self, decision: Decision, result: object = UNTOLD, *, whole: bool = True) -> Outcome:
         """Report that a call let through has completed, and what it returned; return what the agent may see of it.
+
+        `whole` is False where `result` is only a part: what it holds is remembered, what it lacks stays unknown.
 
         Raises:
             RequestError: this engine did not let the call through, or it has ended before.
         """
-        return self.ended(decision, Ending.COMPLETED, result)
+        return self.ended(decision, Ending.COMPLETED, result, whole=whole)
 
-    def failed(self, decision: Decision, result: object = UNTOLD) -> Outcome:
+    def failed(self, decision: Decision, result: object = UNTOLD, *, whole: bool = True) -> Outcome:
         """Report that a call failed; `result` is the message that the agent sees."""
-        return self.ended(decision, Ending.FAILED, result)
+        return self.ended(decision, Ending.FAILED, result, whole=whole)
 
     def cancelled(self, decision: Decision) -> Outcome:
         """Report that a call was cancelled: it counts as failed and gives nothing back."""
@@ -331,7 +337,9 @@ class Engine:
         """Report that a call did not end in time: it counts as failed and gives nothing back."""
         return self.ended(decision, Ending.TIMED_OUT)
 
-    def ended(self, decision: Decision, ending: Ending, result: object = UNTOLD) -> Outcome:
+    def ended(
+        self, decision: Decision, ending: Ending, result: object = UNTOLD, *, whole: bool = True
+    ) -> Outcome:
         """Report how a call ended; it counts in the session that it was decided in."""
         request = decision.request
         with self._lock:
@@ -350,7 +358,7 @@ class Engine:
                 passed = pass_on(told, text, tool, rules, scan, self._evaluator.spans)  # type: ignore[arg-type]
             in_time = now - decision.now <= self.policy.bounds.in_flight_s
             if session is not None and call is not None and in_time:
-                session.ended(call, ending, text, passed.labels if passed else frozenset())
+                session.ended(call, ending, text, passed.labels if passed else frozenset(), whole)
                 if passed:
                     session.doubtful |= passed.perhaps
             self._settle(decision, ending, tool)

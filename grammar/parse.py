@@ -122,7 +122,7 @@ def _mistakes_in_group(chunk: Chunk) -> list[Mistake]:
             found.append(Mistake("nothing may follow the `}`; begin a new line", at))
     else:
         at = Span(*chunk.opened, chunk.opened[0], column + 1)
-        found.append(Mistake(f"this `{{` is never closed; write `}}` behind the last line of the {chunk.word}", at))
+        found.append(Mistake("this `{` is never closed; write `}` behind its last line", at))
     words = TEST_WORDS if chunk.word == "test" else GROUP_WORDS
     starts = [i for i, line in enumerate(body) if first_word(line) in words or (i == 0 and _says_something(line))]
     ends = [*starts[1:], len(body)]
