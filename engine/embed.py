@@ -32,7 +32,7 @@ from ..contract import (
     admit,
     admit_json,
 )
-from ..grammar import Message, parse
+from ..grammar import Message, PolicyError, parse
 from ..grammar.syntax import Policy, UseItem
 from .check import check
 from .checked import CheckedPolicy, Tool
@@ -337,9 +337,7 @@ class Engine:
         """Report that a call did not end in time: it counts as failed and gives nothing back."""
         return self.ended(decision, Ending.TIMED_OUT)
 
-    def ended(
-        self, decision: Decision, ending: Ending, result: object = UNTOLD, *, whole: bool = True
-    ) -> Outcome:
+    def ended(self, decision: Decision, ending: Ending, result: object = UNTOLD, *, whole: bool = True) -> Outcome:
         """Report how a call ended; it counts in the session that it was decided in."""
         request = decision.request
         with self._lock:
@@ -432,12 +430,23 @@ def load(
     """Read and check a root policy and its modules; return it with the checker's warnings.
 
     Raises:
-        PolicyError: with every mistake of the policy.
+        PolicyError: with every mistake of the policy; what it means is asked once all of it can be read.
         OperationError: a file cannot be read, or several files are roots.
     """
-    trees = [parse(read_text(file), str(file)) for file in files]
+    mistakes: list[Message] = []
+
+    def read(file: str | os.PathLike[str]) -> Policy:
+        try:
+            return parse(read_text(file), str(file))
+        except PolicyError as error:
+            mistakes.extend(error.messages)
+            return Policy((), (), str(file), "")
+
+    trees = [read(file) for file in files]
     if not trees:
         raise OperationError("no policy file is named")
+    if mistakes:
+        raise PolicyError(mistakes)
     root, given = choose_root(trees)
     folders = [Path(folder) for folder in path]
 
@@ -447,12 +456,18 @@ def load(
         for folder in (Path(using).parent, *folders):
             candidate = folder / f"{name}.thoth"
             if candidate.is_file():
-                return parse(read_text(candidate), str(candidate))
+                return read(candidate)
         return _installed(name)
 
     if isinstance(learned, str | os.PathLike):
         learned = read_learned(read_text(learned), str(learned))
-    checked = check(root, find, baseline=learned)
+    try:
+        checked = check(root, find, baseline=learned)
+    except PolicyError:
+        if not mistakes:
+            raise
+    if mistakes:  # a module that cannot be read gave nothing, so what the checker missed there is no mistake
+        raise PolicyError(dict.fromkeys(mistakes))
     return checked.policy, checked.warnings
 
 
