@@ -463,10 +463,10 @@ def load(
         learned = read_learned(read_text(learned), str(learned))
     try:
         checked = check(root, find, baseline=learned)
-    except PolicyError:
-        if not mistakes:
-            raise
-    if mistakes:  # a module that cannot be read gave nothing, so what the checker missed there is no mistake
+    except PolicyError as error:
+        # A module that cannot be read gave nothing, so what the checker misses then may be no mistake.
+        raise PolicyError(dict.fromkeys(mistakes or error.messages)) from None
+    if mistakes:
         raise PolicyError(dict.fromkeys(mistakes))
     return checked.policy, checked.warnings
 
