@@ -63,25 +63,32 @@ def plain(text: str) -> str:
 
 def say(text: str | Text = "", style: str = "") -> None:
     """Print one piece of text to stdout; long lines are left to the terminal."""
-    shown = Text(plain(text), style=style) if isinstance(text, str) else text
-    output().print(shown, soft_wrap=True)
+    _put(Text(plain(text), style=style) if isinstance(text, str) else text)
 
 
 def complain(text: str) -> None:
     """Print what went wrong to stderr, in one line."""
-    errors().print(Text.assemble(("thoth: ", "bold red"), plain(text)), soft_wrap=True)
+    _put(Text.assemble(("thoth: ", "bold red"), plain(text)), stderr=True)
 
 
 def note(text: str) -> None:
     """Print a remark to stderr that is no mistake."""
-    errors().print(Text(plain(text), style="dim"), soft_wrap=True)
+    _put(Text(plain(text), style="dim"), stderr=True)
 
 
-def print_messages(messages: Iterable[Message]) -> None:
-    """Print findings to stdout, each as place, text, excerpt and caret."""
-    console = output()
+def print_messages(messages: Iterable[Message], *, stderr: bool = False) -> None:
+    """Print findings, each as place, text, excerpt and caret; to stderr where stdout carries something else."""
     for message in messages:
-        console.print(coloured(message), soft_wrap=True)
+        _put(coloured(message), stderr)
+
+
+def _put(text: Text, stderr: bool = False) -> None:
+    """Write styled text to a terminal, and to anything else the very text: tabs, long lines and all."""
+    console = errors() if stderr else output()
+    if console.is_terminal:
+        console.print(text, soft_wrap=True)
+    else:
+        console.file.write(text.plain + "\n")
 
 
 def coloured(message: Message) -> Text:
