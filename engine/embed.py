@@ -219,7 +219,10 @@ class Engine:
         if decision.violation is not None:
             ladder = self.policy.ladder
             self.ledger.violate(decision.violation, decision.now, ladder.same_s)
-        if approval is not None and approval.call == decision.call and decision.call:
+        if approval is not None and approval.call == decision.call:
+            if decision.effect is Effect.STEP_UP and approval.reservations in self._held:
+                self._hold(decision.id, self._held[approval.reservations])  # still waiting: the hold stays as it is
+                return
             self._give_back(approval.reservations)
         if decision.approval:
             self.ledger.use(decision.approval)
@@ -229,15 +232,22 @@ class Engine:
         if decision.effect in LET_THROUGH:
             self._let_through(decision, session)
         elif decision.effect is Effect.STEP_UP:
-            self._held[decision.id] = (decision, [])
-            if len(self._held) > HELD_MAX:
-                self._held.popitem(last=False)
+            self._hold(decision.id, (decision, []))
         elif decision.effect is Effect.BLOCK and session is not None:
             session.blocked()
 
+    def _hold(self, decision_id: str, hold: tuple[Decision, list[Answer]]) -> None:
+        self._held[decision_id] = hold
+        if len(self._held) > HELD_MAX:
+            self._held.popitem(last=False)
+
     def ran(self, decision: Decision, session: Session | None = None) -> None:
-        """Count a call as let through, whatever was decided: for replaying what really happened."""
+        """Count a call as let through, whatever was decided: for replaying what really happened.
+
+        A call that was held is held no longer, and keeps what it reserved.
+        """
         with self._lock:
+            self._held.pop(decision.id, None)
             if decision.id not in self._running:
                 self._let_through(decision, session)
 
@@ -286,11 +296,11 @@ class Engine:
             held[1].extend(Answer(ask.source, approver, principal, granted) for ask in asks)
             hold_s = held[0].hold_s or 0
             return Approval(
-                id=f"approval-{decision.id}",
+                id=f"approval-{held[0].id}",
                 call=held[0].call,
                 expires=held[0].now + hold_s,
                 answers=tuple(held[1]),
-                reservations=decision.id,
+                reservations=held[0].id,
             )
 
     def refused(self, decision: Decision) -> None:
@@ -305,17 +315,19 @@ class Engine:
 
     # ------------------------------------------------------------ endings
 
-    def completed(self, decision: Decision, result: object = UNTOLD) -> Outcome:
+    def completed(self, decision: Decision, result: object = UNTOLD, *, whole: bool = True) -> Outcome:
         """Report that a call let through has completed, and what it returned; return what the agent may see of it.
+
+        `whole` is False where `result` is only a part: what it holds is remembered, what it lacks stays unknown.
 
         Raises:
             RequestError: this engine did not let the call through, or it has ended before.
         """
-        return self.ended(decision, Ending.COMPLETED, result)
+        return self.ended(decision, Ending.COMPLETED, result, whole=whole)
 
-    def failed(self, decision: Decision, result: object = UNTOLD) -> Outcome:
+    def failed(self, decision: Decision, result: object = UNTOLD, *, whole: bool = True) -> Outcome:
         """Report that a call failed; `result` is the message that the agent sees."""
-        return self.ended(decision, Ending.FAILED, result)
+        return self.ended(decision, Ending.FAILED, result, whole=whole)
 
     def cancelled(self, decision: Decision) -> Outcome:
         """Report that a call was cancelled: it counts as failed and gives nothing back."""
@@ -325,7 +337,9 @@ class Engine:
         """Report that a call did not end in time: it counts as failed and gives nothing back."""
         return self.ended(decision, Ending.TIMED_OUT)
 
-    def ended(self, decision: Decision, ending: Ending, result: object = UNTOLD) -> Outcome:
+    def ended(
+        self, decision: Decision, ending: Ending, result: object = UNTOLD, *, whole: bool = True
+    ) -> Outcome:
         """Report how a call ended; it counts in the session that it was decided in."""
         request = decision.request
         with self._lock:
@@ -344,7 +358,7 @@ class Engine:
                 passed = pass_on(told, text, tool, rules, scan, self._evaluator.spans)  # type: ignore[arg-type]
             in_time = now - decision.now <= self.policy.bounds.in_flight_s
             if session is not None and call is not None and in_time:
-                session.ended(call, ending, text, passed.labels if passed else frozenset())
+                session.ended(call, ending, text, passed.labels if passed else frozenset(), whole)
                 if passed:
                     session.doubtful |= passed.perhaps
             self._settle(decision, ending, tool)

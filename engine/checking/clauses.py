@@ -73,9 +73,7 @@ def code(file: File, item: s.RuleItem) -> str | None:
     if item.code is None or item.code in RULE_CODES:
         return item.code
     if item.code in REASONS:
-        file.error(
-            item.at, f"`{item.code}` is never a rule's reason; the codes of rules are in `docs/reasons.md`", "code"
-        )
+        file.error(item.at, f"`{item.code}` is never a rule's reason; write one like `data_exfiltration`", "code")
     else:
         near = file.near(item.code, RULE_CODES)
         file.error(item.at, f"unknown reason code `{item.code}`{near or '; the list is closed'}", "unknown-name")

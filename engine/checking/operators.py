@@ -78,13 +78,16 @@ def _fits(rule: Rule, node: s.Test, left: Read, each: bool) -> bool:
         error(node.at, f"a count is one number; leave `{node.each}` out", "type")
         return False
     if left.is_list and not each and operator != "contains" and left.attribute != "class":
-        error(left.at, f"`{left.text}` is a list; write `any {left.text} …` or `all {left.text} …`", "type")
+        instead = f"`{left.text} contains …`, " if isinstance(left.term, c.Listing) else ""
+        error(left.at, f"`{left.text}` is a list; write {instead}`any {left.text} …` or `all {left.text} …`", "type")
         return False
     if left.attribute == "class" and not each and operator not in ("is", "in", "contains"):
-        error(left.at, f"`class` is a list; write `any class {operator} …`", "type")
+        error(left.at, "`class` is a list; write `class is …`, `class in {…}` or `any class like …`", "type")
         return False
     if operator == "contains":
         return _can_contain(rule, left, each)
+    if left.attribute == "class" and not each:
+        return True
     for who, kind in left.item_types() if each else left.types:
         if kind.name == "any":
             continue
@@ -188,7 +191,7 @@ def _like(rule: Rule, node: s.Test, left: Read, negated: bool, each: str, permit
     globs = _texts(rule, node, left)
     if globs is None:
         return c.FALSE
-    for glob in globs:
+    for glob in () if isinstance(node.right, s.Text) else globs:
         values.check_host_case(rule, left, glob, node.at)
     return c.Test(c.Like(left.term, globs), negated, each, node.at)
 

@@ -4,7 +4,7 @@ A mistake never stops the reading: it is noted, and something harmless stands in
 run tells all of them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,12 +31,12 @@ class Report:
             (self.errors if message.severity == "error" else self.warnings).append(message)
 
     def near(self, word: str, known: Iterable[str]) -> str:
-        """Return "; did you mean `…`?" with the nearest of the known words, or nothing."""
+        """Return the nearest of the known words, or nothing."""
         key = (word, frozenset(known))
         if key not in self._near:
             if len(self._near) >= SUGGESTIONS_MAX:
                 return ""
-            self._near[key] = did_you_mean(*key)
+            self._near[key] = did_you_mean(*key).removeprefix("; did you mean `").removesuffix("`?")
         return self._near[key]
 
 
@@ -65,9 +65,10 @@ class File:
         """Note something that stops nothing."""
         self.report.say(self._message(at, text, code, "warning"))
 
-    def near(self, word: str, known: Iterable[str]) -> str:
-        """Return "; did you mean `…`?" or nothing."""
-        return self.report.near(word, known)
+    def near(self, word: str, known: Iterable[str], spell: Callable[[str], str] = str) -> str:
+        """Return "; did you mean `…`?" with the nearest of the known words as `spell` writes it, or nothing."""
+        found = self.report.near(word, known)
+        return f"; did you mean `{spell(found)}`?" if found else ""
 
     def place(self, at: Span, seen_from: "File") -> str:
         """Return how a message in another file names a place of this one: `line 3` or `pack.thoth:3`."""

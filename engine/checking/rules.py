@@ -200,7 +200,7 @@ def _warn_unseen(rule: Rule) -> None:
             continue
         argument = spell(steps[:1])
         if len(unseen) == len({name for pattern in wide for name in rule.tools.fitting(pattern)}):
-            near = rule.file.near(argument, [spell((name,)) for name in rule.tools.argument_names])
+            near = rule.file.near(str(steps[0]), rule.tools.argument_names, lambda name: spell((name,)))
             rule.file.warn(at, f"{rule.name} sees none of its declared tools: none takes `{argument}`{near}", "unseen")
         else:
             rule.file.warn(at, f"{rule.name} cannot see {listed(unseen)}: not taking `{argument}`", "unseen")
@@ -213,29 +213,24 @@ def _one_each(made: list[_Made], known: dict[str, str]) -> list[_Made]:
     """Return each distinct rule once with its id; say where two have the same id."""
     contents = [canonical(m.rule, without=("id",)) for m in made]
     _name(made, contents)
+    written = [m.rule.id for m in made]
     first: dict[str, int] = {}
+    owner: dict[str, int] = {}
     for i, content in enumerate(contents):
         j = first.setdefault(content, i)
-        if j != i and made[i].rule.id < made[j].rule.id:
-            made[j].rule = replace(made[j].rule, id=made[i].rule.id, named=made[i].rule.named)
-    kept = [made[i] for i in sorted(first.values())]
-    for i, content in enumerate(contents):
-        known[made[i].rule.id] = made[first[content]].rule.id
-    seen: dict[str, _Made] = {}
-    for m in kept:
-        other = seen.setdefault(m.rule.id, m)
-        if other is not m:
-            m.file.error(
-                m.at,
-                f"another rule is `{m.rule.id}` at {other.file.place(other.at, m.file)}; give this one its own id",
+        if j != i and written[i] < made[j].rule.id:
+            made[j].rule = replace(made[j].rule, id=written[i], named=made[i].rule.named)
+        other = owner.setdefault(written[i], i)
+        if contents[other] != content:
+            made[i].file.error(
+                made[i].at,
+                f"another rule is `{written[i]}` at {made[other].file.place(made[other].at, made[i].file)};"
+                " give this one its own id",
                 "clash",
             )
-    written: dict[str, str] = {}
     for i, content in enumerate(contents):
-        name, other_content = made[i].rule.id, written.setdefault(made[i].rule.id, content)
-        if other_content != content and not any(m.rule.id == name for m in kept):
-            made[i].file.error(made[i].at, f"another rule is `{name}`; give this one its own id", "clash")
-    return kept
+        known[written[i]] = made[first[content]].rule.id
+    return [made[i] for i in first.values()]
 
 
 def _name(made: list[_Made], contents: list[str]) -> None:

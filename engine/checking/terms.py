@@ -177,7 +177,7 @@ def argument_types(
             if found:
                 rule.file.error(at, found, "type")
                 continue
-            near = rule.file.near(spell(steps[:1]), [spell((p.name,)) for p in tool.params])
+            near = rule.file.near(str(steps[0]), [p.name for p in tool.params], lambda name: spell((name,)))
             rule.file.error(at, f"unknown argument `{spell(steps)}` of {tool.name}{near}", "unknown-argument")
     return None if wrong else tuple(types)
 

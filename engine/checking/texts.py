@@ -73,10 +73,24 @@ def is_anchored(regex: str) -> bool:
 
 def anchored_form(regex: str) -> str:
     """Return the anchored expression that somebody who wrote this one probably means."""
-    inner = regex.removeprefix("^")
+    flags, inner = _leading_flags(regex)
+    flags = flags.replace("m", "")
+    flags = "" if flags in ("(?)", "(?-)") else flags
+    if is_anchored(flags + inner):
+        return flags + inner
+    inner = inner.removeprefix("^")
     if inner.endswith("$") and not inner.endswith("\\$"):
         inner = inner[:-1]
-    return f"^({regex if '|' in regex else inner})$"
+    return f"{flags}^({inner})$"
+
+
+def _leading_flags(regex: str) -> tuple[str, str]:
+    """Return the `(?i)` with which an expression begins, and the rest."""
+    end = regex.find(")") + 1
+    flags = regex[:end]
+    if flags.startswith("(?") and all(flag in "imsU-" for flag in flags[2:-1]):
+        return flags, regex[end:]
+    return "", regex
 
 
 def _closing(regex: str, opening: int) -> int:
@@ -186,6 +200,8 @@ def glob_of(text: str) -> str:
 @lru_cache(maxsize=65536)
 def glob_fits(glob: str, text: str) -> bool:
     """Tell whether the whole text fits the glob."""
+    if "?" not in glob and "\\" not in glob:
+        return _stars_fit(glob.split("*"), text)
     tokens = glob_tokens(glob)
     rows = {0}
     for c in (*text, ""):
@@ -202,6 +218,22 @@ def glob_fits(glob: str, text: str) -> bool:
                 if row < len(tokens) and tokens[row] in ("*", "?", "=" + c)
             }
     return len(tokens) in rows
+
+
+def _stars_fit(parts: list[str], text: str) -> bool:
+    """Tell whether a text is made of the parts, with anything between them."""
+    first, last = parts[0], parts[-1]
+    if len(parts) == 1:
+        return text == first
+    if len(text) < len(first) + len(last) or not text.startswith(first) or not text.endswith(last):
+        return False
+    start, end = len(first), len(text) - len(last)
+    for part in parts[1:-1]:
+        found = text.find(part, start, end)
+        if found < 0:
+            return False
+        start = found + len(part)
+    return True
 
 
 # ---------------------------------------------------------------- networks and folders
