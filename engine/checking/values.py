@@ -3,12 +3,12 @@
 from typing import TypeAlias
 
 from ...contract.attributes import RISK_ORDER
+from ...contract.detectors import DETECTORS
 from ...grammar import syntax as s
 from .. import checked as c
 from .names import Set, check_globs, literal, typed
 from .report import listed
 from .terms import ORDERED, WORDS, Read, Rule, term, type_of, written
-from .texts import DETECTORS
 from .tools import NUMBERS, TEXTS, describe
 
 Right: TypeAlias = "s.Term | tuple[s.Term, s.Term] | None"
@@ -90,8 +90,6 @@ def _named(rule: Rule, node: s.Name, operator: str) -> Set | None:
         rule.file.error(node.at, f"`{node.value}` are hours; write `now in {node.value}`", "wrong-name")
     elif node.value in rule.names.patterns or node.value in DETECTORS:
         rule.file.error(node.at, f"`{node.value}` is a pattern; write `matches {node.value}`", "wrong-name")
-    elif operator == "in" and node.value in ("scope", "intent"):
-        rule.file.error(node.at, f"tools are what {node.value} holds; write `tool in {node.value}`", "path")
     else:
         instead = "" if operator == "in" else "; texts are written in double quotes"
         near = rule.file.near(node.value, rule.names.sets)
