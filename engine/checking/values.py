@@ -30,6 +30,8 @@ def right(rule: Rule, left: Read, node: s.Term, operator: str) -> Read | None:
         return None
     if isinstance(constant.value, str):
         check_host_case(rule, left, constant.value, node.at)
+        if operator in ("is", "contains"):
+            _check_known(rule, left, constant.value, node)
     return Read(constant, (("the value", type_of(constant)),), node.at, written(constant.value))
 
 
@@ -54,6 +56,8 @@ def members(rule: Rule, left: Read, node: Right, operator: str) -> Set | None:
                 return None
             if not _agrees(rule, left, constant, value, operator):
                 return None
+            if operator == "in" and isinstance(constant.value, str):
+                _check_known(rule, left, constant.value, value)
             items.append(constant)
         found = typed(items)
         if not check_globs(rule.file, found, at):
@@ -144,7 +148,6 @@ def _word(rule: Rule, left: Read, node: s.Name, operator: str) -> c.Constant | N
     word = node.value
     enums = [kind for _, kind in left.item_types() if kind.name == "enum"]
     if left.attribute in WORDS or (enums and any(word in kind.values for kind in enums)):
-        _known_word(rule, left, node)
         return c.Constant(word)
     if enums:
         known = [value for kind in enums for value in kind.values]
@@ -166,9 +169,9 @@ def _one_of(rule: Rule, word: str, known: list[str]) -> str:
     return rule.file.near(word, known) or f"; write one of {', '.join(dict.fromkeys(known))}"
 
 
-def _known_word(rule: Rule, left: Read, node: s.Name) -> None:
+def _check_known(rule: Rule, left: Read, word: str, node: s.Term) -> None:
     """Say where a label, class, intent or tool that is read is one that nothing brings."""
-    word, tools = node.value, rule.tools
+    tools = rule.tools
     if left.attribute == "session.labels" and word not in rule.names.labels:
         if rule.names.labels and not rule.file.pack:
             near = rule.file.near(word, rule.names.labels)

@@ -1,5 +1,6 @@
 """What a policy means once it is checked: names resolved, `not` pushed down, groups and modules unfolded."""
 
+import contextlib
 import fnmatch
 import random
 import time
@@ -10,6 +11,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.strategies.syntax import policies
 
 from thoth.contract import Effect, Mode
 from thoth.engine import checked as c
@@ -267,6 +269,14 @@ def test_every_mistake_of_all_files_is_told_in_one_run() -> None:
         checked("use m\nblock * as x when has user\nblock * as y when user is nobody", m="block * as z when now is 5")
     assert sorted({message.source for message in error.value.messages}) == ["m.thoth", "root.thoth"]
     assert len(error.value.messages) == 3
+
+
+@given(policies(3))
+def test_whatever_is_written_is_checked_or_refused(tree: Policy) -> None:
+    with contextlib.suppress(PolicyError):
+        found = check(tree).policy
+        assert len({r.id for r in found.rules}) == len(found.rules)
+        assert len(found.digest) == 64
 
 
 # ---------------------------------------------------------------- rules
