@@ -282,7 +282,9 @@ def _has(rule: Rule, node: s.Test) -> c.Predicate | None:
     if node.each or node.left.keys or any(isinstance(step, s.Each) for step in node.left.steps):
         rule.file.error(node.at, "`has` asks for one argument, without `any`, `all`, `[*]` or `args.key`", "has")
         return None
+    asked = dict(rule.read)
     left = path(rule, node.left)
+    rule.read = asked  # a tool without the argument is no tool that the rule cannot see
     return c.Has(left.term) if left is not None and isinstance(left.term, c.Argument) else None
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from ...grammar.messages import Message, did_you_mean
 from ...grammar.syntax import Policy, Span
 
-NEAR_WORDS_MAX: Final = 20_000
+NEAR_WORDS_MAX: Final = 8_000
 """Comparing words costs time; when a run has compared this many, no further near word is looked for."""
 
 
