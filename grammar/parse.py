@@ -15,6 +15,7 @@ from .syntax import Comment, Condition, Item, Policy, Span
 SIZE_MAX = 16 * 1024 * 1024
 """Longest policy text, in characters."""
 
+_name = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _unreadable = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -26,9 +27,24 @@ def parse(text: str, source: str = "policy.thoth") -> Policy:
     Raises:
         PolicyError: with every mistake of the text, in its order.
     """
+    policy, messages = read_policy(text, source)
+    if messages:
+        raise PolicyError(messages)
+    return policy
+
+
+def read_policy(text: str, source: str = "policy.thoth") -> tuple[Policy, tuple[Message, ...]]:
+    """Return what can be read of a text, and the mistakes in the rest of it.
+
+    A checker that reads on after a mistake tells what is wrong with the healthy items in the same run.
+
+    Raises:
+        PolicyError: the text cannot be read at all: too long, or no Unicode text.
+    """
     lines = _lines(text, source)
     items: list[Item] = []
     mistakes: list[Mistake] = []
+    broken: set[str] = set()
     comments: list[Comment] = []
     for chunk in chunks(lines):
         if chunk.word == "" and not chunk.lines:
@@ -39,9 +55,9 @@ def parse(text: str, source: str = "policy.thoth") -> Policy:
             items.append(attach(item, chunk) if chunk.comments else item)
         except Mistake as mistake:
             mistakes += _all_mistakes(chunk, mistake)
-    if mistakes:
-        raise PolicyError(_message(mistake, lines, source) for mistake in mistakes)
-    return Policy(tuple(items), tuple(comments), source, text)
+            broken.update(_name.findall("\n".join(chunk.lines)))
+    messages = tuple(_message(mistake, lines, source) for mistake in mistakes)
+    return Policy(tuple(items), tuple(comments), source, text, frozenset(broken)), messages
 
 
 def parse_condition(text: str, source: str = "condition") -> Condition:
@@ -122,7 +138,7 @@ def _mistakes_in_group(chunk: Chunk) -> list[Mistake]:
             found.append(Mistake("nothing may follow the `}`; begin a new line", at))
     else:
         at = Span(*chunk.opened, chunk.opened[0], column + 1)
-        found.append(Mistake(f"this `{{` is never closed; write `}}` behind the last line of the {chunk.word}", at))
+        found.append(Mistake("this `{` is never closed; write `}` behind its last line", at))
     words = TEST_WORDS if chunk.word == "test" else GROUP_WORDS
     starts = [i for i, line in enumerate(body) if first_word(line) in words or (i == 0 and _says_something(line))]
     ends = [*starts[1:], len(body)]
