@@ -99,7 +99,10 @@ class Tools:
 
     def as_checked(self) -> dict[str, tuple[c.Tool, ...]]:
         """Return the declarations as the checked policy holds them."""
-        return {name: tuple(tool for tool, _, _ in found) for name, found in self.by_name.items()}
+        return {
+            name: tuple(sorted((tool for tool, _, _ in found), key=lambda tool: sorted(tool.envs or ())))
+            for name, found in self.by_name.items()
+        }
 
 
 def _type_at(tool: c.Tool, steps: tuple[str | int | s.Each, ...]) -> c.Type | str:
