@@ -16,6 +16,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     # name: (where its function is, what it does); in the order in which an author meets them
     "check": ("thoth.cli.check:check", "find every mistake of a policy in one run"),
     "fmt": ("thoth.cli.fmt:fmt", "write policies in their one canonical form"),
+    "decide": ("thoth.cli.decide:decide", "decide tool calls, or recorded ones again: JSON in, JSON out"),
 }
 QUIETLY: Final = 130
 
