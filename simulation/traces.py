@@ -106,6 +106,10 @@ class Traces:
                         )
                 yield from self._sessions(file, _Shelf(shelf, prompts, results))
 
+    def line_count(self) -> int:
+        """Return how many lines the trace files hold: about how many calls there are."""
+        return sum(1 for file in self.files for _ in lines(file))
+
     def problem(self, file: Path, line: int, what: str) -> None:
         """Count one line that could not be read."""
         self.problem_count += 1
