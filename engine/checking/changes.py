@@ -4,7 +4,6 @@ Redactions match the value as it was received and unite, so they may meet; two o
 overlapping paths, of rules that some tool may both concern, are a mistake.
 """
 
-import re
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from .. import checked as c
 from .names import exact
 from .report import File
 from .terms import Rule, argument_types, written
-from .texts import nfc
+from .texts import glob_beginning, nfc
 from .tools import NUMBERS, TEXTS, Tools, describe, spell
 
 Steps = tuple[str | int | s.Each, ...]
@@ -227,7 +226,7 @@ def _beginning(pattern: c.ToolPattern) -> str:
     """Return the characters with which every tool begins that a pattern fits."""
     if pattern.kind == "name":
         return pattern.value
-    return re.split(r"[*?\\]", pattern.value, maxsplit=1)[0] if pattern.kind == "glob" else ""
+    return glob_beginning(pattern.value) if pattern.kind == "glob" else ""
 
 
 def _overlap(one: Steps, other: Steps) -> bool:

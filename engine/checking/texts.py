@@ -5,6 +5,7 @@ from the zone data that comes with the `tzdata` package, never from the machine.
 """
 
 import ipaddress
+import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -144,6 +145,11 @@ def glob_mistake(glob: str) -> str:
     """Return what is wrong with a glob, or nothing."""
     trailing = len(glob) - len(glob.rstrip("\\"))
     return "ends in a backslash that escapes nothing; write `\\\\` for one backslash" if trailing % 2 else ""
+
+
+def glob_beginning(glob: str) -> str:
+    """Return the characters with which every text begins that fits a glob."""
+    return re.split(r"[*?\\]", glob, maxsplit=1)[0]
 
 
 @lru_cache(maxsize=4096)
