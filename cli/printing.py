@@ -13,8 +13,16 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from ..contract import Effect
 from ..grammar import Message
 
+EFFECT_STYLES: Final = {
+    Effect.ALLOW: "bold green",
+    Effect.MODIFY: "bold cyan",
+    Effect.STEP_UP: "bold yellow",
+    Effect.DEFER: "bold blue",
+    Effect.BLOCK: "bold red",
+}
 SEVERITY_STYLES: Final = {"error": "bold red", "warning": "bold yellow"}
 BIDI: Final = (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)
 _SIGNS: Final = {

@@ -434,7 +434,7 @@ def load(
     """Read and check a root policy and its modules; return it with the checker's warnings.
 
     Raises:
-        PolicyError: with every mistake of the policy.
+        PolicyError: with every mistake of the policy; what it means is asked once all of it can be read.
         OperationError: a file cannot be read, or several files are roots.
     """
     mistakes: list[Message] = []
