@@ -32,7 +32,7 @@ from ..contract import (
     admit,
     admit_json,
 )
-from ..grammar import Message, PolicyError, parse
+from ..grammar import Message, parse, read_policy
 from ..grammar.syntax import Policy, UseItem
 from .check import check
 from .checked import CheckedPolicy, Tool
@@ -135,10 +135,14 @@ class Engine:
         """
         texts = dict(modules or {})
 
-        def find(name: str, using: str) -> Policy | None:
-            return parse(texts[name], f"{name}.thoth") if name in texts else _installed(name)
+        mistakes: list[Message] = []
 
-        checked = check(parse(text, source), find, baseline=learned)
+        def find(name: str, using: str) -> Policy | None:
+            if name not in texts:
+                return _installed(name)
+            return _read_policy(texts[name], f"{name}.thoth", mistakes)
+
+        checked = check(_read_policy(text, source, mistakes), find, baseline=learned, mistakes=mistakes)
         return cls(checked.policy, recorder=recorder, evaluator=evaluator, clock=clock, warnings=checked.warnings)
 
     # ------------------------------------------------------------ sessions
@@ -434,19 +438,9 @@ def load(
         OperationError: a file cannot be read, or several files are roots.
     """
     mistakes: list[Message] = []
-
-    def read(file: str | os.PathLike[str]) -> Policy:
-        try:
-            return parse(read_text(file), str(file))
-        except PolicyError as error:
-            mistakes.extend(error.messages)
-            return Policy((), (), str(file), "")
-
-    trees = [read(file) for file in files]
+    trees = [_read_policy(read_text(file), str(file), mistakes) for file in files]
     if not trees:
         raise OperationError("no policy file is named")
-    if mistakes:
-        raise PolicyError(mistakes)
     root, given = choose_root(trees)
     folders = [Path(folder) for folder in path]
 
@@ -456,19 +450,20 @@ def load(
         for folder in (Path(using).parent, *folders):
             candidate = folder / f"{name}.thoth"
             if candidate.is_file():
-                return read(candidate)
+                return _read_policy(read_text(candidate), str(candidate), mistakes)
         return _installed(name)
 
     if isinstance(learned, str | os.PathLike):
         learned = read_learned(read_text(learned), str(learned))
-    try:
-        checked = check(root, find, baseline=learned)
-    except PolicyError as error:
-        # A module that cannot be read gave nothing, so what the checker misses then may be no mistake.
-        raise PolicyError(dict.fromkeys(mistakes or error.messages)) from None
-    if mistakes:
-        raise PolicyError(dict.fromkeys(mistakes))
+    checked = check(root, find, baseline=learned, mistakes=mistakes)
     return checked.policy, checked.warnings
+
+
+def _read_policy(text: str, source: str, mistakes: list[Message]) -> Policy:
+    """Return what can be read of a text, and add its mistakes to those of the run."""
+    tree, found = read_policy(text, source)
+    mistakes.extend(found)
+    return tree
 
 
 def choose_root(trees: Sequence[Policy]) -> tuple[Policy, dict[str, Policy]]:

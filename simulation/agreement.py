@@ -74,9 +74,7 @@ def compare(
 ) -> Iterator[tuple[Call, Decision, Decision]]:
     """Replay the same sessions in two engines, call by call side by side."""
     one, other = tee(sessions)
-    for (call, decided), (_, again) in zip(
-        replay(left, one, clocks[0]), replay(right, other, clocks[1]), strict=True
-    ):
+    for (call, decided), (_, again) in zip(replay(left, one, clocks[0]), replay(right, other, clocks[1]), strict=True):
         yield call, decided, again
 
 
