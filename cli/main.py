@@ -16,6 +16,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     # name: (where its function is, what it does); in the order in which an author meets them
     "check": ("thoth.cli.check:check", "find every mistake of a policy in one run"),
     "fmt": ("thoth.cli.fmt:fmt", "write policies in their one canonical form"),
+    "lint": ("thoth.cli.lint:lint", "find what a policy says that its author hardly meant"),
     "tools": ("thoth.cli.tools:tools", "write tool lines from an MCP tool list or JSON Schema"),
 }
 QUIETLY: Final = 130

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from rich.console import Console
@@ -69,11 +70,12 @@ def note(text: str) -> None:
     errors().print(Text(plain(text), style="dim"), soft_wrap=True)
 
 
-def print_messages(messages: Iterable[Message]) -> None:
-    """Print findings to stdout, each as place, text, excerpt and caret."""
+def print_messages(messages: Iterable[Message], codes: bool = False) -> None:
+    """Print findings to stdout, each as place, text, excerpt and caret; with `codes` its code behind the text."""
     console = output()
     for message in messages:
-        console.print(coloured(message), soft_wrap=True)
+        shown = replace(message, text=f"{message.text} [{message.code}]") if codes else message
+        console.print(coloured(shown), soft_wrap=True)
 
 
 def coloured(message: Message) -> Text:
