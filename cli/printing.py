@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from rich.console import Console
@@ -76,10 +77,14 @@ def note(text: str) -> None:
     _put(Text(plain(text), style="dim"), stderr=True)
 
 
-def print_messages(messages: Iterable[Message], *, stderr: bool = False) -> None:
-    """Print findings, each as place, text, excerpt and caret; to stderr where stdout carries something else."""
+def print_messages(messages: Iterable[Message], *, codes: bool = False, stderr: bool = False) -> None:
+    """Print findings, each as place, text, excerpt and caret; to stderr where stdout carries something else.
+
+    With `codes`, each finding's code stands behind its text.
+    """
     for message in messages:
-        _put(coloured(message), stderr)
+        shown = replace(message, text=f"{message.text} [{message.code}]") if codes else message
+        _put(coloured(shown), stderr)
 
 
 def _put(text: Text, stderr: bool = False) -> None:
