@@ -337,9 +337,7 @@ class Engine:
         """Report that a call did not end in time: it counts as failed and gives nothing back."""
         return self.ended(decision, Ending.TIMED_OUT)
 
-    def ended(
-        self, decision: Decision, ending: Ending, result: object = UNTOLD, *, whole: bool = True
-    ) -> Outcome:
+    def ended(self, decision: Decision, ending: Ending, result: object = UNTOLD, *, whole: bool = True) -> Outcome:
         """Report how a call ended; it counts in the session that it was decided in."""
         request = decision.request
         with self._lock:

@@ -128,9 +128,7 @@ class Session:
                 return call
         return None
 
-    def ended(
-        self, call: Call, ending: Ending, result: str | None, labels: frozenset[str], whole: bool = True
-    ) -> None:
+    def ended(self, call: Call, ending: Ending, result: str | None, labels: frozenset[str], whole: bool = True) -> None:
         """Take in how a call ended; `result` is its text, or a part of it, None where it was not told."""
         self.version += 1
         call.ending = ending
