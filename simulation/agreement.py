@@ -97,7 +97,7 @@ def run(traces: Traces, policy: Path, tick: Callable[[Agreement], None]) -> Agre
 
 
 class _Progress:
-    """Says on standard error how far a run is: one line that is rewritten on a terminal, a line every 10,000 calls else."""
+    """Says on stderr how far a run is: one line rewritten on a terminal, elsewhere a line every 10,000 calls."""
 
     def __init__(self) -> None:
         self.began, self.said, self.terminal = time.monotonic(), time.monotonic(), sys.stderr.isatty()

@@ -240,9 +240,8 @@ class _Shelf:
     def look_up(self, file: Path | None, key: object) -> str | None:
         if file is None or not isinstance(key, str):
             return None
-        found = self.shelf.execute(
-            "SELECT text FROM told WHERE file = ? AND key = ?", (str(file), clean(key))
-        ).fetchone()
+        query = "SELECT text FROM told WHERE file = ? AND key = ?"
+        found = self.shelf.execute(query, (str(file), clean(key))).fetchone()
         return found[0] if found else None
 
     def ended(self, id: str) -> bool:
