@@ -32,7 +32,7 @@ from ..contract import (
     admit,
     admit_json,
 )
-from ..grammar import Message, parse, read_policy
+from ..grammar import Message, PolicyError, parse, read_policy
 from ..grammar.syntax import Policy, UseItem
 from .check import check
 from .checked import CheckedPolicy, Tool
@@ -434,14 +434,19 @@ def load(
     """Read and check a root policy and its modules; return it with the checker's warnings.
 
     Raises:
-        PolicyError: with every mistake of the policy; what it means is asked once all of it can be read.
+        PolicyError: with every mistake of the policy and its modules.
         OperationError: a file cannot be read, or several files are roots.
     """
     mistakes: list[Message] = []
     trees = [_read_policy(read_text(file), str(file), mistakes) for file in files]
     if not trees:
         raise OperationError("no policy file is named")
-    root, given = choose_root(trees)
+    try:
+        root, given = choose_root(trees)
+    except OperationError:
+        if mistakes:  # a `use` that cannot be read may be all that is missing
+            raise PolicyError(mistakes) from None
+        raise
     folders = [Path(folder) for folder in path]
 
     def find(name: str, using: str) -> Policy | None:
