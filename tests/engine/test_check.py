@@ -11,8 +11,8 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.strategies.syntax import policies
 
+from tests.strategies.syntax import policies
 from thoth.contract import Effect, Mode
 from thoth.engine import checked as c
 from thoth.engine.check import Checked, check
