@@ -32,7 +32,7 @@ from ..contract import (
     admit,
     admit_json,
 )
-from ..grammar import Message, parse
+from ..grammar import Message, parse, read_policy
 from ..grammar.syntax import Policy, UseItem
 from .check import check
 from .checked import CheckedPolicy, Tool
@@ -135,10 +135,14 @@ class Engine:
         """
         texts = dict(modules or {})
 
-        def find(name: str, using: str) -> Policy | None:
-            return parse(texts[name], f"{name}.thoth") if name in texts else _installed(name)
+        mistakes: list[Message] = []
 
-        checked = check(parse(text, source), find, baseline=learned)
+        def find(name: str, using: str) -> Policy | None:
+            if name not in texts:
+                return _installed(name)
+            return _read_policy(texts[name], f"{name}.thoth", mistakes)
+
+        checked = check(_read_policy(text, source, mistakes), find, baseline=learned, mistakes=mistakes)
         return cls(checked.policy, recorder=recorder, evaluator=evaluator, clock=clock, warnings=checked.warnings)
 
     # ------------------------------------------------------------ sessions
@@ -430,10 +434,11 @@ def load(
     """Read and check a root policy and its modules; return it with the checker's warnings.
 
     Raises:
-        PolicyError: with every mistake of the policy.
+        PolicyError: with every mistake of the policy; what it means is asked once all of it can be read.
         OperationError: a file cannot be read, or several files are roots.
     """
-    trees = [parse(read_text(file), str(file)) for file in files]
+    mistakes: list[Message] = []
+    trees = [_read_policy(read_text(file), str(file), mistakes) for file in files]
     if not trees:
         raise OperationError("no policy file is named")
     root, given = choose_root(trees)
@@ -445,13 +450,20 @@ def load(
         for folder in (Path(using).parent, *folders):
             candidate = folder / f"{name}.thoth"
             if candidate.is_file():
-                return parse(read_text(candidate), str(candidate))
+                return _read_policy(read_text(candidate), str(candidate), mistakes)
         return _installed(name)
 
     if isinstance(learned, str | os.PathLike):
         learned = read_learned(read_text(learned), str(learned))
-    checked = check(root, find, baseline=learned)
+    checked = check(root, find, baseline=learned, mistakes=mistakes)
     return checked.policy, checked.warnings
+
+
+def _read_policy(text: str, source: str, mistakes: list[Message]) -> Policy:
+    """Return what can be read of a text, and add its mistakes to those of the run."""
+    tree, found = read_policy(text, source)
+    mistakes.extend(found)
+    return tree
 
 
 def choose_root(trees: Sequence[Policy]) -> tuple[Policy, dict[str, Policy]]:
