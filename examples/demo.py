@@ -6,6 +6,7 @@ this prints is counted or measured in the run that prints it.
 
 import json
 import os
+import signal
 import statistics
 import sys
 import textwrap
@@ -133,4 +134,5 @@ def line(text: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `make demo | head` ends quietly
     main()
