@@ -1,1 +1,5 @@
 """The `thoth` command: the only room that reads arguments and prints."""
+
+from .main import COMMANDS, main
+
+__all__ = ["COMMANDS", "main"]

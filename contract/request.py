@@ -19,7 +19,7 @@ INT_DIGITS_MAX: Final = 1 + int(INT_BITS_MAX * math.log10(2)) + 1
 VALUES_MAX: Final = 100_000
 TEXT_CHARS_MAX: Final = 16 * 1024 * 1024
 
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, gc=True):
@@ -72,7 +72,7 @@ def admit(given: object) -> Request | Fault:
         return _admit(given)
     except _Malformed as malformed:
         return malformed.fault
-    except Exception as error:  # a mapping, key or value with methods of its own can raise anything
+    except Exception as error:  # noqa: BLE001 - a mapping, key or value with methods of its own can raise anything
         return Fault(f"cannot be read ({type(error).__name__})")
 
 

@@ -1,1 +1,9 @@
-"""What a policy means, and the decision: check, compile, decide, session facts and ledger, explain."""
+"""What a policy means, and the decision: check, compile, decide, session facts and ledger, explain.
+
+`from thoth.engine import Engine` is the way in for anybody who embeds decisions in a program.
+"""
+
+from .embed import UNTOLD, Engine, load
+from .session import Session
+
+__all__ = ["UNTOLD", "Engine", "Session", "load"]

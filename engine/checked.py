@@ -142,7 +142,7 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many calls of the session: `function` calls, completed or failed, of any of `tools`, in the last `window_s`."""
+    """How many calls of the session to any of `tools` in the last `window_s`; `function` calls, completed or failed."""
 
     function: str
     tools: tuple[ToolPattern, ...]
@@ -412,7 +412,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class ResultRule:
-    """A rule about what a tool returned; `action` redact, withhold or label. It applies in doubt, as restrictions do."""
+    """A rule about what a tool returned; `action` redact, withhold or label. Applies in doubt, as restrictions do."""
 
     id: str
     tools: tuple[ToolPattern, ...]
@@ -457,7 +457,7 @@ class Ladder:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much is remembered and read: bytes of a session's words and results, characters of one scan, time in flight."""
+    """How much is remembered and read: bytes of what a session heard, characters of one scan, seconds in flight."""
 
     provenance_bytes: int = 1024 * 1024
     scan_chars: int = 64 * 1024

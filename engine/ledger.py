@@ -32,7 +32,7 @@ class Ledger:
     lost_until: float = float("-inf")
 
     def total(self, limit: str, key: str, since: float, leave_out: str = "") -> Fraction | None:
-        """Return what a limit has spent for a key after `since`, without what `leave_out` reserved; None if not held."""
+        """Return what a limit has spent for a key after `since`, but for what `leave_out` took; None if not held."""
         entries = self.spent.get((limit, key))
         if entries is None:
             return None if self.lost_until > since else Fraction(0)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from .checked import EACH, Change, Rule
+from .checked import EACH, Change, Each, Rule
 from .reference_binding import Bound, is_number
 from .reference_values import spans
 
@@ -71,13 +71,14 @@ def redacted(text: str, by: list[tuple[str, Change]], scan_chars: int) -> str:
         if one.pattern is not None
         for start, end in spans(one.pattern, text)
     )
-    united: list[list[Any]] = []
+    united: list[tuple[int, int, str, str]] = []
     for start, end, rule_id, replacement in marks:
         if united and start < united[-1][1]:
-            united[-1][1] = max(united[-1][1], end)
-            united[-1][2:] = min(united[-1][2:], [rule_id, replacement], key=lambda mark: mark[0])
+            first, last, *by_first = united.pop()
+            named = min((by_first[0], by_first[1]), (rule_id, replacement))
+            united.append((first, max(last, end), *named))
         else:
-            united.append([start, end, rule_id, replacement])
+            united.append((start, end, rule_id, replacement))
     for start, end, _, replacement in reversed(united):
         text = text[:start] + replacement + text[end:]
     return text
@@ -129,7 +130,7 @@ def places(args: dict[str, Any], path: tuple[Any, ...]) -> list[Place]:
     return found
 
 
-def create(args: dict[str, Any], path: tuple[Any, ...], value: Any) -> None:
+def create(args: dict[str, Any], path: tuple[str | int | Each, ...], value: Any) -> None:
     """Set a path, making the objects that lead to it."""
     *way, last = path
     for place, step in enumerate(way):
@@ -146,7 +147,7 @@ def create(args: dict[str, Any], path: tuple[Any, ...], value: Any) -> None:
                 raise CannotChange("a path leads through something that is not an object")
             target[last] = value
         elif isinstance(target, list):
-            for index in range(len(target)) if last is EACH else range(last, min(last + 1, len(target))):
+            for index in range(len(target)) if isinstance(last, Each) else range(last, min(last + 1, len(target))):
                 target[index] = value
         else:
             raise CannotChange("a path asks for an item of something that is not a list")

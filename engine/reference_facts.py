@@ -16,8 +16,8 @@ from typing import Any
 
 from ..contract import Request
 from ..contract.attributes import ALIASES, CWD, RISK_ORDER, UNREADABLE, WIRE
-from .reference_binding import Bound
 from .checked import ANY, EACH, CheckedPolicy, Count, Each, Hours, ToolPattern, Type
+from .reference_binding import Bound
 from .reference_values import (
     ABSENT,
     UNKNOWN,
@@ -52,7 +52,7 @@ class Facts:
 
     def attribute(self, name: str) -> Any:
         """Read one attribute of the context; what the caller did not send, or sent as something else, is unknown."""
-        request, session = self.request, self.session
+        session = self.session
         match name:
             case "risk":
                 return Fraction(self.risk)
@@ -144,17 +144,17 @@ class Facts:
         if carried is None:
             return UNKNOWN
         values: list[Any] = []
-        for _, _, value in carried:
+        for _, value in carried:
             values.extend(value if isinstance(value, list) else [value])
         return values
 
-    def key_arguments(self) -> list[tuple[str, Type, Any]] | None:
-        """Return name, type and value of each key argument that the call carries."""
+    def key_arguments(self) -> list[tuple[str, Any]] | None:
+        """Return name and value of each key argument that the call carries."""
         if self.bound.tool is None or not self.bound.readable:
             return None
         keys = [param for param in self.bound.tool.params if param.key]
-        read = [(param.name, param.type, self.argument((param.name,))) for param in keys]
-        return [(name, type_, value) for name, type_, value in read if value is not ABSENT]
+        read = [(param.name, self.argument((param.name,))) for param in keys]
+        return [(name, value) for name, value in read if value is not ABSENT]
 
     # ------------------------------------------------------------ tools and scope
 
@@ -246,7 +246,7 @@ class Facts:
 
     # ------------------------------------------------------------ where a value has been seen
 
-    def seen(self, value: Any, type_: Type, source: str, tools: tuple[ToolPattern, ...], by_host: bool) -> Truth:
+    def seen(self, value: Any, source: str, tools: tuple[ToolPattern, ...], by_host: bool) -> Truth:
         """Say whether one scalar stands as a whole token in what the user said, or in results of `tools`."""
         token = token_of(value, by_host)
         session = self.session
@@ -271,7 +271,7 @@ class Facts:
         token = token_of(value, False)
         if baseline is None or token is None:
             return None
-        digest = hashlib.sha256(str(token[1]).encode()).hexdigest()
+        digest = hashlib.sha256(token[1].encode()).hexdigest()
         return digest in baseline.get((self.request.tool_name, argument), frozenset())
 
     # ------------------------------------------------------------ time
@@ -349,7 +349,7 @@ def stands_in(token: tuple[str, str], text: str) -> bool:
             if whole and len(match.group()) <= 1300 and spell(read_number(match.group()) or Fraction(0)) == wanted:
                 return True
         return False
-    local, at, host = wanted.rpartition("@") if kind == "email" else ("", "", wanted)
+    local = wanted.rpartition("@")[0] if kind == "email" else ""
     haystack = ascii_lower(text) if kind in ("email", "host") else text
     needle = ascii_lower(wanted) if kind in ("email", "host") else wanted
     start = haystack.find(needle)

@@ -8,7 +8,6 @@ No clock: every time is handed in, in epoch seconds.
 """
 
 import math
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -54,7 +53,10 @@ class Told:
 
 @dataclass(slots=True)
 class Session:
-    """One session's facts. `begun`: its beginning was seen. `root` is the session whose user speaks for it."""
+    """One session's facts. `begun`: its beginning was seen. `root` is the session whose user speaks for it.
+
+    `version` grows with everything that is written, so that a reader can tell whether facts have moved on.
+    """
 
     id: str
     opened_at: float
@@ -71,10 +73,11 @@ class Session:
     results_cut: bool = False
     dropped_until: float = -math.inf
     remembered_bytes: int = 0
-    lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
+    version: int = 0
 
     def said(self, text: str) -> None:
         """Take in what the user of this session said: a turn reported over the authenticated channel."""
+        self.version += 1
         if self.remembered_bytes + len(text) <= self.provenance_bytes:
             self.texts.append(clean(text))
             self.remembered_bytes += len(text)
@@ -103,6 +106,7 @@ class Session:
 
     def let_through(self, call: Call, labels: frozenset[str]) -> None:
         """Count a call from the moment of its decision, with the labels that hold from then on."""
+        self.version += 1
         self.calls.append(call)
         self.labels |= labels
         if len(self.calls) > CALLS_MAX:
@@ -112,6 +116,11 @@ class Session:
             if not oldest.told:
                 self.results_cut = True
 
+    def blocked(self) -> None:
+        """Count a call that was blocked."""
+        self.version += 1
+        self.blocks += 1
+
     def find(self, decision_id: str) -> Call | None:
         """Return the call of a decision, or None where it was never let through here or is no longer held."""
         for call in reversed(self.calls):
@@ -119,13 +128,15 @@ class Session:
                 return call
         return None
 
-    def ended(self, call: Call, ending: Ending, result: str | None, labels: frozenset[str]) -> None:
-        """Take in how a call ended; `result` is its whole text, None where it was not told."""
+    def ended(self, call: Call, ending: Ending, result: str | None, labels: frozenset[str], whole: bool = True) -> None:
+        """Take in how a call ended; `result` is its text, or a part of it, None where it was not told."""
+        self.version += 1
         call.ending = ending
         if result is None:
             return
-        call.told = True
-        call.pending = frozenset()
+        if whole:
+            call.told = True
+            call.pending = frozenset()
         self.labels |= labels
         if self.remembered_bytes + len(result) <= self.provenance_bytes:
             self.results.append(Told(call.tool, call.classes, clean(result)))

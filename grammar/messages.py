@@ -32,7 +32,8 @@ class Message:
 
     def render(self) -> str:
         """Return the message as people read it: one line, then the excerpt with its caret."""
-        head = f"{self.source}:{self.at.line}:{self.at.column}: {'warning: ' if self.severity == 'warning' else ''}{self.text}"
+        mark = "warning: " if self.severity == "warning" else ""
+        head = f"{self.source}:{self.at.line}:{self.at.column}: {mark}{self.text}"
         if not self.line:
             return head
         number = str(self.at.line).rjust(5)
@@ -53,6 +54,15 @@ class Message:
             "code": self.code,
             "message": self.text,
         }
+
+
+class Mistake(Exception):
+    """One mistake at one place of the text; `parse` makes a message of it."""
+
+    def __init__(self, text: str, at: Span) -> None:
+        super().__init__(text)
+        self.text = text
+        self.at = at
 
 
 class PolicyError(Exception):

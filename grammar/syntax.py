@@ -527,13 +527,14 @@ class ForItem:
     """`for agent "a*", env prod, staging { items }`: the same conditions for a group of rules or tools.
 
     Each of `agents` and `envs` is a list of which one must fit (glob patterns as texts); empty where
-    not written.
+    not written. `closing` are the comments behind the last item, before the brace.
     """
 
     agents: tuple[Text, ...]
     envs: tuple[Text, ...]
     items: "tuple[RuleItem | ResultRuleItem | ToolItem, ...]"
     comments: tuple[Comment, ...] = ()
+    closing: tuple[Comment, ...] = ()
     at: Span = _at()
 
 
@@ -551,6 +552,7 @@ class Given:
     values: tuple[Value, ...] = ()
     tool: str | None = None
     argument: str | None = None
+    comments: tuple[Comment, ...] = ()
     at: Span = _at()
 
 
@@ -562,6 +564,7 @@ class TestCall:
     arguments: tuple[tuple[str, Value], ...] = ()
     ending: str = ""
     returns: Text | None = None
+    comments: tuple[Comment, ...] = ()
     at: Span = _at()
 
 
@@ -579,12 +582,16 @@ class Expect:
     code: str | None = None
     verdict: str | None = None
     changed: tuple[tuple[Path, Value], ...] = ()
+    comments: tuple[Comment, ...] = ()
     at: Span = _at()
 
 
 @dataclass(frozen=True, slots=True)
 class TestItem:
-    """`test "…" { given … after … call … expect … }`; `expects` in the order written."""
+    """`test "…" { given … after … call … expect … }`; `expects` in the order written.
+
+    `closing` are the comments behind the last line, before the brace.
+    """
 
     name: str
     given: tuple[Given, ...] = ()
@@ -592,6 +599,7 @@ class TestItem:
     call: TestCall | None = None
     expects: tuple[Expect, ...] = ()
     comments: tuple[Comment, ...] = ()
+    closing: tuple[Comment, ...] = ()
     at: Span = _at()
 
 
@@ -613,9 +621,14 @@ Item: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One file: its items in order, the comments after the last of them, and the text it was read from."""
+    """One file: its items in order, the comments after the last of them, and the text it was read from.
+
+    `broken` holds the words that stood in items that could not be read (only `read_policy` returns such a
+    tree): what they might have named is not known, so nobody should call them unknown.
+    """
 
     items: tuple[Item, ...]
     comments: tuple[Comment, ...] = ()
     source: str = field(default="policy.thoth", compare=False)
     text: str = field(default="", compare=False, repr=False)
+    broken: frozenset[str] = field(default=frozenset(), compare=False, repr=False)

@@ -1,0 +1,78 @@
+"""From the words of a command line to an exit code: 0 fine, 1 findings, 2 usage or files that cannot be read.
+
+A command is a function in a file of its own; it is imported when it is called, so `thoth --help` stays quick.
+It returns its exit code, or raises: mistakes of a policy are printed as findings (1), those of whoever runs
+the command in one line on stderr (2). A closed pipe and Ctrl-C end quietly (130).
+"""
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    # name: (where its function is, what it does); in the order in which an author meets them
+    "init": ("thoth.cli.init:init", "write a starter policy whose tests pass"),
+    "check": ("thoth.cli.check:check", "find every mistake of a policy in one run"),
+    "fmt": ("thoth.cli.fmt:fmt", "write policies in their one canonical form"),
+    "lint": ("thoth.cli.lint:lint", "find what a policy says that its author hardly meant"),
+    "test": ("thoth.cli.test:run", "run the tests of a policy, and say what they reach"),
+    "explain": ("thoth.cli.explain:explain", "say why one call is decided as it is"),
+    "decide": ("thoth.cli.decide:decide", "decide tool calls, or recorded ones again: JSON in, JSON out"),
+    "tools": ("thoth.cli.tools:tools", "write tool lines from an MCP tool list or JSON Schema"),
+}
+QUIETLY: Final = 130
+
+FIRST: Final = """\
+thoth says whether the tool call of an agent may run: the rules are a text, the answers come with reasons.
+
+First:
+  thoth init                                                    write policy.thoth
+  thoth test policy.thoth                                       watch its tests pass
+  thoth explain --policy policy.thoth --request request.json    see why one call is decided as it is
+
+Commands:
+{commands}
+
+`thoth COMMAND --help` teaches each of them, with an example. `thoth --version` prints the version.
+Exit codes: 0 fine, 1 findings, 2 wrong usage or a file that cannot be read.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; `argv` stands without the program's name."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name need not be Unicode, nor the terminal UTF-8
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return QUIETLY
+    except BrokenPipeError:
+        # Nobody reads on. What is still buffered must not raise once more when the interpreter ends.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return QUIETLY
+    return code
+
+
+def _run(words: list[str]) -> int:
+    if words[:1] == ["help"] and len(words) > 1:
+        words = [*words[1:], "--help"]
+    match words:
+        case [] | ["help" | "--help" | "-h"]:
+            listed = (f"  {name:8} {summary}" for name, (_, summary) in COMMANDS.items())
+            sys.stdout.write(FIRST.format(commands="\n".join(listed)))
+            return 0
+        case ["--version" | "-V"]:
+            from thoth import __version__
+
+            sys.stdout.write(f"thoth {__version__}\n")
+            return 0
+    from .dispatch import dispatch  # loads the command-line library: not for a page of help
+
+    return dispatch(words, COMMANDS)

@@ -1,0 +1,503 @@
+"""An engine in your own process: a policy file, a clock and a recorder wired to the decision.
+
+This is the one file of the room that reads files and looks at the clock. Everything it calls is pure.
+"""
+
+import importlib.resources
+import itertools
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from ..contract import (
+    Answer,
+    Approval,
+    By,
+    Decision,
+    Effect,
+    Ending,
+    Fault,
+    Json,
+    OperationError,
+    Outcome,
+    Recorder,
+    Request,
+    RequestError,
+    admit,
+    admit_json,
+)
+from ..grammar import Message, PolicyError, parse, read_policy
+from ..grammar.syntax import Policy, UseItem
+from .check import check
+from .checked import CheckedPolicy, Tool
+from .evaluators import EVALUATORS, Evaluator
+from .explain import explain
+from .learned import Baseline, read_learned
+from .ledger import Ledger
+from .results import pass_on
+from .session import Call, Session, text_of
+
+SESSIONS_MAX: Final = 10_000
+HELD_MAX: Final = 10_000
+RUNNING_MAX: Final = 100_000
+LET_THROUGH: Final = (Effect.ALLOW, Effect.MODIFY)
+
+
+class _Untold:
+    def __repr__(self) -> str:
+        return "UNTOLD"
+
+
+UNTOLD: Final = _Untold()
+"""In place of a result: the call ended, and what it returned is not told."""
+
+
+class Engine:
+    """Decides calls under one policy, keeps their sessions and counters, and records through a `Recorder`.
+
+    Safe to use from several threads; the decisions of one session are taken one after another.
+    """
+
+    def __init__(
+        self,
+        policy: CheckedPolicy,
+        *,
+        recorder: Recorder | None = None,
+        evaluator: Literal["native", "reference"] = "native",
+        clock: Callable[[], float] = time.time,
+        warnings: Sequence[Message] = (),
+    ) -> None:
+        """Take a checked policy; the class methods `from_file`, `from_files` and `from_text` read one."""
+        self.policy = policy
+        self.warnings = tuple(warnings)
+        self.ledger = Ledger()
+        self._evaluator: Evaluator = EVALUATORS[evaluator](policy)
+        self._recorder = recorder
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._forgotten: set[bytes] = set()
+        self._running: OrderedDict[str, Session | None] = OrderedDict()
+        self._held: OrderedDict[str, tuple[Decision, list[Answer]]] = OrderedDict()
+        self._prefix = os.urandom(8).hex()
+        self._numbers = itertools.count(1)
+
+    # ------------------------------------------------------------ from policy text
+
+    @classmethod
+    def from_file(cls, file: str | os.PathLike[str], **settings: Any) -> "Engine":
+        """Read the policy in `file` and the modules that it uses; settings as in `from_files`."""
+        return cls.from_files([file], **settings)
+
+    @classmethod
+    def from_files(
+        cls,
+        files: Iterable[str | os.PathLike[str]],
+        *,
+        path: Iterable[str | os.PathLike[str]] = (),
+        learned: str | os.PathLike[str] | Baseline | None = None,
+        recorder: Recorder | None = None,
+        evaluator: Literal["native", "reference"] = "native",
+        clock: Callable[[], float] = time.time,
+    ) -> "Engine":
+        """Read one root policy and modules that it uses; further modules are looked for beside each file,
+        then in the folders of `path`, then among the installed packs. `learned` names a baseline.
+
+        Raises:
+            PolicyError: with every mistake of the policy.
+            OperationError: a file cannot be read, or several files are roots.
+        """
+        policy, warnings = load(files, path=path, learned=learned)
+        return cls(policy, recorder=recorder, evaluator=evaluator, clock=clock, warnings=warnings)
+
+    @classmethod
+    def from_text(
+        cls,
+        text: str,
+        *,
+        source: str = "policy.thoth",
+        modules: Mapping[str, str] | None = None,
+        learned: Baseline | None = None,
+        recorder: Recorder | None = None,
+        evaluator: Literal["native", "reference"] = "native",
+        clock: Callable[[], float] = time.time,
+    ) -> "Engine":
+        """Read a policy from text; `modules` maps the names that it uses to their texts.
+
+        Raises:
+            PolicyError: with every mistake of the policy.
+        """
+        texts = dict(modules or {})
+
+        mistakes: list[Message] = []
+
+        def find(name: str, using: str) -> Policy | None:
+            if name not in texts:
+                return _installed(name)
+            return _read_policy(texts[name], f"{name}.thoth", mistakes)
+
+        checked = check(_read_policy(text, source, mistakes), find, baseline=learned, mistakes=mistakes)
+        return cls(checked.policy, recorder=recorder, evaluator=evaluator, clock=clock, warnings=checked.warnings)
+
+    # ------------------------------------------------------------ sessions
+
+    def session(self, id: str, *, root: Session | None = None, tenant_id: str | None = None) -> Session:
+        """Return the session of this id, opened now if it was never open; `root` is the one whose user it serves.
+
+        An id that was open before and has been forgotten since is continued: what was lost of it is unknown.
+        """
+        with self._lock:
+            return self._session(id, root, tenant_id, begins=True)
+
+    def _session(self, id: str, root: Session | None, tenant: str | None, begins: bool) -> Session:
+        session = self._sessions.get(id)
+        if session is None:
+            digest = blake2b(id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+            begun = begins and digest not in self._forgotten
+            bound = self.policy.bounds.provenance_bytes
+            session = Session(id, self._clock(), begun, tenant, root, provenance_bytes=bound)
+            self._sessions[id] = session
+            while len(self._sessions) > SESSIONS_MAX:
+                old, _ = self._sessions.popitem(last=False)
+                self._forgotten.add(blake2b(old.encode("utf-8", "surrogatepass"), digest_size=16).digest())
+        self._sessions.move_to_end(id)
+        return session
+
+    def _session_of(self, request: Request) -> Session | None:
+        """Return the session that a request names: a first call whose history holds only itself opens it."""
+        id = request.session_id
+        if not isinstance(id, str) or not id:
+            return None
+        history = request.session_tool_calls
+        session = self._session(id, None, request.tenant_id, begins=history == [request.tool_name])
+        if session.tenant is not None and session.tenant != request.tenant_id:
+            return None  # another tenant's session says nothing about this call
+        return session
+
+    # ------------------------------------------------------------ deciding
+
+    def decide(
+        self,
+        request: Mapping[str, Any] | Request | bytes | str | object,
+        *,
+        session: Session | None = None,
+        approval: Approval | None = None,
+    ) -> Decision:
+        """Decide one call before it runs: a mapping in the wire's field names, JSON text of one, or a `Request`.
+
+        Never raises for anything in the request; what is wrong with it is a decision. The decision is
+        recorded before it is given out, counted in its session, and reserved with its limits.
+        """
+        admitted = admit_json(request) if isinstance(request, bytes | str) else admit(request)
+        with self._lock:
+            if session is None and isinstance(admitted, Request):
+                session = self._session_of(admitted)
+            return self._decide(admitted, session, approval)
+
+    def _decide(self, admitted: Request | Fault, session: Session | None, approval: Approval | None) -> Decision:
+        now = self._clock()
+        decision = self._evaluator.decide(
+            admitted, session=session, ledger=self.ledger, now=now, approval=approval, id=self._new_id()
+        )
+        seen = session.version if session else 0
+        decision = replace(decision, explainer=lambda: explain(self, decision, session, approval, seen))
+        if self._recorder is not None:
+            try:
+                self._recorder.decided(decision)
+            except Exception as error:  # noqa: BLE001 - whatever went wrong, there is no evidence
+                decision = _unrecorded(decision, error)
+        self._account(decision, session, approval)
+        return decision
+
+    def _new_id(self) -> str:
+        return f"{self._prefix}-{next(self._numbers)}"
+
+    def _account(self, decision: Decision, session: Session | None, approval: Approval | None) -> None:
+        """Count a decision: its call, its block, its reservations, its violation, the approval that it used up."""
+        if decision.violation is not None:
+            ladder = self.policy.ladder
+            self.ledger.violate(decision.violation, decision.now, ladder.same_s)
+        if approval is not None and approval.call == decision.call:
+            if decision.effect is Effect.STEP_UP and approval.reservations in self._held:
+                self._hold(decision.id, self._held[approval.reservations])  # still waiting: the hold stays as it is
+                return
+            self._give_back(approval.reservations)
+        if decision.approval:
+            self.ledger.use(decision.approval)
+        windows = self._evaluator.windows
+        for reservation in decision.reservations:
+            self.ledger.reserve(reservation, decision.now, decision.id, windows[reservation.limit])
+        if decision.effect in LET_THROUGH:
+            self._let_through(decision, session)
+        elif decision.effect is Effect.STEP_UP:
+            self._hold(decision.id, (decision, []))
+        elif decision.effect is Effect.BLOCK and session is not None:
+            session.blocked()
+
+    def _hold(self, decision_id: str, hold: tuple[Decision, list[Answer]]) -> None:
+        self._held[decision_id] = hold
+        if len(self._held) > HELD_MAX:
+            self._held.popitem(last=False)
+
+    def ran(self, decision: Decision, session: Session | None = None) -> None:
+        """Count a call as let through, whatever was decided: for replaying what really happened.
+
+        A call that was held is held no longer, and keeps what it reserved.
+        """
+        with self._lock:
+            self._held.pop(decision.id, None)
+            if decision.id not in self._running:
+                self._let_through(decision, session)
+
+    def _let_through(self, decision: Decision, session: Session | None) -> None:
+        request = decision.request
+        if request is None:
+            return
+        self._running[decision.id] = session
+        if len(self._running) > RUNNING_MAX:
+            self._running.popitem(last=False)
+        if session is None:
+            return
+        tool = self._evaluator.tool_of(request)
+        labels = frozenset(y.label for y in tool.yields if y.pattern is None) if tool else frozenset()
+        pending = {y.label for y in tool.yields if y.pattern is not None} if tool else set()
+        pending |= self._evaluator.result_labels(request)
+        call = Call(
+            decision.id,
+            request.tool_name,
+            tool.classes if tool else None,
+            decision.now,
+            pending=frozenset(pending) - labels,
+        )
+        session.let_through(call, labels)
+
+    # ------------------------------------------------------------ approvals
+
+    def answer(self, decision: Decision, *, approver: str, principal: str, granted: bool = True) -> Approval:
+        """Take one approver's answer to a held call and return the approval as it stands.
+
+        `approver` is a name that the policy asks (or "user"), `principal` the person who speaks, as your
+        own authentication knows them. Decide the same request again with the approval; it is used up by the
+        call that it lets through.
+
+        Raises:
+            RequestError: the decision holds nothing, or nobody of that name was asked.
+        """
+        with self._lock:
+            held = self._held.get(decision.id)
+            if held is None:
+                raise RequestError("this decision holds no call; only a STEP_UP of this engine can be answered")
+            asks = [ask for ask in held[0].asks if approver in ask.approvers]
+            if not asks:
+                names = sorted({name for ask in held[0].asks for name in ask.approvers})
+                raise RequestError(f"`{approver}` was not asked; the call waits for {', '.join(names)}")
+            held[1].extend(Answer(ask.source, approver, principal, granted) for ask in asks)
+            hold_s = held[0].hold_s or 0
+            return Approval(
+                id=f"approval-{held[0].id}",
+                call=held[0].call,
+                expires=held[0].now + hold_s,
+                answers=tuple(held[1]),
+                reservations=held[0].id,
+            )
+
+    def refused(self, decision: Decision) -> None:
+        """Say that a held call will not run after all: what it reserved is given back."""
+        with self._lock:
+            self._give_back(decision.id)
+
+    def _give_back(self, decision_id: str) -> None:
+        held = self._held.pop(decision_id, None)
+        for reservation in held[0].reservations if held else ():
+            self.ledger.give_back(reservation, decision_id)
+
+    # ------------------------------------------------------------ endings
+
+    def completed(self, decision: Decision, result: object = UNTOLD, *, whole: bool = True) -> Outcome:
+        """Report that a call let through has completed, and what it returned; return what the agent may see of it.
+
+        `whole` is False where `result` is only a part: what it holds is remembered, what it lacks stays unknown.
+
+        Raises:
+            RequestError: this engine did not let the call through, or it has ended before.
+        """
+        return self.ended(decision, Ending.COMPLETED, result, whole=whole)
+
+    def failed(self, decision: Decision, result: object = UNTOLD, *, whole: bool = True) -> Outcome:
+        """Report that a call failed; `result` is the message that the agent sees."""
+        return self.ended(decision, Ending.FAILED, result, whole=whole)
+
+    def cancelled(self, decision: Decision) -> Outcome:
+        """Report that a call was cancelled: it counts as failed and gives nothing back."""
+        return self.ended(decision, Ending.CANCELLED)
+
+    def timed_out(self, decision: Decision) -> Outcome:
+        """Report that a call did not end in time: it counts as failed and gives nothing back."""
+        return self.ended(decision, Ending.TIMED_OUT)
+
+    def ended(self, decision: Decision, ending: Ending, result: object = UNTOLD, *, whole: bool = True) -> Outcome:
+        """Report how a call ended; it counts in the session that it was decided in."""
+        request = decision.request
+        with self._lock:
+            if request is None or decision.id not in self._running:
+                raise RequestError("there is no such call under way: it was not let through here, or has ended before")
+            session = self._running.pop(decision.id)
+            told = _told(result)
+            now = self._clock()
+            tool = self._evaluator.tool_of(request)
+            call = session.find(decision.id) if session else None
+            text = None if told is UNTOLD else text_of(told)  # type: ignore[arg-type]
+            rules = () if text is None else self._evaluator.on_result(request, decision.args or {}, text, session, now)
+            passed = None
+            if text is not None:
+                scan = self.policy.bounds.scan_chars
+                passed = pass_on(told, text, tool, rules, scan, self._evaluator.spans)  # type: ignore[arg-type]
+            in_time = now - decision.now <= self.policy.bounds.in_flight_s
+            if session is not None and call is not None and in_time:
+                session.ended(call, ending, text, passed.labels if passed else frozenset(), whole)
+                if passed:
+                    session.doubtful |= passed.perhaps
+            self._settle(decision, ending, tool)
+        outcome = Outcome(
+            decision.id,
+            ending,
+            passed.result if passed else None,
+            passed.withheld if passed else False,
+            tuple(sorted(rule.id for rule in rules)),
+            tuple(sorted(passed.labels)) if passed else (),
+        )
+        if self._recorder is not None:
+            self._recorder.ended(decision, outcome)
+        return outcome
+
+    def _settle(self, decision: Decision, ending: Ending, tool: Tool | None) -> None:
+        """A limit gives back only where an atomic tool reports failure."""
+        if ending is Ending.FAILED and tool is not None and tool.atomic:
+            for reservation in decision.reservations:
+                self.ledger.give_back(reservation, decision.id)
+
+
+def _told(result: object) -> Json | _Untold:
+    """Return a result as JSON; what is not JSON is told as the text that `str` makes of it."""
+    if isinstance(result, _Untold) or result is None or isinstance(result, str | bool | int | float):
+        return result
+    if isinstance(result, Mapping):
+        return {str(key): _json(member) for key, member in result.items()}
+    return _json(result)
+
+
+def _json(value: object) -> Json:
+    if isinstance(value, Mapping):
+        return {str(key): _json(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(item) for item in value]
+    return value if value is None or isinstance(value, str | bool | int | float) else str(value)
+
+
+def _unrecorded(decision: Decision, error: Exception) -> Decision:
+    return replace(
+        decision,
+        effect=Effect.BLOCK,
+        by=By.ERROR,
+        reason_code="evidence_unavailable",
+        rules=(),
+        rules_more=0,
+        asks=(),
+        hold_s=None,
+        retry_after_s=None,
+        tells=(),
+        controls=(),
+        reservations=(),
+        violation=None,
+        modified=False,
+        args=decision.request.tool_args if decision.request else None,
+        approval="",
+        problem=f"the decision could not be recorded ({type(error).__name__})",
+    )
+
+
+# ---------------------------------------------------------------- reading files
+
+
+def load(
+    files: Iterable[str | os.PathLike[str]],
+    *,
+    path: Iterable[str | os.PathLike[str]] = (),
+    learned: str | os.PathLike[str] | Baseline | None = None,
+) -> tuple[CheckedPolicy, tuple[Message, ...]]:
+    """Read and check a root policy and its modules; return it with the checker's warnings.
+
+    Raises:
+        PolicyError: with every mistake of the policy and its modules.
+        OperationError: a file cannot be read, or several files are roots.
+    """
+    mistakes: list[Message] = []
+    trees = [_read_policy(read_text(file), str(file), mistakes) for file in files]
+    if not trees:
+        raise OperationError("no policy file is named")
+    try:
+        root, given = choose_root(trees)
+    except OperationError:
+        if mistakes:  # a `use` that cannot be read may be all that is missing
+            raise PolicyError(mistakes) from None
+        raise
+    folders = [Path(folder) for folder in path]
+
+    def find(name: str, using: str) -> Policy | None:
+        if name in given:
+            return given[name]
+        for folder in (Path(using).parent, *folders):
+            candidate = folder / f"{name}.thoth"
+            if candidate.is_file():
+                return _read_policy(read_text(candidate), str(candidate), mistakes)
+        return _installed(name)
+
+    if isinstance(learned, str | os.PathLike):
+        learned = read_learned(read_text(learned), str(learned))
+    checked = check(root, find, baseline=learned, mistakes=mistakes)
+    return checked.policy, checked.warnings
+
+
+def _read_policy(text: str, source: str, mistakes: list[Message]) -> Policy:
+    """Return what can be read of a text, and add its mistakes to those of the run."""
+    tree, found = read_policy(text, source)
+    mistakes.extend(found)
+    return tree
+
+
+def choose_root(trees: Sequence[Policy]) -> tuple[Policy, dict[str, Policy]]:
+    """Return the one policy that no other uses, and the others by the name under which `use` finds them."""
+    named = {Path(tree.source).stem: tree for tree in trees}
+    used = {item.name for tree in trees for item in tree.items if isinstance(item, UseItem)}
+    roots = [tree for tree in trees if Path(tree.source).stem not in used]
+    if len(roots) != 1:
+        names = ", ".join(f"`{tree.source}`" for tree in roots or trees)
+        raise OperationError(f"{names}: exactly one of several policy files is the root, and it uses the others")
+    return roots[0], {name: tree for name, tree in named.items() if tree is not roots[0]}
+
+
+def read_text(file: str | os.PathLike[str]) -> str:
+    """Read a file as UTF-8.
+
+    Raises:
+        OperationError: it is not there, or not text.
+    """
+    try:
+        return Path(file).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise OperationError(f"`{os.fspath(file)}` cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise OperationError(f"`{os.fspath(file)}` is not UTF-8 text, from byte {error.start}") from error
+
+
+def _installed(name: str) -> Policy | None:
+    """Return the pack of this name that came with the package."""
+    packs = importlib.resources.files("thoth.policies").joinpath("packs")
+    file = packs.joinpath(f"{name}.thoth")
+    return parse(file.read_text("utf-8"), f"{name}.thoth") if file.is_file() else None

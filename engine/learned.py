@@ -1,0 +1,45 @@
+"""A learned baseline: for each tool and argument, digests of the values that were used in recorded behaviour.
+
+The file is JSON: {"thoth_learned": 1, "values": {TOOL: {ARGUMENT: {DIGEST: COUNT}}}}, or a list of digests
+in place of the counts. A digest is the SHA-256 (hex) of the value's normal form, so the values themselves
+are not in the file.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+from ..contract import Fault, Json, OperationError, read_json
+from .reference_facts import token_of
+from .reference_values import plain
+
+Baseline = dict[tuple[str, str], frozenset[str]]
+
+
+def read_learned(text: bytes | str, source: str = "learned file") -> Baseline:
+    """Read a learned file.
+
+    Raises:
+        OperationError: it is not one; the message says where.
+    """
+    given = read_json(text)
+    if isinstance(given, Fault):
+        raise OperationError(f"`{source}`: {given}")
+    if not isinstance(given, dict) or given.get("thoth_learned") != 1 or not isinstance(given.get("values"), dict):
+        raise OperationError(f'`{source}` is not a learned file; it would start with {{"thoth_learned": 1, "values": …')
+    baseline: Baseline = {}
+    values = given["values"]
+    assert isinstance(values, dict)
+    for tool, arguments in values.items():
+        if not isinstance(arguments, Mapping):
+            raise OperationError(f"`{source}`: `values.{tool}` is not an object of arguments")
+        for argument, digests in arguments.items():
+            if not isinstance(digests, Mapping | list) or not all(isinstance(d, str) for d in digests):
+                raise OperationError(f"`{source}`: `values.{tool}.{argument}` holds no digests")
+            baseline[tool, argument] = frozenset(str(digest) for digest in digests)
+    return baseline
+
+
+def digest_of(value: Json, kind: str = "any") -> str | None:
+    """Return the digest of one value of a declared type, None where it says too little to be remembered."""
+    token = token_of(plain(value, kind), False)
+    return None if token is None else hashlib.sha256(token[1].encode()).hexdigest()

@@ -1,0 +1,83 @@
+"""What becomes of a result: labels it brings, redactions, and whether the agent may see it at all.
+
+Result rules apply in doubt, as restrictions do: a result too long to be scanned is withheld rather than
+passed on unredacted, and a label that may hold is kept as one that may.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ..contract import Json
+from .checked import Pattern, ResultRule, Tool
+
+Spans: TypeAlias = Callable[[Pattern, str], list[tuple[int, int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A result as the agent may see it, and the labels that it brings for certain or perhaps."""
+
+    result: Json
+    withheld: bool
+    labels: frozenset[str]
+    perhaps: frozenset[str]
+
+
+def pass_on(
+    result: Json, text: str, tool: Tool | None, rules: Iterable[ResultRule], scan_chars: int, spans: Spans
+) -> Passed:
+    """Apply the result rules that hold for a result; `text` is the whole of it as one text."""
+    labels: set[str] = set()
+    perhaps: set[str] = set()
+    for brought in tool.yields if tool else ():
+        if brought.pattern is None:
+            labels.add(brought.label)
+        elif len(text) > scan_chars:
+            perhaps.add(brought.label)
+        elif spans(brought.pattern, text):
+            labels.add(brought.label)
+    withheld = False
+    redactions: list[ResultRule] = []
+    for rule in rules:
+        if rule.action == "label":
+            labels.add(rule.label)
+        elif rule.action == "withhold" or len(text) > scan_chars:
+            withheld = True
+        else:
+            redactions.append(rule)
+    if withheld:
+        result = None
+    elif redactions:
+        result = _redacted(result, sorted(redactions, key=lambda rule: rule.id), spans)
+    return Passed(result, withheld, frozenset(labels), frozenset(perhaps - labels))
+
+
+def _redacted(value: Json, rules: list[ResultRule], spans: Spans) -> Json:
+    if isinstance(value, str):
+        return _redact_text(value, rules, spans)
+    if isinstance(value, list | tuple):
+        return [_redacted(item, rules, spans) for item in value]
+    if isinstance(value, dict):
+        return {_redact_text(key, rules, spans): _redacted(member, rules, spans) for key, member in value.items()}
+    return value
+
+
+def _redact_text(text: str, rules: list[ResultRule], spans: Spans) -> str:
+    """Replace what the rules find in the text as received; united spans take the text of the first rule by id."""
+    marks = sorted(
+        (start, end, place)
+        for place, rule in enumerate(rules)
+        if rule.pattern is not None
+        for start, end in spans(rule.pattern, text)
+    )
+    united: list[tuple[int, int, int]] = []
+    for start, end, place in marks:
+        if united and start < united[-1][1]:
+            before = united[-1]
+            united[-1] = (before[0], max(before[1], end), min(before[2], place))
+        else:
+            united.append((start, end, place))
+    for start, end, place in reversed(united):
+        text = text[:start] + rules[place].text + text[end:]
+    return text
