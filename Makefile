@@ -9,7 +9,7 @@ ROOMS := contract grammar native engine evidence server simulation sdk/python pr
 
 # A changed file is newer than the stamp; so is the folder of one that was added or deleted.
 SOURCES := pyproject.toml setup.py MANIFEST.in $(shell find $(wildcard $(ROOMS)) \
-	-name __pycache__ -prune -o \( -type d -o -name '*.py' -o -name '*.py[ix]' -o -name '*.pxd' -o -name '*.lark' \
+	-name __pycache__ -prune -o \( -type d -o -name '*.py' -o -name '*.py[ix]' -o -name '*.pxd' -o -name '*.h' -o -name '*.lark' \
 	-o -name '*.thoth' -o -name py.typed \) -print)
 
 # An environment is made anew when its interpreter does not run any more, or is not the one asked for by name.
