@@ -1,0 +1,302 @@
+"""What is written down: one `Draft` per event, its body in clear and its values sealed.
+
+A value that a caller or a tool brought never enters a body. There stands its commitment; salt and value lie in a
+sealed box of the vault (`vault.py`), so they can be given up while every proof stays. In clear are names, verdicts,
+times, and the arguments that a policy declares `shown`. docs/evidence.md lists every field.
+"""
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Final
+
+from ..contract import Answer, Approval, Decision, Outcome, Request
+from .canonical import SALT_BYTES, canonical, commitment, encode_body, whole
+
+BODY_BYTES_MAX: Final = 65_535
+TEXT_CHARS_MAX: Final = 200
+LIST_ITEMS_MAX: Final = 32
+SHOWN_BYTES_MAX: Final = 1_000
+ARGS_MAX: Final = 128
+VERSION: Final = 1
+IN_CLEAR: Final = ("environment", "server", "enforcement_mode", "data_classification")
+SEALED_FIELDS: Final = (
+    "session_intent",
+    "purpose",
+    "approved_scope",
+    "session_tool_calls",
+    "task_context",
+    "metadata",
+)
+NOT_KEPT: Final = ["session_facts", "counters", "approval_answers"]
+"""What a decision may have read and its record does not hold: a verdict that hangs on these cannot be derived again."""
+SHORTENED_FIRST: Final = (
+    "shown", "ran", "asks", "would_be", "trial", "lenient", "limits", "controls", "regimes", "labels", "rules",
+    "args", "request", "days", "files",
+)  # fmt: skip
+
+Shown = Callable[[str], Collection[str]] | Mapping[str, Collection[str]]
+"""Which arguments of a tool are in clear: by its name; `*` in a mapping stands for every tool."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """A record before it has its time and place: `secrets` are salt and spelling of each value, by path."""
+
+    body: dict[str, Any]
+    secrets: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
+    tenant: str = ""
+    subject: str = ""
+    shortened: list[str] = field(default_factory=list)
+
+    def put(self, **fields: Any) -> None:
+        """Add what is not empty, each text at most 200 characters and each list at most 32 of them."""
+        for name, value in fields.items():
+            if value is None or value == "" or value == [] or value == {}:
+                continue
+            self.body[name] = self._short(name, value)
+
+    def _short(self, name: str, value: Any) -> Any:
+        if isinstance(value, str):
+            value = whole(value)
+            if len(value) <= TEXT_CHARS_MAX:
+                return value
+            self._cut(name)
+            return f"{value[:TEXT_CHARS_MAX]}… sha256:{sha256(value.encode()).hexdigest()}"
+        if isinstance(value, list | tuple):
+            if len(value) > LIST_ITEMS_MAX:
+                self._cut(name)
+            return [self._short(name, item) for item in value[:LIST_ITEMS_MAX]]
+        return value
+
+    def _cut(self, name: str) -> None:
+        if name not in self.shortened:
+            self.shortened.append(name)
+
+    def seal(self, path: str, value: Any) -> str:
+        """Keep a value for the vault and return its commitment."""
+        salt, spelling = os.urandom(SALT_BYTES), canonical(value)
+        self.secrets[path] = (salt, spelling)
+        return commitment(salt, path, spelling)
+
+    def seal_each(self, name: str, values: Mapping[str, Any], shown: Collection[str] = ()) -> None:
+        """Put a commitment for each value under `name`, and in clear what is shown; very many are folded into one."""
+        if not values:
+            return
+        if len(values) > ARGS_MAX or any(len(key) > TEXT_CHARS_MAX for key in values):
+            self._cut(name)
+            self.body[name] = {"*": self.seal(name, values)}
+            return
+        sealed: dict[str, str] = {}
+        clear: dict[str, str] = {}
+        for key, value in values.items():
+            if key in shown:
+                spelling = canonical(value)
+                if len(spelling) <= SHOWN_BYTES_MAX:
+                    clear[whole(key)] = spelling.decode()
+                    continue
+                self._cut("shown")
+            sealed[whole(key)] = self.seal(f"{name}.{key}", value)
+        # Argument names are data of the caller: as values of a list they may be any text, as keys only ASCII.
+        if sealed:
+            self.body[name] = sorted([key, digest] for key, digest in sealed.items())
+        if clear:
+            self.body["shown"] = [*self.body.get("shown", ()), *sorted([f"{name}.{k}", v] for k, v in clear.items())]
+
+    def encode(self) -> bytes:
+        """The exact bytes of the record, at most 65,535; what had to go is named in `shortened`."""
+        body = self.body
+        if self.shortened:
+            body["shortened"] = sorted(self.shortened)
+        encoded = encode_body(body)
+        for name in SHORTENED_FIRST:
+            if len(encoded) <= BODY_BYTES_MAX:
+                break
+            if name in body:
+                del body[name]
+                self._cut(name)
+                body["shortened"] = sorted(self.shortened)
+                encoded = encode_body(body)
+        assert len(encoded) <= BODY_BYTES_MAX, "what is left of a record is bounded"
+        return encoded
+
+
+def microseconds(seconds: float) -> int:
+    """Epoch seconds as an integer of microseconds, held within what a record can say."""
+    return max(-(2**53), min(2**53, round(seconds * 1_000_000))) if seconds == seconds else 0
+
+
+def day_of(at_us: int) -> str:
+    """The day (UTC) of a time, as keys of the vault are named: 2026-01-31."""
+    return datetime.fromtimestamp(max(0, min(at_us, 253_402_300_799_000_000)) // 1_000_000, UTC).date().isoformat()
+
+
+def decision_draft(
+    decision: Decision,
+    *,
+    shown: Collection[str] = (),
+    subject: str | None = None,
+    engine: str = "",
+) -> Draft:
+    """What is kept of a decision. `subject` names the argument that says whose values these are; else it is the user.
+
+    Cost: one hash for each argument.
+    """
+    request = decision.request
+    draft = Draft({"kind": "decision", "v": VERSION})
+    draft.put(
+        id=decision.id,
+        decided_us=microseconds(decision.now),
+        effect=decision.effect.value,
+        verdict=decision.verdict.value,
+        by=decision.by.value,
+        mode=decision.mode.value,
+        reason_code=decision.reason_code,
+        policy_digest=decision.policy_digest,
+        engine=engine,
+        rules=decision.rules,
+        rules_more=decision.rules_more or None,
+        would_be=decision.would_be,
+        trial=decision.trial,
+        risk=decision.risk or None,
+        modified=decision.modified or None,
+        lenient=decision.lenient,
+        asks=[[ask.source, ask.quorum, *ask.approvers] for ask in decision.asks],
+        hold_s=decision.hold_s,
+        retry_after_s=decision.retry_after_s,
+        controls=decision.controls,
+        regimes=decision.regimes,
+        limits=sorted({reservation.limit for reservation in decision.reservations}),
+        approval=decision.approval,
+        not_kept=NOT_KEPT,
+    )
+    about(draft, request)
+    if request is not None:
+        draft.subject = _subject(request, subject)
+        draft.seal_each("args", request.tool_args, shown)
+        if decision.modified and decision.args is not None:
+            asked = request.tool_args
+            changed = {k: v for k, v in decision.args.items() if k not in asked or not _same(asked[k], v)}
+            draft.seal_each("ran", changed, shown)
+            draft.put(dropped=sorted(whole(name) for name in asked if name not in decision.args))
+        given = {name: getattr(request, name) for name in SEALED_FIELDS}
+        open_fields = {name.removeprefix("request.") for name in shown if name.startswith("request.")}
+        draft.seal_each("request", {name: value for name, value in given.items() if value is not None}, open_fields)
+    # These can repeat what was in the arguments; a digest of them without a salt could be found by trying.
+    rest = {
+        "call": decision.call,
+        "problem": decision.problem,
+        "tells": [list(tell) for tell in decision.tells],
+        "reservations": [[r.limit, r.key, str(r.amount)] for r in decision.reservations],
+        "violation": [*decision.violation.principal, decision.violation.call] if decision.violation else None,
+    }
+    draft.seal_each("decision", {name: value for name, value in rest.items() if value})
+    return draft
+
+
+def _same(left: Any, right: Any) -> bool:
+    return left is right or (type(left) is type(right) and left == right)
+
+
+def about(draft: Draft, request: Request | None) -> None:
+    """Put in whom and what a call was about."""
+    if request is None:
+        return
+    draft.tenant = request.tenant_id or ""
+    draft.subject = request.user_id or ""
+    draft.put(
+        tenant=request.tenant_id,
+        principal=request.user_id,
+        agent=request.agent_id,
+        session=request.session_id,
+        tool=request.tool_name,
+        request_id=request.request_id,
+    )
+    draft.put(**{name: getattr(request, name) for name in IN_CLEAR})
+
+
+def _subject(request: Request, argument: str | None) -> str:
+    value = request.tool_args.get(argument) if argument else None
+    if value is None:
+        return request.user_id or ""
+    return value if isinstance(value, str) else canonical(value).decode()
+
+
+def outcome_draft(
+    outcome: Outcome, request: Request | None, *, subject: str | None = None, keep_result: bool = False
+) -> Draft:
+    """What is kept of an ending: size and commitment of the result, and the result itself only where it is asked for."""
+    draft = Draft({"kind": "outcome", "v": VERSION})
+    draft.put(
+        decision=outcome.decision_id,
+        ended=outcome.ending.value,
+        withheld=outcome.withheld or None,
+        rules=outcome.rules,
+        labels=outcome.labels,
+    )
+    about(draft, request)
+    for name in IN_CLEAR:
+        draft.body.pop(name, None)
+    if request is not None:
+        draft.subject = _subject(request, subject)
+    if outcome.result is not None:
+        digest = draft.seal("result", outcome.result)
+        salt, spelling = draft.secrets["result"]
+        draft.put(result=digest, result_bytes=len(spelling))
+        if not keep_result:
+            draft.secrets["result"] = (salt, b"")  # whoever has the result can still check it
+    return draft
+
+
+def approval_draft(approval: Approval, answer: Answer, decision: Decision) -> Draft:
+    """One approver's answer to a held call; `approval.call` is the digest that binds it, kept sealed."""
+    draft = Draft({"kind": "approval", "v": VERSION})
+    about(draft, decision.request)
+    draft.put(
+        approval=approval.id,
+        decision=decision.id,
+        source=answer.source,
+        approver=answer.approver,
+        principal=answer.principal,
+        granted=answer.granted,
+        expires_us=microseconds(approval.expires),
+    )
+    draft.seal_each("approval", {"call": approval.call})
+    return draft
+
+
+def policy_load_draft(digest: str, *, previous: str = "", files: Collection[str] = ()) -> Draft:
+    """A policy came into force; `files` are the names it was read from."""
+    draft = Draft({"kind": "policy_load", "v": VERSION})
+    draft.put(policy_digest=digest, previous=previous, files=list(files))
+    return draft
+
+
+def recovered_draft(seq: int, segment: str, offset: int, byte_count: int, digest: str) -> Draft:
+    """A torn tail was dropped when the shard was opened: what of it there was."""
+    draft = Draft({"kind": "recovered", "v": VERSION})
+    draft.put(from_seq=seq, segment=segment, offset=offset, dropped_bytes=byte_count, digest=digest)
+    return draft
+
+
+def heartbeat_draft(*, opened: bool, on_failure: str, engine: str, decisions: int, shed: int) -> Draft:
+    """The log is alive; with `opened`, how it was opened and what the operator chose for when it cannot be written."""
+    draft = Draft({"kind": "heartbeat", "v": VERSION})
+    draft.put(opened=opened or None, on_failure=on_failure, engine=engine, decisions=decisions, shed=shed)
+    return draft
+
+
+def redaction_draft(tenant: str, subject: str, days: Collection[str], reason: str) -> Draft:
+    """A subject's keys were destroyed: those of `days`."""
+    draft = Draft({"kind": "redaction", "v": VERSION})
+    draft.put(tenant=tenant, subject=subject, keys=len(days), days=sorted(days), reason=reason)
+    return draft
+
+
+def shed_draft(count: int, since_us: int, until_us: int, why: str) -> Draft:
+    """So many records were not written, because the operator chose `on_failure="allow"`."""
+    draft = Draft({"kind": "shed", "v": VERSION})
+    draft.put(count=count, since_us=since_us, until_us=until_us, why=why)
+    return draft
