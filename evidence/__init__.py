@@ -1,1 +1,43 @@
-"""What happened: append, verify, prove, export. An auditor needs this room and little else."""
+"""What happened: append, verify, prove, export. An auditor needs this room and little else.
+
+Names are loaded when they are used, so `python -m thoth.evidence.verify` loads nothing compiled.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .examine import Audit, audit
+    from .browse import LogReader
+    from .errors import EvidenceError
+    from .folder import make_folder as init
+    from .log import EvidenceLog
+    from .log import open_log as open
+    from .receipt import Receipt, verify_receipt
+    from .writer import Place
+
+__all__ = ["Audit", "EvidenceError", "EvidenceLog", "LogReader", "Place", "Receipt", "audit", "init", "open", "verify_receipt"]
+
+_WHERE = {
+    "Audit": ("examine", "Audit"),
+    "EvidenceError": ("errors", "EvidenceError"),
+    "EvidenceLog": ("log", "EvidenceLog"),
+    "LogReader": ("browse", "LogReader"),
+    "Place": ("writer", "Place"),
+    "Receipt": ("receipt", "Receipt"),
+    "audit": ("examine", "audit"),
+    "init": ("folder", "make_folder"),
+    "open": ("log", "open_log"),
+    "verify_receipt": ("receipt", "verify_receipt"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
+    import importlib
+
+    module, attribute = _WHERE[name]
+    found = getattr(importlib.import_module(f".{module}", __name__), attribute)
+    # The name of a module and of what it holds can be the same; what is asked for is what it holds.
+    globals()[name] = found
+    return found
