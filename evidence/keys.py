@@ -87,24 +87,28 @@ def read_key(path: str | Path, name: str) -> SigningKey:
 
 def _read_private_file(path: Path) -> bytes:
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with open(path, "rb", opener=_without_waiting) as key:
+            # Asked of the open file, not of the path: what is checked is what is read.
+            status = os.fstat(key.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise KeyFileError(f"the signing key `{path}` is not a file")
+            if status.st_mode & OTHERS:
+                raise KeyFileError(
+                    f"the signing key `{path}` is open to others (mode {stat.S_IMODE(status.st_mode):o}); write"
+                    f" `chmod 600 {path}`, and make a new key if someone may have read it"
+                )
+            return key.read(KEY_FILE_BYTES_MAX)
     except FileNotFoundError:
         raise KeyFileError(
             f"the signing key `{path}` does not exist; make one, or put back the one of this log"
         ) from None
     except OSError as error:
         raise KeyFileError(f"the signing key `{path}` cannot be read: {error.strerror}") from None
-    with os.fdopen(file, "rb") as key:
-        # Asked of the open file, not of the path: what is checked is what is read.
-        status = os.fstat(key.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise KeyFileError(f"the signing key `{path}` is not a file")
-        if status.st_mode & OTHERS:
-            raise KeyFileError(
-                f"the signing key `{path}` is open to others (mode {stat.S_IMODE(status.st_mode):o}); write"
-                f" `chmod 600 {path}`, and make a new key if someone may have read it"
-            )
-        return key.read(KEY_FILE_BYTES_MAX)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """A named pipe would otherwise wait for a writer, for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def public_pem(key: VerifierKey) -> str:
