@@ -6,14 +6,14 @@ the smaller one it cannot see; the caller's tree only grows, and an auditor's co
 """
 
 import base64
-import os
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from ..contract import OperationError
 from .merkle import EMPTY_ROOT, HASH_SIZE, SIZE_MAX, ProofError
-from .note import SigningKey, VerifierKey, open_note, sign_note, split_note, unbase64
+from .note import NOTE_BYTES_MAX, SigningKey, VerifierKey, open_note, sign_note, split_note, unbase64
 
 
 class SignerRefusal(OperationError):
@@ -103,32 +103,62 @@ class LastCheckpoint(Protocol):
         ...
 
 
+class Storage(Protocol):
+    """What a `CheckpointFile` needs of the log's storage. Nothing is durable before `sync` and `sync_dir` return."""
+
+    def create(self, path: str) -> int: ...
+
+    def open(self, path: str, *, write: bool = False) -> int: ...
+
+    def close(self, file: int) -> None: ...
+
+    def size(self, file: int) -> int: ...
+
+    def pread(self, file: int, count: int, offset: int) -> bytes: ...
+
+    def pwrite(self, file: int, data: bytes, offset: int) -> None: ...
+
+    def sync(self, file: int) -> None: ...
+
+    def sync_dir(self, path: str) -> None: ...
+
+    def rename(self, old: str, new: str) -> None: ...
+
+    def unlink(self, path: str) -> None: ...
+
+
 class CheckpointFile:
     """`LastCheckpoint` as a file: written beside it, synced, renamed over it, and the folder synced."""
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
+    def __init__(self, path: str, storage: Storage) -> None:
+        self._path = path
+        self._storage = storage
 
     def read(self) -> bytes | None:
         try:
-            return self._path.read_bytes()
+            file = self._storage.open(self._path)
         except FileNotFoundError:
             return None
+        try:
+            return self._storage.pread(file, min(self._storage.size(file), NOTE_BYTES_MAX + 1), 0)
+        finally:
+            self._storage.close(file)
 
     def replace(self, note: bytes) -> None:
-        beside = self._path.with_name(f"{self._path.name}.new")
-        # A crash up to the rename leaves the old checkpoint and at most a stray `.new`, which is overwritten next time.
-        with beside.open("wb") as file:
-            file.write(note)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
-        # Without this the rename itself could be lost, and an older checkpoint would come back.
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        beside = f"{self._path}.new"
+        # A crash up to the rename leaves the old checkpoint and at most a stray `.new`, which is taken away next time.
+        with contextlib.suppress(FileNotFoundError):
+            self._storage.unlink(beside)
+        file = self._storage.create(beside)
         try:
-            os.fsync(folder)
+            self._storage.pwrite(file, note, 0)
+            # Before the rename: otherwise a crash could leave the new name on an empty file.
+            self._storage.sync(file)
         finally:
-            os.close(folder)
+            self._storage.close(file)
+        self._storage.rename(beside, self._path)
+        # Without this the rename itself could be lost, and an older checkpoint would come back.
+        self._storage.sync_dir(str(Path(self._path).parent))
 
 
 class Signer:

@@ -87,7 +87,7 @@ def read_key(path: str | Path, name: str) -> SigningKey:
 
 def _read_private_file(path: Path) -> bytes:
     try:
-        with path.open("rb", opener=_without_waiting) as key:
+        with open(path, "rb", opener=_without_waiting) as key:
             # Asked of the open file, not of the path: what is checked is what is read.
             status = os.fstat(key.fileno())
             if not stat.S_ISREG(status.st_mode):

@@ -1,8 +1,6 @@
 """Notes and checkpoints: what was signed by whom, and a signer that never contradicts itself."""
 
 import base64
-import stat
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -96,7 +94,8 @@ def test_one_wrong_signature_of_a_known_key_condemns_the_note() -> None:
         (b"", "no blank line"),
         (b"text\n", "no blank line"),
         (b"text\n\n", "has none"),
-        (b"text\n\n\n", "not a signature line"),
+        (b"text\n\n\n", "has none"),
+        (b"text\n\nsigned\n", "not a signature line"),
         (GO_NOTE[:-1], "may have been cut off"),
         (GO_NOTE + b"\n", "has none"),
         (GO_NOTE + b"x", "cut off"),
@@ -189,7 +188,7 @@ def test_extension_lines_are_kept() -> None:
 
 
 def test_a_checkpoint_of_another_log_is_refused() -> None:
-    with pytest.raises(ProofError, match="is of the log `example.com/other`, and the key is of `example.com/thoth/0`"):
+    with pytest.raises(ProofError, match=r"is of the log `example.com/other`, and the key is of `example.com/thoth/0`"):
         open_checkpoint(sign_note(Checkpoint("example.com/other", 7, ROOT).text, [KEY]), KEY.verifier())
 
 
@@ -315,32 +314,130 @@ def test_a_signer_that_could_not_keep_a_checkpoint_signs_no_more() -> None:
 def test_a_signer_does_not_begin_from_what_it_cannot_believe(note: bytes) -> None:
     kept = Kept()
     kept.note = note
-    with pytest.raises(SignerRefusal, match="the last checkpoint of `example.com/thoth/0` cannot be believed"):
+    with pytest.raises(SignerRefusal, match=r"the last checkpoint of `example.com/thoth/0` cannot be believed"):
         Signer(KEY, kept)
 
 
-def test_the_last_checkpoint_lives_in_a_file(tmp_path: Path) -> None:
-    file = CheckpointFile(tmp_path / "signed")
-    assert file.read() is None
-    first = Signer(KEY, file).sign(7, ROOT)
-    assert file.read() == (tmp_path / "signed").read_bytes() == first
-    (tmp_path / "signed.new").write_bytes(b"left by a crash")
-    second = Signer(KEY, file).sign(8, ROOT)
-    assert file.read() == second
-    assert [path.name for path in tmp_path.iterdir()] == ["signed"]
-    assert stat.S_ISREG((tmp_path / "signed").stat().st_mode)
+class PowerCut(Exception):
+    pass
 
 
-def test_an_error_on_the_way_to_the_file_leaves_the_old_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = CheckpointFile(tmp_path / "signed")
-    file.replace(b"old")
+class Disk:
+    """Files of one folder, what of them is durable, and a power cut or an error before the nth change."""
 
-    def fail(_: int) -> None:
-        raise OSError(5, "input/output error")
+    def __init__(self, cut_at: int | None = None, error: Exception | None = None) -> None:
+        self.contents: list[bytes] = []  # by file number, as written
+        self.synced: list[bytes] = []  # by file number, as it is surely found after a power cut
+        self.names: dict[str, int] = {}
+        self.synced_names: dict[str, int] = {}
+        self.calls = 0
+        self.cut_at = cut_at
+        self.error = error or PowerCut()
 
-    monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OSError, match="input/output"):
-        file.replace(b"new")
-    assert file.read() == b"old"
+    def after_power_cut(self) -> "list[Disk]":
+        """Every folder that may be found: each unsynced change of a name or a content was kept, or not."""
+        found = []
+        for names in (self.names, self.synced_names):
+            for contents in (self.contents, self.synced, [content[: len(content) // 2] for content in self.contents]):
+                disk = Disk()
+                disk.names, disk.synced_names = dict(names), dict(names)
+                torn = [
+                    synced if synced == content else candidate
+                    for candidate, synced, content in zip(contents, self.synced, self.contents, strict=True)
+                ]
+                disk.contents, disk.synced = list(torn), list(torn)
+                found.append(disk)
+        return found
+
+    def step(self) -> None:
+        if self.calls == self.cut_at:
+            raise self.error
+        self.calls += 1
+
+    def create(self, path: str) -> int:
+        self.step()
+        if path in self.names:
+            raise FileExistsError(path)
+        self.names[path] = len(self.contents)
+        self.contents.append(b"")
+        self.synced.append(b"")
+        return self.names[path]
+
+    def open(self, path: str, *, write: bool = False) -> int:
+        if path not in self.names:
+            raise FileNotFoundError(path)
+        return self.names[path]
+
+    def close(self, file: int) -> None:
+        pass
+
+    def size(self, file: int) -> int:
+        return len(self.contents[file])
+
+    def pread(self, file: int, count: int, offset: int) -> bytes:
+        return self.contents[file][offset : offset + count]
+
+    def pwrite(self, file: int, data: bytes, offset: int) -> None:
+        self.step()
+        content = self.contents[file]
+        self.contents[file] = content[:offset].ljust(offset, b"\0") + data + content[offset + len(data) :]
+
+    def sync(self, file: int) -> None:
+        self.step()
+        self.synced[file] = self.contents[file]
+
+    def sync_dir(self, path: str) -> None:
+        self.step()
+        assert path == "shard"
+        self.synced_names = dict(self.names)
+
+    def rename(self, old: str, new: str) -> None:
+        self.step()
+        self.names[new] = self.names.pop(old)
+
+    def unlink(self, path: str) -> None:
+        self.step()
+        if path not in self.names:
+            raise FileNotFoundError(path)
+        del self.names[path]
+
+
+PATH = "shard/signed"
+
+
+def test_the_last_checkpoint_lives_in_a_file() -> None:
+    disk = Disk()
+    assert CheckpointFile(PATH, disk).read() is None
+    first = Signer(KEY, CheckpointFile(PATH, disk)).sign(7, ROOT)
+    assert CheckpointFile(PATH, disk).read() == first
+    disk.create(f"{PATH}.new")  # left by a crash
+    second = Signer(KEY, CheckpointFile(PATH, disk)).sign(8, ROOT)
+    assert CheckpointFile(PATH, disk).read() == second
+    assert set(disk.names) == {PATH}
+
+
+@pytest.mark.parametrize("error", [PowerCut(), OSError(5, "input/output error")])
+def test_wherever_the_power_fails_no_checkpoint_that_was_given_out_is_forgotten(error: Exception) -> None:
+    """Cut before every change; then, on each folder that may be found, a signer goes on."""
+    cut_at, finished = 0, False
+    while not finished:
+        disk = Disk(cut_at, error)
+        given: list[bytes] = []
+        try:
+            signer = Signer(KEY, CheckpointFile(PATH, disk))
+            for size in (7, 8, 9):
+                given.append(signer.sign(size, ROOT))
+            finished = True
+        except (PowerCut, OSError):
+            pass
+        for found in disk.after_power_cut():
+            signer = Signer(KEY, CheckpointFile(PATH, found))
+            last = open_checkpoint(given[-1], KEY.verifier()).size if given else 0
+            assert (signer.last.size if signer.last else 0) in (last, max(last + 1, 7))
+            if given:
+                with pytest.raises(SignerRefusal):
+                    signer.sign(last - 1, ROOT)
+            signed = signer.sign(10, ROOT)
+            assert CheckpointFile(PATH, found).read() == signed
+        cut_at += 1
+    assert cut_at > 15
