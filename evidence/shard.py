@@ -297,7 +297,7 @@ class Shard:
         except NoSpace:
             raise
         except BaseException as error:
-            self._stopped = f"{doing} failed ({error or type(error).__name__})"
+            self._stopped = f"{doing} failed ({type(error).__name__}: {error})"
             if isinstance(error, Exception):
                 raise ShardStopped(self._directory, self._stopped) from error
             raise
