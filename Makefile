@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 CHECKED ?=
+STATES ?= 1000000
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ROOMS := contract grammar native engine evidence server simulation sdk/python proxy cli policies
@@ -28,7 +29,7 @@ KIND_INSTALLED := $(shell cat .venv/.kind 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench replay fmt dist clean FORCE
+.PHONY: help demo test check bench replay crash fmt dist clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +55,10 @@ replay: ## TRACES=DIR: decide recorded calls again and report where the evaluato
 	@test -d "$(TRACES)" || { echo 'TRACES: `$(TRACES)` is not a folder' >&2; exit 2; }
 	@$(MAKE) --no-print-directory .venv/.installed
 	@$(BIN)/python -m thoth.simulation.agreement "$(TRACES)"
+
+crash: .venv/.installed ## STATES=1000000: cut the power under an evidence log that often, then flip every bit of one
+	@$(BIN)/python tests/evidence/crashes.py $(STATES)
+	@$(BIN)/python tests/evidence/flips.py
 
 fmt: .venv/.needs-dev ## format, and mend what lint can mend
 	@$(BIN)/python -m ruff check --fix .

@@ -39,8 +39,8 @@ class ReadOnly(EvidenceError):
 
     def __init__(self, path: str) -> None:
         super().__init__(
-            f"`{path}` is on a file system that is mounted read-only; evidence cannot be written there. After disk errors"
-            " systems remount so: look into the kernel's log, then mount it writable or move the log"
+            f"`{path}` is on a file system that is mounted read-only; evidence cannot be written there. After disk"
+            " errors systems remount so: look into the kernel's log, then mount it writable or move the log"
         )
 
 
@@ -61,8 +61,8 @@ class ShardLocked(EvidenceError):
         self.pid = pid
         who = f"process {pid}" if pid else "another process"
         super().__init__(
-            f"`{path}` is locked by {who}, which is alive; one shard has one writer: give this process a shard of its own,"
-            " or end that one"
+            f"`{path}` is locked by {who}, which is alive; one shard has one writer: give this process a shard of its"
+            " own, or end that one"
         )
 
 
@@ -95,8 +95,8 @@ class ShardStopped(EvidenceError):
 
     def __init__(self, directory: str, why: str) -> None:
         super().__init__(
-            f"evidence shard `{directory}` has stopped: {why}. What is on disk is no longer known, and trying again would"
-            " not tell: end the process; when the shard is opened again, recovery decides what was kept"
+            f"evidence shard `{directory}` has stopped: {why}. What is on disk is no longer known, and trying again"
+            " would not tell: end the process; when the shard is opened again, recovery decides what was kept"
         )
 
 
@@ -108,16 +108,16 @@ class CorruptLog(EvidenceError):
         super().__init__(
             f"evidence shard `{directory}` is damaged: record {seq} in `{segment}` at byte {offset}: {why}. This is no"
             " torn write, so nothing was mended and the shard is not served. Keep the folder as it is; copy what can be"
-            f" read with `thoth evidence salvage {directory} OUT`, restore the shard from a copy, or begin a log under a"
-            " new origin"
+            f" read with `thoth evidence salvage {directory} OUT`, restore the shard from a copy, or begin a log under"
+            " a new origin"
         )
 
 
 class RecordTooLong(RequestError):
     """A record has at most 65,535 bytes: an entry of the tile format counts them in 16 bits."""
 
-    def __init__(self, byte_count: int) -> None:
-        super().__init__(f"a record of {byte_count} bytes is too long; at most 65,535 are kept in one")
+    def __init__(self, byte_count: int, byte_count_max: int) -> None:
+        super().__init__(f"a record of {byte_count} bytes is too long; at most {byte_count_max:,} are kept in one")
 
 
 SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})

@@ -1,10 +1,11 @@
 """The one seam between evidence and the world: files, locks, the clock and chance.
 
-Everything that evidence writes or reads goes through a `Storage`, so a simulator can stand in for the disk and break the
-power between any two calls. `FileStorage` is the real one. Paths are plain strings; a file is a number.
+Everything that evidence writes or reads goes through a `Storage`, so a simulator can stand in for the disk and break
+the power between any two calls. `FileStorage` is the real one. Paths are plain strings; a file is a number.
 """
 
 import contextlib
+import errno
 import os
 import sys
 import time
@@ -56,8 +57,13 @@ class Storage(Protocol):
 
     def unlink(self, path: str) -> None: ...
 
-    def lock(self, path: str) -> int:
-        """Hold a lock file, until it is closed or the process ends; ShardLocked says who holds it."""
+    def lock(self, path: str) -> tuple[int, bool]:
+        """Hold a lock file, with our pid in it, until `unlock` or the end of the process.
+
+        The file, and whether the last holder ended without `unlock`. ShardLocked says who holds it now.
+        """
+
+    def unlock(self, file: int) -> None: ...
 
     def pid(self) -> int: ...
 
@@ -110,7 +116,7 @@ class FileStorage:
             with memoryview(data)[written:] as rest:
                 more = os.pwrite(file, rest, offset + written)
             if more == 0:
-                raise OSError(5, "a write wrote nothing")
+                raise OSError(errno.EIO, "a write wrote nothing")
             written += more
 
     def truncate(self, file: int, size: int) -> None:
@@ -119,7 +125,12 @@ class FileStorage:
     def sync(self, file: int) -> None:
         if sys.platform == "darwin":
             # fsync there only hands the data to the drive; this also empties the drive's cache.
-            fcntl.fcntl(file, fcntl.F_FULLFSYNC)
+            try:
+                fcntl.fcntl(file, fcntl.F_FULLFSYNC)
+            except OSError as error:
+                if error.errno not in (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY):
+                    raise
+                os.fsync(file)  # a file system that knows no better, a network one say
         else:
             os.fdatasync(file)
 
@@ -136,7 +147,7 @@ class FileStorage:
     def unlink(self, path: str) -> None:
         os.unlink(path)  # noqa: PTH108
 
-    def lock(self, path: str) -> int:
+    def lock(self, path: str) -> tuple[int, bool]:
         if fcntl is None:
             raise NotSupported("flock")
         file = os.open(path, os.O_RDWR | os.O_CREAT | CLOEXEC, 0o600)
@@ -150,9 +161,14 @@ class FileStorage:
         except BaseException:
             os.close(file)
             raise
+        left_behind = os.fstat(file).st_size > 0
         os.ftruncate(file, 0)
         os.pwrite(file, b"%d\n" % os.getpid(), 0)
-        return file
+        return file, left_behind
+
+    def unlock(self, file: int) -> None:
+        os.ftruncate(file, 0)
+        os.close(file)
 
     def pid(self) -> int:
         return os.getpid()

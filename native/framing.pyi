@@ -8,7 +8,7 @@ HAS_SHA_INSTRUCTIONS: Final[bool]
 
 class Scan(NamedTuple):
     end: int
-    count: int
+    frame_count: int
     chain: bytes
     durable: int
     leaves: bytes

@@ -36,8 +36,8 @@ cdef enum:
 BODY_BYTES_MAX = BODY_BYTES
 FRAME_HEADER_BYTES = HEADER_BYTES
 
-Scan = namedtuple("Scan", "end count chain durable leaves spans cut")
-Scan.__doc__ = """What a run of frames held: `count` good ones up to byte `end`, and the chain hash after them.
+Scan = namedtuple("Scan", "end frame_count chain durable leaves spans cut")
+Scan.__doc__ = """What a run of frames held: `frame_count` good ones up to byte `end`, and the chain hash after them.
 
 `durable` is the highest watermark that one of them carried, `leaves` their hashes in one piece, `spans` where their
 bodies lie, if asked for. `cut`: what follows may be a frame, but reaches past the data.
