@@ -19,7 +19,7 @@ from .errors import EvidenceError, NoLog, explain
 from .keys import KeyFileError, make_key, read_key, read_public
 from .merkle import ProofError
 from .note import SigningKey, VerifierKey, check_key_name
-from .storage import Storage
+from .storage import FileStorage, Storage
 
 SETTINGS: Final = "log.json"
 PUBLIC: Final = "log.pub"
@@ -100,13 +100,14 @@ def verifier_of(key: VerifierKey, shard: str) -> VerifierKey:
     return VerifierKey(f"{key.name}/{shard}", key.public)
 
 
-def open_folder(directory: str | os.PathLike[str], storage: Storage) -> LogFolder:
+def open_folder(directory: str | os.PathLike[str], storage: Storage | None = None) -> LogFolder:
     """The log in this folder.
 
     Raises:
         NoLog: there is none; the message says how one is made.
         EvidenceError: it cannot be read.
     """
+    storage = storage or FileStorage()
     directory = os.fspath(directory)
     path = f"{directory}/{SETTINGS}"
     try:
@@ -131,11 +132,11 @@ def open_folder(directory: str | os.PathLike[str], storage: Storage) -> LogFolde
 
 def make_folder(
     directory: str | os.PathLike[str],
-    storage: Storage,
     *,
     origin: str | None = None,
     key: str | os.PathLike[str] | None = None,
     segment_bytes: int = SEGMENT_BYTES,
+    storage: Storage | None = None,
 ) -> tuple[LogFolder, VerifierKey]:
     """Make a log: its folder, its signing key and its settings; nothing that is there is touched.
 
@@ -145,6 +146,7 @@ def make_folder(
         Exists: there is a log already.
         KeyFileError: the key cannot be made.
     """
+    storage = storage or FileStorage()
     directory = os.fspath(directory)
     path = f"{directory}/{SETTINGS}"
     if segment_bytes % PAGE or segment_bytes < 16 * PAGE:

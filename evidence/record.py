@@ -54,7 +54,7 @@ class Draft:
     def put(self, **fields: Any) -> None:
         """Add what is not empty, each text at most 200 characters and each list at most 32 of them."""
         for name, value in fields.items():
-            if value is None or value == "" or value == [] or value == {}:
+            if value is None or (not value and not isinstance(value, int)):
                 continue
             self.body[name] = self._short(name, value)
 
