@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -17,6 +17,9 @@ from ..engine.embed import read_text
 from ..simulation import Call, ReplayClock, Traces, read_traces, replay
 from .arguments import SEVERAL, EvaluatorName, Folders, Learned, PolicyFiles
 from .printing import counted, errors, note
+
+if TYPE_CHECKING:
+    from ..evidence import EvidenceLog
 
 STDIN = Path("-")
 FIRST = ("verdict", "by", "rules", "reason_code")
@@ -36,6 +39,9 @@ def decide(
     learned: Learned = None,
     evaluator: EvaluatorName = "native",
     out: Annotated[Path | None, Parameter(help="write the decisions here instead of to stdout")] = None,
+    evidence: Annotated[
+        Path | None, Parameter(help="record every decision in this evidence log; `thoth evidence init` makes one")
+    ] = None,
 ) -> int:
     """Decide tool calls: JSON in, JSON out, one line a call.
 
@@ -56,6 +62,7 @@ def decide(
       thoth decide --policy policy.thoth --request request.json
       thoth decide --policy policy.thoth --request - < requests.jsonl
       thoth decide --policy policy.thoth --trace traces --out decisions.jsonl
+      thoth decide --policy policy.thoth --request - --evidence var/evidence < requests.jsonl
 
     Exit codes: 0 all calls are decided, whatever the decisions are, 1 mistakes
     in the policy, 2 wrong usage, or a file or a line of a trace that cannot be
@@ -65,9 +72,33 @@ def decide(
         raise OperationError("name either requests, `--request FILE`, or recorded calls, `--trace FILE`")
     clock = ReplayClock()
     now: Callable[[], float] = time.time if trace is None else clock
-    engine = Engine.from_files(policy, path=path or (), learned=learned, evaluator=evaluator, clock=now)
-    if trace is not None:
-        return _replay(engine, read_traces(trace), clock, out)
+    shown: dict[str, set[str]] = {}
+    with _recording(evidence, shown) as log:
+        engine = Engine.from_files(
+            policy, path=path or (), learned=learned, evaluator=evaluator, clock=now, recorder=log
+        )
+        if log is not None:
+            for name, declarations in engine.policy.tools.items():
+                shown[name] = {param.name for tool in declarations for param in tool.params if param.shown}
+            log.policy_loaded(engine.policy.digest, files=[str(file) for file in policy])
+        if trace is not None:
+            return _replay(engine, read_traces(trace), clock, out)
+        return _requests(engine, request, out)
+
+
+@contextmanager
+def _recording(directory: Path | None, shown: dict[str, set[str]]) -> "Iterator[EvidenceLog | None]":
+    """Open the evidence log, if one is named; `shown` is filled once the policy is read."""
+    if directory is None:
+        yield None
+        return
+    from ..evidence import open as open_log
+
+    with open_log(directory, shown=shown) as log:
+        yield log
+
+
+def _requests(engine: Engine, request: Path | None, out: Path | None) -> int:
     assert request is not None
     requests = list(requests_of(sys.stdin.buffer.read() if request == STDIN else read_text(request).encode()))
     if not requests:
