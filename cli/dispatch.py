@@ -10,6 +10,7 @@ from cyclopts.exceptions import (
     CycloptsError,
     MissingArgumentError,
     RepeatArgumentError,
+    UnknownCommandError,
     UnknownOptionError,
     UnusedCliTokensError,
 )
@@ -85,6 +86,10 @@ def _not_a_command(name: str, commands: Iterable[str]) -> str:
 def what_is_wrong(error: CycloptsError) -> str:
     """Return what is wrong with a command line, and what to write instead."""
     match error:
+        case UnknownCommandError() if error.unused_tokens and error.command_chain:
+            token, group = error.unused_tokens[0], " ".join(error.command_chain)
+            known = list(error.app) if error.app is not None else []
+            return f"unknown command `{token}`{did_you_mean(token, known) or f'; `thoth {group}` alone lists them'}"
         case UnknownOptionError():
             given = (error.token.keyword or error.token.value).partition("=")[0]
             known = [name for argument in error.argument_collection for name in argument.names]

@@ -15,8 +15,8 @@ OUTCOME = {"kind", "decision_id", "ending", "result", "withheld", "rules", "labe
 Word = TypeVar("Word", Effect, By, Mode, Ending)
 
 
-def read_line(line: bytes, where: str) -> Draft:
-    """The record that a line asks for.
+def read_line(line: bytes, where: str, requests: dict[str, Request]) -> Draft:
+    """The record that a line asks for; `requests` remembers what each decision was about, for its outcome.
 
     Raises:
         OperationError: naming the line, what is wrong with it, and what to write instead.
@@ -28,13 +28,13 @@ def read_line(line: bytes, where: str) -> Draft:
         raise OperationError(f"{where}: a record is an object; `thoth evidence append --help` shows one")
     kind = given.get("kind", "decision")
     if kind == "decision":
-        return _decision(given, where)
+        return _decision(given, where, requests)
     if kind == "outcome":
-        return _outcome(given, where)
+        return _outcome(given, where, requests)
     raise OperationError(f"{where}: `kind` is `decision` or `outcome`, not `{kind}`")
 
 
-def _decision(given: dict[str, Any], where: str) -> Draft:
+def _decision(given: dict[str, Any], where: str, requests: dict[str, Request]) -> Draft:
     _known(given, DECISION, where)
     effect = _word(Effect, given.get("decision", given.get("effect")), "decision", where)
     args = given.get("args")
@@ -56,10 +56,12 @@ def _decision(given: dict[str, Any], where: str) -> Draft:
         modified=isinstance(args, dict) and effect is Effect.MODIFY,
         problem=_text(given, "problem", where),
     )
+    if decision.request is not None:
+        requests[decision.id] = decision.request
     return decision_draft(decision, engine="thoth evidence append")
 
 
-def _outcome(given: dict[str, Any], where: str) -> Draft:
+def _outcome(given: dict[str, Any], where: str, requests: dict[str, Request]) -> Draft:
     _known(given, OUTCOME, where)
     decision_id = _text(given, "decision_id", where)
     if not decision_id:
@@ -72,8 +74,8 @@ def _outcome(given: dict[str, Any], where: str) -> Draft:
         _texts(given, "rules", where),
         _texts(given, "labels", where),
     )
-    request = given.get("request")
-    return outcome_draft(outcome, _request(request, where) if request is not None else None)
+    request = _request(given["request"], where) if "request" in given else requests.get(decision_id)
+    return outcome_draft(outcome, request)
 
 
 def _known(given: dict[str, Any], names: set[str], where: str) -> None:

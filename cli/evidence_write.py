@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from .. import evidence
-from ..contract import OperationError
+from ..contract import OperationError, Request
 from .arguments import Format
 from .evidence_lines import read_line
 from .printing import counted, note, plain, print_json, say
@@ -86,9 +86,10 @@ def append(
     """
     stream = sys.stdin.buffer if str(file) in ("-", "./-") else _open(file)
     drafts = []
+    requests: dict[str, Request] = {}
     for number, line in enumerate(stream, 1):
         if line.strip():
-            drafts.append(read_line(line, f"{file}:{number}"))
+            drafts.append(read_line(line, f"{file}:{number}", requests))
     if not drafts:
         raise OperationError(f"`{file}` holds no record")
     with evidence.open(directory, mode=mode) as log:

@@ -18,7 +18,7 @@ from typing import Final, Literal, Self
 import msgspec
 
 from ..contract import Answer, Approval, Decision, OperationError, Outcome
-from .errors import ClockWentBack, EvidenceError, NoSpace, ShardLocked, ShardStopped, explain
+from .errors import SPACE, ClockWentBack, EvidenceError, NoSpace, ShardLocked, explain
 from .folder import LogFolder, open_folder
 from .merkle import HashTree
 from .read import read
@@ -214,7 +214,7 @@ class EvidenceLog:
             return EvidenceError("the evidence log was opened before a fork; open one in each process, after the fork")
         error = self._dead or self._failure
         assert error is not None
-        return error
+        return error.with_traceback(None)  # raised again and again, it would hold on to every stack
 
     def _sealed(self, draft: Draft) -> _Item:
         now_us = self._storage.now() // 1000
@@ -240,7 +240,7 @@ class EvidenceLog:
                 taken.append(self._queue.popleft())
         if not taken:
             return
-        written, error = 0, None
+        error: Exception | None = None
         try:
             frames = [item.frame for item in taken if item.frame]
             self._vault.write(frames, day_of(self._newest_us), sync=self.mode == "sync")
@@ -248,22 +248,22 @@ class EvidenceLog:
             try:
                 for item in taken:
                     places.append(self._writer.append(item.body))
-                    written += 1
                 self._append_own()
             except NoSpace as full:
                 error = full
             self._writer.commit()
             for item, place in zip(taken, places, strict=False):
                 item.place = place
-        except OSError as failed:
-            error = explain(failed, self.folder.directory, "write to")
-        except Exception as failed:
-            self._dead = failed
-            for item in taken:
-                item.error = item.error or failed
-            if not isinstance(failed, ShardStopped):
-                raise
-            return
+        except Exception as failed:  # noqa: BLE001 - whoever waits for one of these records must hear of it
+            if isinstance(failed, OSError) and failed.errno in SPACE:
+                error = NoSpace(self.folder.directory, self.folder.settings.segment_bytes)
+            else:
+                # After a failed write or sync nobody knows what is on disk.
+                directory = self.folder.directory
+                self._dead = explain(failed, directory, "write to") if isinstance(failed, OSError) else failed
+                for item in taken:
+                    item.error = self._dead
+                return
         self._failure = error
         if error is not None:
             left = [item for item in taken if item.place is None]
@@ -350,8 +350,9 @@ class EvidenceLog:
             self._sign()
             unsigned = 0
         if not unsigned and now - self._rooted_at >= ROOT_S:
-            self._root.update()
             self._rooted_at = now
+            with contextlib.suppress(NoSpace):  # the shards' own checkpoints stand; the next update takes them in
+                self._root.update()
 
     def _patience(self) -> float | None:
         if self._failure is not None:
@@ -374,9 +375,11 @@ class EvidenceLog:
             EvidenceError: it cannot be.
         """
         with self._writing:
-            while self._queue and self._failure is None and self._dead is None:
+            while self._queue and self._dead is None:
                 self._drain()
-        if self._failure is not None or self._dead is not None:
+                if self._failure is not None:
+                    break
+        if self._dead is not None or self._queue:
             raise self._why_not()
 
     def checkpoint(self) -> bytes | None:
@@ -415,7 +418,8 @@ class EvidenceLog:
                 with self._writing:
                     self._closed = True
                     self._sign()
-                    self._root.update()
+                    with contextlib.suppress(NoSpace):
+                        self._root.update()
         finally:
             self._closed = True
             self._wake.set()

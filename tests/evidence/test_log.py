@@ -1,0 +1,397 @@
+"""An open log: what is recorded, when it is durable, what happens when it cannot be."""
+
+import errno
+import importlib.util
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thoth import evidence
+from thoth.contract import Answer, Approval, Effect
+from thoth.engine import Engine
+from thoth.evidence.browse import Disclosure, LogReader, verify_disclosure
+from thoth.evidence.errors import ClockWentBack, NoLog, ShardLocked
+from thoth.evidence.keys import KeyFileError
+from thoth.evidence.log import QUEUE_MAX
+from thoth.evidence.receipt import verify_receipt
+from thoth.evidence.storage import FileStorage
+from thoth.evidence.vault import Erased
+from thoth.evidence.writer import NotWhatWasSigned
+
+_spec = importlib.util.spec_from_file_location("evidence_logs", Path(__file__).with_name("logs.py"))
+assert _spec is not None
+assert _spec.loader is not None
+logs = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(logs)
+POLICY, SECRET, entries, made, pay = logs.POLICY, logs.SECRET, logs.entries, logs.made, logs.pay
+
+
+class Disk(FileStorage):
+    """The real files, until something is wrong with them."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.broken = False
+        self.ahead_ns = 0
+        self.syncs = 0
+
+    def create(self, path: str) -> int:
+        if self.full and path.endswith("/spare"):
+            raise OSError(errno.ENOSPC, "no space left on device")
+        return super().create(path)
+
+    def sync(self, file: int) -> None:
+        if self.broken:
+            raise OSError(errno.EIO, "input/output error")
+        self.syncs += 1
+        super().sync(file)
+
+    def now(self) -> int:
+        return super().now() + self.ahead_ns
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return made(tmp_path / "evidence")
+
+
+# ---------------------------------------------------------------- what is recorded
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_every_decision_and_every_ending_is_recorded(directory: Path, mode: Any) -> None:
+    with evidence.open(directory, mode=mode) as log:
+        engine = Engine.from_text(POLICY, recorder=log)
+        allowed, blocked = pay(engine, 5), pay(engine, 50)
+        engine.completed(allowed, "paid")
+    first, second = entries(directory, kind="decision")
+    (outcome,) = entries(directory, kind="outcome")
+    assert (first.record["id"], first.record["effect"]) == (allowed.id, "ALLOW")
+    assert (second.record["id"], second.record["effect"]) == (blocked.id, "BLOCK")
+    assert outcome.record["decision"] == allowed.id
+    assert {entry.record["recording"] for entry in (first, second, outcome)} == {mode}
+
+
+def test_in_mode_sync_a_decision_is_on_disk_when_it_is_given_out(directory: Path) -> None:
+    with evidence.open(directory, mode="sync") as log:
+        pay(Engine.from_text(POLICY, recorder=log))
+        assert len(entries(directory, kind="decision")) == 1
+
+
+def test_in_mode_async_a_decision_is_on_disk_soon_without_another_call(directory: Path) -> None:
+    with evidence.open(directory) as log:
+        pay(Engine.from_text(POLICY, recorder=log))
+        until = time.monotonic() + 5
+        while not entries(directory, kind="decision") and time.monotonic() < until:
+            time.sleep(0.005)
+        assert entries(directory, kind="decision")
+
+
+def test_writers_that_come_together_share_a_commit(directory: Path) -> None:
+    disk = Disk()
+    with evidence.open(directory, mode="sync", storage=disk) as log:
+        before = disk.syncs
+        threads = [threading.Thread(target=lambda: [log.policy_loaded("ab") for _ in range(20)]) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert disk.syncs - before < 160
+    assert len(entries(directory, kind="policy_load")) == 160
+
+
+def test_what_was_recorded_keeps_its_order(directory: Path) -> None:
+    with evidence.open(directory) as log:
+        engine = Engine.from_text(POLICY, recorder=log)
+        ids = [pay(engine).id for _ in range(300)]
+    assert [entry.record["id"] for entry in entries(directory, kind="decision")] == ids
+
+
+def test_approvals_policies_and_how_the_log_was_opened_are_recorded(directory: Path) -> None:
+    with evidence.open(directory, on_failure="allow") as log:
+        decision = pay(Engine.from_text(POLICY, recorder=log))
+        log.policy_loaded("ab" * 32, files=["pay.thoth"])
+        log.answered(Approval("a-1", "", 0.0), Answer("large", "treasury", "bob"), decision)
+    kinds = [entry.record["kind"] for entry in entries(directory)]
+    assert kinds == ["heartbeat", "decision", "policy_load", "approval"]
+    opened = entries(directory, kind="heartbeat")[0].record
+    assert (opened["opened"], opened["on_failure"], opened["recording"]) == (True, "allow", "async")
+
+
+# ---------------------------------------------------------------- secrets
+
+
+def test_a_secret_argument_never_appears_in_any_file_of_the_log(directory: Path) -> None:
+    with evidence.open(directory) as log:
+        engine = Engine.from_text(POLICY, recorder=log)
+        engine.completed(pay(engine, 7.125, password=SECRET), {"token": SECRET})
+        pay(engine, 50, password=SECRET)
+        engine.decide({"tool_name": "pay", "tool_args": {"amount": SECRET}})
+        engine.decide('{"tool_name": "pay", "tool_args": {"amount": "%s"' % SECRET)
+    for file in directory.rglob("*"):
+        if file.is_file():
+            assert SECRET.encode() not in file.read_bytes(), file
+            assert b"7.125" not in file.read_bytes(), file
+
+
+def test_an_argument_declared_shown_is_in_clear(directory: Path) -> None:
+    with evidence.open(directory, shown={"pay": ["note"]}) as log:
+        pay(Engine.from_text(POLICY, recorder=log), note="rent", password=SECRET)
+    (entry,) = entries(directory, kind="decision")
+    assert entry.record["shown"] == [["args.note", '"rent"']]
+
+
+def test_one_value_can_be_given_out_and_checked_without_the_others(directory: Path) -> None:
+    with evidence.open(directory) as log:
+        pay(Engine.from_text(POLICY, recorder=log), 5, password=SECRET)
+    reader = LogReader(directory)
+    (entry,) = entries(directory, kind="decision")
+    disclosure = reader.disclose(entry, "args.amount")
+    assert disclosure.value == "5"
+    assert SECRET not in disclosure.to_json().decode()
+    again = Disclosure.from_json(disclosure.to_json())
+    verify_disclosure(again, reader.verifier(entry.shard))
+    forged = Disclosure(again.path, again.salt, "6", again.hash, again.record, again.receipt)
+    with pytest.raises(evidence.EvidenceError, match=r"not the value of `args\.amount`"):
+        verify_disclosure(forged, reader.verifier(entry.shard))
+
+
+def test_an_erased_value_is_gone_and_every_proof_still_verifies(directory: Path) -> None:
+    with evidence.open(directory, mode="sync") as log:
+        engine = Engine.from_text(POLICY, recorder=log)
+        pay(engine, password=SECRET)
+        reader = LogReader(directory)
+        (entry,) = entries(directory, kind="decision")
+        log.checkpoint()
+        receipt = reader.receipt(entry)
+        log.erase("acme", "ann", reason="request 4711")
+        with pytest.raises(Erased):
+            reader.values(entry)
+        pay(engine, password="new")
+    with pytest.raises(Erased):
+        reader.disclose(entry, "args.password")
+    assert len(list(directory.glob("vault/keys/*/*.key"))) == 1  # that of the call after it
+    (redaction,) = entries(directory, kind="redaction")
+    assert (redaction.record["subject"], redaction.record["keys"], redaction.record["reason"]) == ("ann", 1, "request 4711")
+    verify_receipt(receipt, entry.body, reader.verifier(entry.shard))
+    assert evidence.audit(directory).whole
+    newest = entries(directory, kind="decision")[-1]
+    assert reader.values(newest)["args.password"][1] == b'"new"'
+
+
+# ---------------------------------------------------------------- several writers, checkpoints, receipts
+
+
+def test_each_writer_has_a_shard_of_its_own_and_one_root_covers_them(directory: Path) -> None:
+    with evidence.open(directory) as one, evidence.open(directory) as two:
+        assert {one.shard, two.shard} == {"00", "01"}
+        pay(Engine.from_text(POLICY, recorder=one))
+        pay(Engine.from_text(POLICY, recorder=two))
+    with evidence.open(directory) as again:
+        assert again.shard == "00"
+    assert {entry.shard for entry in entries(directory, kind="decision")} == {"00", "01"}
+    root = [shard for shard in evidence.audit(directory).shards if shard.name == "root"]
+    assert root[0].size >= 2
+
+
+def test_a_shard_has_one_writer(directory: Path) -> None:
+    with evidence.open(directory, shard="a") as _, pytest.raises(ShardLocked, match=f"process {os.getpid()}"):
+        evidence.open(directory, shard="a")
+
+
+def test_a_receipt_is_minted_on_demand_and_proves_the_record(directory: Path) -> None:
+    from thoth.evidence.record import policy_load_draft
+
+    with evidence.open(directory, mode="sync") as log:
+        places = [log.write(policy_load_draft(f"{number:064x}")) for number in range(20)]
+        assert None not in places
+        receipts = log.receipts([place for place in places if place is not None])
+    reader = LogReader(directory)
+    for place, receipt in zip(places, receipts, strict=True):
+        assert place is not None
+        entry = reader.entry(f"{place.shard}/{place.seq}")
+        assert receipt.hash == place.leaf
+        verify_receipt(receipt, entry.body, reader.verifier("00"))
+
+
+def test_a_checkpoint_is_signed_within_a_second_or_so(directory: Path) -> None:
+    with evidence.open(directory) as log:
+        pay(Engine.from_text(POLICY, recorder=log))
+        until = time.monotonic() + 10
+        while LogReader(directory).checkpoint("00") is None and time.monotonic() < until:
+            time.sleep(0.05)
+        assert LogReader(directory).checkpoint("00") is not None
+
+
+def test_a_log_whose_records_are_not_what_was_signed_is_not_continued(directory: Path, tmp_path: Path) -> None:
+    def filled(words: str) -> None:
+        with evidence.open(directory) as log:
+            log.policy_loaded(words)
+
+    shard = directory / "shards" / "00"
+    filled("one")
+    kept = {file.name: file.read_bytes() for file in shard.iterdir()}
+    for file in shard.iterdir():
+        file.unlink()
+    (directory / "root" / "checkpoint").rename(tmp_path / "aside")
+    for file in (directory / "root").iterdir():
+        file.unlink()
+    filled("another")
+    (shard / "checkpoint").write_bytes(kept["checkpoint"])
+    with pytest.raises(NotWhatWasSigned, match="nothing is written to it"):
+        evidence.open(directory)
+
+
+# ---------------------------------------------------------------- what goes wrong
+
+
+def test_a_decision_that_cannot_be_recorded_is_blocked(directory: Path) -> None:
+    disk = Disk()
+    log = evidence.open(directory, mode="sync", storage=disk)
+    engine = Engine.from_text(POLICY, recorder=log)
+    assert pay(engine).effect is Effect.ALLOW
+    disk.broken = True
+    for _ in range(2):
+        decision = pay(engine)
+        assert (decision.effect, decision.reason_code) == (Effect.BLOCK, "evidence_unavailable")
+    disk.broken = False
+    assert pay(engine).reason_code == "evidence_unavailable"  # what is on disk is not known any more
+    with pytest.raises(evidence.EvidenceError, match="start again|end the process"):
+        log.close()
+    assert evidence.audit(directory).whole
+
+
+def test_a_full_disk_blocks_until_there_is_room_and_loses_nothing_that_was_accepted(directory: Path) -> None:
+    disk = Disk()
+    with evidence.open(directory, mode="sync", storage=disk) as log:
+        engine = Engine.from_text(POLICY, recorder=log)
+        disk.full = True
+        decisions = [pay(engine) for _ in range(300)]
+        assert decisions[0].effect is Effect.ALLOW
+        assert decisions[-1].reason_code == "evidence_unavailable"
+        disk.full = False
+        assert pay(engine).effect is Effect.ALLOW
+    kept = [decision.id for decision in decisions if decision.effect is Effect.ALLOW]
+    assert [entry.record["id"] for entry in entries(directory, kind="decision")][:-1] == kept
+
+
+def test_in_mode_async_the_next_call_hears_that_the_disk_is_full(directory: Path) -> None:
+    disk = Disk()
+    with evidence.open(directory, storage=disk) as log:
+        engine = Engine.from_text(POLICY, recorder=log)
+        disk.full = True
+        until = time.monotonic() + 20
+        while pay(engine).effect is Effect.ALLOW and time.monotonic() < until:
+            pass
+        assert pay(engine).reason_code == "evidence_unavailable"
+        assert len(log._queue) <= QUEUE_MAX
+        disk.full = False
+    assert evidence.audit(directory).whole
+
+
+def test_an_operator_who_lets_calls_through_without_evidence_has_that_recorded(directory: Path) -> None:
+    disk = Disk()
+    with evidence.open(directory, mode="sync", on_failure="allow", storage=disk) as log:
+        engine = Engine.from_text(POLICY, recorder=log)
+        disk.full = True
+        assert all(pay(engine).effect is Effect.ALLOW for _ in range(300))
+        disk.full = False
+        pay(engine)
+    (shed,) = entries(directory, kind="shed")
+    decisions = entries(directory, kind="decision")
+    assert shed.record["count"] + len(decisions) == 301
+    assert shed.record["why"] == "NoSpace"
+
+
+def test_a_log_that_is_not_there_says_how_one_is_made(tmp_path: Path) -> None:
+    with pytest.raises(NoLog, match=r"does not exist; create it with `thoth evidence init .*nix`"):
+        evidence.open(tmp_path / "nix")
+
+
+def test_a_missing_key_is_named(directory: Path) -> None:
+    (directory / "signing.pem").unlink()
+    with pytest.raises(KeyFileError, match=r"signing\.pem` does not exist"):
+        evidence.open(directory)
+
+
+def test_a_log_is_never_made_where_one_is(directory: Path) -> None:
+    before = (directory / "log.pub").read_bytes()
+    with pytest.raises(evidence.EvidenceError, match="holds an evidence log already"):
+        evidence.init(directory)
+    assert (directory / "log.pub").read_bytes() == before
+
+
+def test_a_clock_that_went_back_is_an_error_when_a_log_is_opened(directory: Path) -> None:
+    disk = Disk()
+    disk.ahead_ns = 3_600_000_000_000
+    with evidence.open(directory, storage=disk):
+        pass
+    with pytest.raises(ClockWentBack, match="set the clock right"):
+        evidence.open(directory)
+
+
+def test_a_clock_that_goes_back_meanwhile_is_said_in_the_record(directory: Path) -> None:
+    disk = Disk()
+    with evidence.open(directory, mode="sync", storage=disk) as log:
+        log.policy_loaded("one")
+        disk.ahead_ns = -60_000_000_000
+        log.policy_loaded("two")
+    one, two = entries(directory, kind="policy_load")
+    assert two.record["at_us"] == one.record["at_us"]
+    assert 55_000_000 < two.record["clock_back_us"] <= 60_000_000
+
+
+def test_a_torn_write_is_recovered_and_recorded(directory: Path) -> None:
+    with evidence.open(directory) as log:
+        log.policy_loaded("one")
+    (segment,) = (directory / "shards" / "00").glob("*.seg")
+    data = segment.read_bytes()
+    end = len(data.rstrip(b"\0")) + 7 & ~7
+    segment.write_bytes(data[:end] + b"\x9eTF1 torn" + data[end + 9 :])
+    with evidence.open(directory):
+        pass
+    (recovered,) = entries(directory, kind="recovered")
+    assert recovered.record["dropped_bytes"] == 9
+    assert evidence.audit(directory).whole
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="a fork with threads is not safe there")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_log_is_not_used_after_a_fork(directory: Path) -> None:
+    with evidence.open(directory) as log:
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                log.policy_loaded("child")
+            except evidence.EvidenceError as error:
+                os.write(writing, str(error).encode())
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        assert b"open one in each process" in os.read(reading, 1000)
+        os.close(reading)
+        os.close(writing)
+
+
+def test_a_closed_log_takes_nothing(directory: Path) -> None:
+    log = evidence.open(directory)
+    log.close()
+    log.close()
+    with pytest.raises(evidence.EvidenceError, match="was closed"):
+        log.policy_loaded("x")
+
+
+def test_the_body_of_a_record_is_canonical_json(directory: Path) -> None:
+    from thoth.evidence.canonical import canonical
+
+    with evidence.open(directory) as log:
+        pay(Engine.from_text(POLICY, recorder=log), note="ü\n")
+    for entry in entries(directory):
+        assert canonical(json.loads(entry.body)) == entry.body
