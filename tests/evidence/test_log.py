@@ -1,7 +1,6 @@
 """An open log: what is recorded, when it is durable, what happens when it cannot be."""
 
 import errno
-import importlib.util
 import json
 import os
 import sys
@@ -24,12 +23,7 @@ from thoth.evidence.storage import FileStorage
 from thoth.evidence.vault import Erased
 from thoth.evidence.writer import NotWhatWasSigned
 
-_spec = importlib.util.spec_from_file_location("evidence_logs", Path(__file__).with_name("logs.py"))
-assert _spec is not None
-assert _spec.loader is not None
-logs = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(logs)
-POLICY, SECRET, entries, made, pay = logs.POLICY, logs.SECRET, logs.entries, logs.made, logs.pay
+from .logs import POLICY, SECRET, entries, made, pay
 
 
 class Disk(FileStorage):
