@@ -37,6 +37,9 @@ Commands:
 
 `thoth evidence COMMAND --help` teaches each command. docs/evidence.md walks
 through all of it.
+
+Exit codes: 0 fine, 1 nothing fits, 2 wrong usage or a log that cannot be read
+or written, 3 evidence that does not fit.
 """
 
 app = App(name="evidence", help=HELP)

@@ -89,7 +89,9 @@ def _counting(records: Iterable[Record], step: Callable[[int], None]) -> Iterato
 
 
 def salvage(
-    directory: Annotated[Path, Parameter(name="DIR", help="the folder of the damaged shard, e.g. var/evidence/shards/00")],
+    directory: Annotated[
+        Path, Parameter(name="DIR", help="the folder of the damaged shard, e.g. var/evidence/shards/00")
+    ],
     out: Out,
     /,
     *,

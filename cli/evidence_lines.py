@@ -94,7 +94,7 @@ def _request(given: object, where: str) -> Request:
 
 def _word(words: type[Word], given: object, name: str, where: str) -> Word:
     try:
-        return words(given)
+        return words(str(given))
     except ValueError:
         known = ", ".join(f"`{word.value}`" for word in words)
         raise OperationError(f"{where}: `{name}` is one of {known}, not `{given}`") from None

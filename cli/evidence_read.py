@@ -5,7 +5,6 @@ import sys
 import time
 from collections import deque
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -21,7 +20,9 @@ from .printing import EFFECT_STYLES, counted, note, plain, print_json, say
 POLL_S = 0.5
 AGO = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-Since = Annotated[str | None, Parameter(help="records from this time on: 2026-01-31, 2026-01-31T10:00, or ago: 90m, 7d")]
+Since = Annotated[
+    str | None, Parameter(help="records from this time on: 2026-01-31, 2026-01-31T10:00, or ago: 90m, 7d")
+]
 Until = Annotated[str | None, Parameter(help="records before this time")]
 Session = Annotated[str | None, Parameter(help="records of this session")]
 Agent = Annotated[str | None, Parameter(help="records of this agent")]
@@ -186,7 +187,9 @@ def line_of(entry: Entry) -> Text:
             size = f", {record['result_bytes']:,} bytes" if "result_bytes" in record else ""
             line.append(plain(f"{record.get('ended')} {record.get('tool', '-')}{_who(record)}{size}"))
         case "redaction":
-            line.append(plain(f"erased  {record.get('subject')}: {record.get('keys', 0)} keys {record.get('reason', '')}"))
+            line.append(
+                plain(f"erased  {record.get('subject')}: {record.get('keys', 0)} keys {record.get('reason', '')}")
+            )
         case "heartbeat":
             said = f"opened, on failure {record.get('on_failure')}" if record.get("opened") else "alive"
             line.append(f"log     {said}, {record.get('recording')}", "dim")

@@ -40,10 +40,13 @@ def init(
     """
     folder, public = evidence.init(directory, origin=origin, key=key, segment_bytes=segment_mib * MIB)
     if format == "json":
-        print_json({"directory": str(directory), "origin": folder.origin, "key": folder.key_path, "public": str(public)})
+        print_json(
+            {"directory": str(directory), "origin": folder.origin, "key": folder.key_path, "public": str(public)}
+        )
         return 0
     say(f"Made {directory}: an evidence log, `{folder.origin}`\n")
-    say(f"signing key   {folder.key_path}\n              keep it to yourself; a log whose key is lost cannot be continued")
+    say(f"signing key   {folder.key_path}")
+    say("              keep it to yourself; a log whose key is lost cannot be continued")
     say(f"public key    {public}\n              give it to your auditor; `thoth evidence verify --key` takes it\n")
     say("What next:")
     say(f"  thoth decide --policy policy.thoth --request request.json --evidence {directory}")
@@ -84,6 +87,8 @@ def append(
     Exit codes: 0 all are recorded, 2 a line that cannot be read, with those
     before it recorded, or a log that cannot be written.
     """
+    if receipts and mode == "async":
+        raise OperationError("a record that is written in mode `async` has no place yet; leave `--mode async` away")
     stream = sys.stdin.buffer if str(file) in ("-", "./-") else _open(file)
     drafts = []
     requests: dict[str, Request] = {}
@@ -94,8 +99,6 @@ def append(
         raise OperationError(f"`{file}` holds no record")
     with evidence.open(directory, mode=mode) as log:
         places = [place for draft in drafts if (place := log.write(draft)) is not None]
-        if receipts and mode == "async":
-            raise OperationError("a record that was written in mode `async` has no place yet; leave `--mode async` away")
         signed = log.receipts(places) if receipts else []
     if receipts:
         for receipt in signed:

@@ -6,16 +6,27 @@ Names are loaded when they are used, so `python -m thoth.evidence.verify` loads 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .examine import Audit, audit
     from .browse import LogReader
     from .errors import EvidenceError
+    from .examine import Audit, audit
     from .folder import make_folder as init
     from .log import EvidenceLog
-    from .log import open_log as open
+    from .opening import open_log as open
     from .receipt import Receipt, verify_receipt
     from .writer import Place
 
-__all__ = ["Audit", "EvidenceError", "EvidenceLog", "LogReader", "Place", "Receipt", "audit", "init", "open", "verify_receipt"]
+__all__ = [
+    "Audit",
+    "EvidenceError",
+    "EvidenceLog",
+    "LogReader",
+    "Place",
+    "Receipt",
+    "audit",
+    "init",
+    "open",
+    "verify_receipt",
+]
 
 _WHERE = {
     "Audit": ("examine", "Audit"),
@@ -26,7 +37,7 @@ _WHERE = {
     "Receipt": ("receipt", "Receipt"),
     "audit": ("examine", "audit"),
     "init": ("folder", "make_folder"),
-    "open": ("log", "open_log"),
+    "open": ("opening", "open_log"),
     "verify_receipt": ("receipt", "verify_receipt"),
 }
 

@@ -10,11 +10,11 @@ import msgspec
 
 from ..contract import RequestError
 from .canonical import commitment
+from .checkpoint import open_checkpoint, peek_checkpoint
 from .errors import NoLog, explain
 from .folder import ROOT, LogFolder, open_folder
 from .merkle import HashTree, ProofError, consistency_proof
 from .note import VerifierKey
-from .checkpoint import open_checkpoint, peek_checkpoint
 from .read import Record, read
 from .receipt import Receipt, make_receipt, verify_receipt
 from .root import read_note
@@ -188,7 +188,7 @@ class LogReader:
         size = peek_checkpoint(note).size if note is not None else 0
         if note is None or entry.seq >= size:
             raise RequestError(
-                f"no checkpoint covers record {entry.place} yet; a running writer signs one every second, and any at close"
+                f"no checkpoint covers record {entry.place} yet; a writer signs one each second, and at its end"
             )
         return make_receipt(entry.seq, note, self.verifier(entry.shard), self.tree(entry.shard, size))
 

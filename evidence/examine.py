@@ -79,8 +79,8 @@ def audit(
 ) -> Audit:
     """Read a whole log, which may be written meanwhile, and say what does not fit.
 
-    `key` is the auditor's own copy of the public half, `since` a checkpoint note of the log or of one of its shards that
-    was kept elsewhere. Cost: every byte is read and hashed once; memory does not grow with the log.
+    `key` is the auditor's own copy of the public half, `since` a checkpoint of the log or of one of its shards, kept
+    elsewhere. Cost: every byte is read and hashed once; memory does not grow with the log.
 
     Raises:
         NoLog: there is none.
@@ -139,9 +139,7 @@ def _kept(folder: LogFolder, key: VerifierKey, since: bytes | None) -> Checkpoin
     return open_checkpoint(since, verifier_of(key, shard))
 
 
-def _root_leaves(
-    folder: LogFolder, key: VerifierKey, storage: Storage, found: Audit
-) -> dict[str, list[Checkpoint]]:
+def _root_leaves(folder: LogFolder, key: VerifierKey, storage: Storage, found: Audit) -> dict[str, list[Checkpoint]]:
     """By shard, every checkpoint of it that the root log holds."""
     leaves: dict[str, list[Checkpoint]] = {}
     try:

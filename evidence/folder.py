@@ -1,11 +1,11 @@
 """The folder of a log: what lies where in it, who signs it, and which shards it has.
 
-    log.json            the origin (the log's name for ever), where the signing key is, the size of a segment
-    log.pub             the public half, for the auditor
-    signing.pem         the signing key, unless it is kept elsewhere
-    shards/<name>/      one writer's records, with the newest signed `checkpoint`
-    root/               a log of the shards' checkpoints, with its own `checkpoint`
-    vault/              what no record holds
+log.json            the origin (the log's name for ever), where the signing key is, the size of a segment
+log.pub             the public half, for the auditor
+signing.pem         the signing key, unless it is kept elsewhere
+shards/<name>/      one writer's records, with the newest signed `checkpoint`
+root/               a log of the shards' checkpoints, with its own `checkpoint`
+vault/              what no record holds
 """
 
 import os
@@ -90,7 +90,7 @@ class LogFolder:
             key = read_public(Path(self.directory, PUBLIC).read_text("utf-8"), self.origin)
         except (OSError, ProofError, UnicodeDecodeError) as error:
             raise KeyFileError(
-                f"the public key `{self.directory}/{PUBLIC}` cannot be read ({error}); put it back, or give it with `--key`"
+                f"the public key `{self.directory}/{PUBLIC}` cannot be read ({error}); put it back, or say `--key`"
             ) from None
         return key
 

@@ -15,11 +15,9 @@ from collections.abc import Collection, Mapping
 from time import monotonic
 from typing import Final, Literal, Self
 
-import msgspec
-
-from ..contract import Answer, Approval, Decision, OperationError, Outcome
-from .errors import SPACE, ClockWentBack, EvidenceError, NoSpace, ShardLocked, explain
-from .folder import LogFolder, open_folder
+from ..contract import Answer, Approval, Decision, Outcome
+from .errors import SPACE, EvidenceError, NoSpace, explain
+from .folder import LogFolder
 from .merkle import HashTree
 from .read import read
 from .receipt import Receipt, make_receipt
@@ -37,7 +35,7 @@ from .record import (
     shed_draft,
 )
 from .root import RootLog
-from .storage import FileStorage, Storage
+from .storage import Storage
 from .vault import Vault
 from .writer import Place, TreeWriter
 
@@ -47,7 +45,6 @@ CHECKPOINT_RECORDS: Final = 10_000
 HEARTBEAT_US: Final = 1_000_000
 ROOT_S: Final = 10.0
 RETRY_S: Final = 0.1
-CLOCK_BACK_US_MAX: Final = 5_000_000
 
 RecordingMode = Literal["sync", "async"]
 OnFailure = Literal["block", "allow"]
@@ -61,10 +58,6 @@ class _Item:
         self.frame = frame
         self.place: Place | None = None
         self.error: Exception | None = None
-
-
-class _At(msgspec.Struct):
-    at_us: int = 0
 
 
 class EvidenceLog:
@@ -307,8 +300,9 @@ class EvidenceLog:
         self._writer.checkpoint()
         self._signed_at = monotonic()
 
-    def _begin(self) -> None:
-        """The first records of a log that was just opened."""
+    def begin(self, newest_us: int) -> None:
+        """Write the first records of a log that was just opened, whose newest one is of `newest_us`, and go on."""
+        self._newest_us = newest_us
         dropped = self._writer.recovery.dropped
         if dropped is not None:
             draft = recovered_draft(
@@ -323,7 +317,7 @@ class EvidenceLog:
     # ------------------------------------------------------------ the thread
 
     def _run(self) -> None:
-        while not self._closed:
+        while True:
             self._wake.wait(self._patience())
             self._wake.clear()
             try:
@@ -440,109 +434,6 @@ class EvidenceLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def open_log(
-    directory: str | os.PathLike[str],
-    *,
-    mode: RecordingMode = "async",
-    on_failure: OnFailure = "block",
-    shown: Shown | None = None,
-    subjects: Mapping[str, str] | None = None,
-    keep_results: bool = False,
-    shard: str | None = None,
-    storage: Storage | None = None,
-) -> EvidenceLog:
-    """Open a log to record in it; close it, or use it in `with`.
-
-    `shown` names the arguments of each tool that are kept in clear; `subjects` the argument of each tool that says whose
-    values these are, where it is not the request's user. `shard` unsaid: the first that no living process writes.
-    Cost: the shard is read and hashed once.
-
-    Raises:
-        NoLog: there is none here; `thoth evidence init` makes one.
-        EvidenceError: it cannot be written; what to do stands in the message.
-    """
-    if mode not in ("sync", "async"):
-        raise EvidenceError(f"a log is opened in mode `sync` or `async`, not `{mode}`")
-    if on_failure not in ("block", "allow"):
-        raise EvidenceError(f"`on_failure` is `block` or `allow`, not `{on_failure}`")
-    storage = storage or FileStorage()
-    folder = open_folder(directory, storage)
-    writer = _open_shard(folder, storage, shard)
-    try:
-        log = EvidenceLog(
-            folder,
-            storage,
-            writer,
-            mode=mode,
-            on_failure=on_failure,
-            shown=shown or {},
-            subjects=subjects or {},
-            keep_results=keep_results,
-        )
-        log._newest_us = _newest_us(folder, storage, writer)
-        log._begin()
-    except BaseException:
-        with contextlib.suppress(OperationError):
-            writer.close()
-        raise
-    return log
-
-
-def _open_shard(folder: LogFolder, storage: Storage, shard: str | None) -> TreeWriter:
-    """The shard of this name, or the first that nobody writes, or a new one."""
-
-    def opened(name: str) -> TreeWriter:
-        return TreeWriter.open(
-            name,
-            folder.shard_path(name),
-            storage,
-            folder.signing_key(name),
-            segment_bytes=folder.settings.segment_bytes,
-        )
-
-    if shard is not None:
-        if not shard.isascii() or not shard.isalnum():
-            raise EvidenceError(f"the name of a shard is letters and digits: `{shard}`")
-        return opened(shard)
-    there = folder.shards(storage)
-    for name in there:
-        try:
-            return opened(name)
-        except ShardLocked:
-            continue
-    number = 0
-    while True:
-        name = f"{number:02d}"
-        number += 1
-        if name not in there:
-            try:
-                return opened(name)
-            except ShardLocked:  # made by another process just now
-                continue
-
-
-def _newest_us(folder: LogFolder, storage: Storage, writer: TreeWriter) -> int:
-    """The time of a shard's newest record.
-
-    Raises:
-        ClockWentBack: it is later than the clock, by more than a clock is set right in passing.
-    """
-    newest = 0
-    for record in read(writer.directory, max(0, writer.size - 1), writer.size, storage=storage):
-        with contextlib.suppress(msgspec.DecodeError):
-            newest = msgspec.json.decode(record.body, type=_At).at_us
-    now = storage.now() // 1000
-    if newest - now > CLOCK_BACK_US_MAX:
-        raise ClockWentBack(folder.directory, _iso(newest), _iso(now))
-    return newest
-
-
-def _iso(at_us: int) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(timespec="seconds")
 
 
 def _build() -> str:

@@ -227,7 +227,7 @@ def _subject(request: Request, argument: str | None) -> str:
 def outcome_draft(
     outcome: Outcome, request: Request | None, *, subject: str | None = None, keep_result: bool = False
 ) -> Draft:
-    """What is kept of an ending: size and commitment of the result, and the result itself only where it is asked for."""
+    """What is kept of an ending: size and commitment of the result, the result itself only with `keep_result`."""
     draft = Draft({"kind": "outcome", "v": VERSION})
     draft.put(
         decision=outcome.decision_id,

@@ -1,9 +1,9 @@
 """A second verifier, for auditors: `python -m thoth.evidence.verify DIR --key KEY`.
 
 It is one file of plain Python that imports nothing of this house, so it can be read in one sitting, copied to another
-machine, and run there. It shares no line with the writer or with `thoth evidence verify`; where the two disagree, one of
-them is wrong. It needs `cryptography` for signatures and `xxhash` for the marks of torn writes, and says so where they
-are missing. Exit codes: 0 all is well, 3 something does not fit, 2 it could not be read.
+machine, and run there. It shares no line with the writer or with `thoth evidence verify`; where the two disagree, one
+of them is wrong. It needs `cryptography` for signatures and `xxhash` for the marks of torn writes, and says so where
+they are missing. Exit codes: 0 all is well, 3 something does not fit, 2 it could not be read.
 """
 
 import argparse
@@ -199,7 +199,7 @@ def durable_by_head(directory: Path, check: Check) -> int:
                 marks.append(number)
     if not marks:
         raise Misfit(f"record 0: `{directory}/HEAD` is damaged in both slots")
-    return max(marks)
+    return int(max(marks))
 
 
 def segment_page(data: bytes, path: Path, check: Check) -> tuple[int, int, bytes]:
@@ -280,7 +280,9 @@ def verify(directory: Path, key_text: str | None, since: bytes | None) -> Report
         report.unchecked.append("marks of torn writes, for `xxhash` is not installed")
     signed: dict[str, list[Signed]] = {}
     if since is None:
-        report.unchecked.append("that nothing was cut off, which takes an older checkpoint; give one with --since-checkpoint")
+        report.unchecked.append(
+            "that nothing was cut off, which takes an older checkpoint; give one with --since-checkpoint"
+        )
     else:
         name, size, root = read_checkpoint(since, key, signatures, "the older checkpoint")
         if name != origin and not name.startswith(f"{origin}/"):

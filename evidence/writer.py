@@ -21,8 +21,8 @@ class NotWhatWasSigned(EvidenceError):
     def __init__(self, directory: str, checkpoint: Checkpoint, root: bytes) -> None:
         super().__init__(
             f"evidence shard `{directory}` holds other records than its checkpoint was signed for: {checkpoint.size}"
-            f" records have the root {root.hex()} instead of {checkpoint.root.hex()}; nothing is written to it. Keep the"
-            " folder as it is, and restore the shard from a copy or begin a log elsewhere"
+            f" records have the root {root.hex()} instead of {checkpoint.root.hex()}; nothing is written to it. Keep"
+            " the folder as it is, and restore the shard from a copy or begin a log elsewhere"
         )
 
 

@@ -127,7 +127,7 @@ def test_a_secret_argument_never_appears_in_any_file_of_the_log(directory: Path)
         engine.completed(pay(engine, 7.125, password=SECRET), {"token": SECRET})
         pay(engine, 50, password=SECRET)
         engine.decide({"tool_name": "pay", "tool_args": {"amount": SECRET}})
-        engine.decide('{"tool_name": "pay", "tool_args": {"amount": "%s"' % SECRET)
+        engine.decide('{"tool_name": "pay", "tool_args": {"amount": "' + SECRET)
     for file in directory.rglob("*"):
         if file.is_file():
             assert SECRET.encode() not in file.read_bytes(), file
@@ -172,7 +172,11 @@ def test_an_erased_value_is_gone_and_every_proof_still_verifies(directory: Path)
         reader.disclose(entry, "args.password")
     assert len(list(directory.glob("vault/keys/*/*.key"))) == 1  # that of the call after it
     (redaction,) = entries(directory, kind="redaction")
-    assert (redaction.record["subject"], redaction.record["keys"], redaction.record["reason"]) == ("ann", 1, "request 4711")
+    assert (redaction.record["subject"], redaction.record["keys"], redaction.record["reason"]) == (
+        "ann",
+        1,
+        "request 4711",
+    )
     verify_receipt(receipt, entry.body, reader.verifier(entry.shard))
     assert evidence.audit(directory).whole
     newest = entries(directory, kind="decision")[-1]
@@ -256,7 +260,7 @@ def test_a_decision_that_cannot_be_recorded_is_blocked(directory: Path) -> None:
         assert (decision.effect, decision.reason_code) == (Effect.BLOCK, "evidence_unavailable")
     disk.broken = False
     assert pay(engine).reason_code == "evidence_unavailable"  # what is on disk is not known any more
-    with pytest.raises(evidence.EvidenceError, match="start again|end the process"):
+    with pytest.raises(evidence.EvidenceError, match=r"start again|end the process"):
         log.close()
     assert evidence.audit(directory).whole
 
