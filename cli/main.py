@@ -1,4 +1,4 @@
-"""From the words of a command line to an exit code: 0 fine, 1 findings, 2 usage or files that cannot be read, 3 evidence.
+"""From the words of a command line to an exit code: 0 fine, 1 findings, 2 usage or unreadable files, 3 false evidence.
 
 A command is a function in a file of its own; it is imported when it is called, so `thoth --help` stays quick.
 It returns its exit code, or raises: mistakes of a policy are printed as findings (1), those of whoever runs
