@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from thoth.contract import OperationError
 from thoth.evidence.merkle import (
     EMPTY_ROOT,
     Frontier,
@@ -181,6 +182,32 @@ def test_the_largest_body_fits_and_a_larger_one_is_refused() -> None:
     assert list(TileReader(shelf.read, size, root).bodies()) == [b"", b"a" * 65_535]
     with pytest.raises(ProofError, match="a record has 65536 bytes, and a leaf holds at most 65535"):
         export_tiles([b"a" * 65_536], shelf.write)
+
+
+def test_an_export_that_could_not_write_goes_on_from_its_tiles_only(shelves: dict[int, Shelf]) -> None:
+    """Every write of a growing export fails once; what it left is resumed from the last root it gave."""
+    for failing in range(8):
+        shelf = Shelf()
+
+        def write(path: str, content: bytes, shelf: Shelf = shelf, failing: int = failing) -> None:
+            if len(shelf.written) == failing:
+                raise OSError(28, "no space left on device")
+            shelf.write(path, content)
+
+        writer, size, root = TileWriter(write), 0, EMPTY_ROOT
+        with pytest.raises(OSError, match="no space"):
+            for begin, end in ((0, 255), (255, 256), (256, 257)):
+                for body in bodies(begin, end):
+                    writer.append(body)
+                size, root = end, writer.flush()
+        if writer.size == 256 and size == 255 and failing < 4:
+            with pytest.raises(OperationError, match="resume it from the tiles"):
+                writer.append(b"more")
+        writer = TileWriter.resume(shelf.write, TileReader(shelf.read, size, root))
+        for body in bodies(size, 257):
+            writer.append(body)
+        assert writer.flush() == tree_root(257, TREE)
+        assert {path: shelf.files[path] for path in tile_paths(257)} == shelves[257].files
 
 
 def test_memory_stays_flat() -> None:
