@@ -17,6 +17,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "check": ("thoth.cli.check:check", "find every mistake of a policy in one run"),
     "fmt": ("thoth.cli.fmt:fmt", "write policies in their one canonical form"),
     "lint": ("thoth.cli.lint:lint", "find what a policy says that its author hardly meant"),
+    "table": ("thoth.cli.table:table", "show a policy as a decision table for people"),
     "tools": ("thoth.cli.tools:tools", "write tool lines from an MCP tool list or JSON Schema"),
 }
 QUIETLY: Final = 130
