@@ -3,7 +3,8 @@
 Pure: modules come through `find`, the baseline is handed in, zone data comes with the `tzdata` package.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..grammar import syntax as s
@@ -17,6 +18,8 @@ from .checking.terms import tool_patterns
 from .checking.texts import glob_mistake, glob_tokens, nfc
 from .checking.tools import Tools, declare
 from .digest import digest
+
+_quoted = re.compile(r"`(?:args\.)?([A-Za-z_][A-Za-z0-9_.-]*)`")
 
 __all__ = ["Checked", "Find", "check", "never"]
 
@@ -34,11 +37,14 @@ def check(
     find: Find = never,
     *,
     baseline: Mapping[tuple[str, str], frozenset[str]] | None = None,
+    mistakes: Sequence[Message] = (),
 ) -> Checked:
     """Return what a policy and the modules that it uses mean.
 
     `find(name, source)` returns the module that the file `source` uses under `name`, parsed, or None.
-    `baseline` maps (tool, argument) to digests of values that recorded behaviour used.
+    `baseline` maps (tool, argument) to digests of values that recorded behaviour used. `mistakes` are those
+    that reading the files has found already (a list that `find` may still add to): they are told together
+    with what is wrong with the items that could be read.
     Cost: linear in the text, but for modifications of the same argument of the same tools.
 
     Raises:
@@ -62,8 +68,9 @@ def check(
     )
     found = rules.read(written, names, tools, said.approvers)
     tests = examples.check_tests(first, tools, found, said.data_order)
-    if report.errors:
-        raise PolicyError(report.errors)
+    if mistakes or report.errors:
+        broken = frozenset(word for file in files for word in file.policy.broken)
+        raise PolicyError([*mistakes, *(m for m in report.errors if not _follows(m, broken))])
     policy = c.CheckedPolicy(
         name=said.name,
         version=said.version,
@@ -87,6 +94,12 @@ def check(
     return Checked(replace(policy, digest=digest(policy)), tuple(warnings))
 
 
+def _follows(message: Message, broken: frozenset[str]) -> bool:
+    """Say whether a mistake may only be there because an item that names something could not be read."""
+    named = _quoted.search(message.text)
+    return message.code.startswith("unknown-") and named is not None and named[1] in broken
+
+
 def _labels(files: list[File]) -> frozenset[str]:
     """Return the labels that some tool yields or some result rule gives."""
     found: set[str] = set()
@@ -104,7 +117,7 @@ def _intents(file: File, tools: Tools) -> dict[str, tuple[c.ToolPattern, ...]]:
     found: dict[str, tuple[c.ToolPattern, ...]] = {}
     for item in file.policy.items:
         if isinstance(item, s.IntentItem):
-            patterns = tool_patterns(file, tools, item.tools)
+            patterns = tuple(sorted(tool_patterns(file, tools, item.tools), key=lambda p: (p.kind, p.value)))
             if item.name in found and set(found[item.name]) != set(patterns):
                 file.error(item.at, f"intent `{item.name}` allows other tools above; write one list", "clash")
             found.setdefault(item.name, patterns)

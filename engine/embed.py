@@ -32,7 +32,7 @@ from ..contract import (
     admit,
     admit_json,
 )
-from ..grammar import Message, parse
+from ..grammar import Message, PolicyError, parse, read_policy
 from ..grammar.syntax import Policy, UseItem
 from .check import check
 from .checked import CheckedPolicy, Tool
@@ -135,10 +135,14 @@ class Engine:
         """
         texts = dict(modules or {})
 
-        def find(name: str, using: str) -> Policy | None:
-            return parse(texts[name], f"{name}.thoth") if name in texts else _installed(name)
+        mistakes: list[Message] = []
 
-        checked = check(parse(text, source), find, baseline=learned)
+        def find(name: str, using: str) -> Policy | None:
+            if name not in texts:
+                return _installed(name)
+            return _read_policy(texts[name], f"{name}.thoth", mistakes)
+
+        checked = check(_read_policy(text, source, mistakes), find, baseline=learned, mistakes=mistakes)
         return cls(checked.policy, recorder=recorder, evaluator=evaluator, clock=clock, warnings=checked.warnings)
 
     # ------------------------------------------------------------ sessions
@@ -242,8 +246,12 @@ class Engine:
             self._held.popitem(last=False)
 
     def ran(self, decision: Decision, session: Session | None = None) -> None:
-        """Count a call as let through, whatever was decided: for replaying what really happened."""
+        """Count a call as let through, whatever was decided: for replaying what really happened.
+
+        A call that was held is held no longer, and keeps what it reserved.
+        """
         with self._lock:
+            self._held.pop(decision.id, None)
             if decision.id not in self._running:
                 self._let_through(decision, session)
 
@@ -311,17 +319,19 @@ class Engine:
 
     # ------------------------------------------------------------ endings
 
-    def completed(self, decision: Decision, result: object = UNTOLD) -> Outcome:
+    def completed(self, decision: Decision, result: object = UNTOLD, *, whole: bool = True) -> Outcome:
         """Report that a call let through has completed, and what it returned; return what the agent may see of it.
+
+        `whole` is False where `result` is only a part: what it holds is remembered, what it lacks stays unknown.
 
         Raises:
             RequestError: this engine did not let the call through, or it has ended before.
         """
-        return self.ended(decision, Ending.COMPLETED, result)
+        return self.ended(decision, Ending.COMPLETED, result, whole=whole)
 
-    def failed(self, decision: Decision, result: object = UNTOLD) -> Outcome:
+    def failed(self, decision: Decision, result: object = UNTOLD, *, whole: bool = True) -> Outcome:
         """Report that a call failed; `result` is the message that the agent sees."""
-        return self.ended(decision, Ending.FAILED, result)
+        return self.ended(decision, Ending.FAILED, result, whole=whole)
 
     def cancelled(self, decision: Decision) -> Outcome:
         """Report that a call was cancelled: it counts as failed and gives nothing back."""
@@ -331,7 +341,7 @@ class Engine:
         """Report that a call did not end in time: it counts as failed and gives nothing back."""
         return self.ended(decision, Ending.TIMED_OUT)
 
-    def ended(self, decision: Decision, ending: Ending, result: object = UNTOLD) -> Outcome:
+    def ended(self, decision: Decision, ending: Ending, result: object = UNTOLD, *, whole: bool = True) -> Outcome:
         """Report how a call ended; it counts in the session that it was decided in."""
         request = decision.request
         with self._lock:
@@ -350,7 +360,7 @@ class Engine:
                 passed = pass_on(told, text, tool, rules, scan, self._evaluator.spans)  # type: ignore[arg-type]
             in_time = now - decision.now <= self.policy.bounds.in_flight_s
             if session is not None and call is not None and in_time:
-                session.ended(call, ending, text, passed.labels if passed else frozenset())
+                session.ended(call, ending, text, passed.labels if passed else frozenset(), whole)
                 if passed:
                     session.doubtful |= passed.perhaps
             self._settle(decision, ending, tool)
@@ -424,13 +434,19 @@ def load(
     """Read and check a root policy and its modules; return it with the checker's warnings.
 
     Raises:
-        PolicyError: with every mistake of the policy.
+        PolicyError: with every mistake of the policy and its modules.
         OperationError: a file cannot be read, or several files are roots.
     """
-    trees = [parse(read_text(file), str(file)) for file in files]
+    mistakes: list[Message] = []
+    trees = [_read_policy(read_text(file), str(file), mistakes) for file in files]
     if not trees:
         raise OperationError("no policy file is named")
-    root, given = choose_root(trees)
+    try:
+        root, given = choose_root(trees)
+    except OperationError:
+        if mistakes:  # a `use` that cannot be read may be all that is missing
+            raise PolicyError(mistakes) from None
+        raise
     folders = [Path(folder) for folder in path]
 
     def find(name: str, using: str) -> Policy | None:
@@ -439,13 +455,20 @@ def load(
         for folder in (Path(using).parent, *folders):
             candidate = folder / f"{name}.thoth"
             if candidate.is_file():
-                return parse(read_text(candidate), str(candidate))
+                return _read_policy(read_text(candidate), str(candidate), mistakes)
         return _installed(name)
 
     if isinstance(learned, str | os.PathLike):
         learned = read_learned(read_text(learned), str(learned))
-    checked = check(root, find, baseline=learned)
+    checked = check(root, find, baseline=learned, mistakes=mistakes)
     return checked.policy, checked.warnings
+
+
+def _read_policy(text: str, source: str, mistakes: list[Message]) -> Policy:
+    """Return what can be read of a text, and add its mistakes to those of the run."""
+    tree, found = read_policy(text, source)
+    mistakes.extend(found)
+    return tree
 
 
 def choose_root(trees: Sequence[Policy]) -> tuple[Policy, dict[str, Policy]]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from ..contract import Approval, Decision, Request
-from . import reference, reference_facts
+from . import reference, reference_conditions, reference_facts
 from .checked import (
     CheckedPolicy,
     Has,
@@ -103,7 +103,7 @@ class Witness:
 
     def truth(self, test: Test) -> Truth:
         """Return what a test came to."""
-        return reference.holds(test, self.facts)
+        return reference_conditions.holds(test, self.facts)
 
     def applies(self, rule: Rule) -> bool:
         """Return whether a rule applies."""
@@ -119,7 +119,9 @@ class Witness:
             case InHours():
                 return datetime.fromtimestamp(self.facts.now, UTC).strftime("%a %Y-%m-%d %H:%M UTC")
         left: Any = test.predicate.left
-        return self._listing(left.name) if isinstance(left, Listing) else show(reference.read(left, self.facts))
+        if isinstance(left, Listing):
+            return self._listing(left.name)
+        return show(reference_conditions.read(left, self.facts))
 
     def _listing(self, name: str) -> str:
         session, tool = self.facts.session, self.facts.bound.tool

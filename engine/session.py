@@ -128,14 +128,15 @@ class Session:
                 return call
         return None
 
-    def ended(self, call: Call, ending: Ending, result: str | None, labels: frozenset[str]) -> None:
-        """Take in how a call ended; `result` is its whole text, None where it was not told."""
+    def ended(self, call: Call, ending: Ending, result: str | None, labels: frozenset[str], whole: bool = True) -> None:
+        """Take in how a call ended; `result` is its text, or a part of it, None where it was not told."""
         self.version += 1
         call.ending = ending
         if result is None:
             return
-        call.told = True
-        call.pending = frozenset()
+        if whole:
+            call.told = True
+            call.pending = frozenset()
         self.labels |= labels
         if self.remembered_bytes + len(result) <= self.provenance_bytes:
             self.results.append(Told(call.tool, call.classes, clean(result)))

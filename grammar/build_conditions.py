@@ -78,8 +78,8 @@ class Conditions:
         condition: Condition = parts[0]
         return condition
 
-    def lone_line(self, parts: Parts) -> Any:
-        return parts[0]
+    def lone_line(self, parts: Parts) -> Parts:
+        return parts
 
     def any_of(self, parts: Parts) -> Or:
         flat: list[Condition] = []

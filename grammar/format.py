@@ -150,38 +150,38 @@ def _text(keyword: str, text: Text | None) -> list[list[str]]:
 
 
 def _item(item: Item, width: int) -> _Block:
+    kind, lines = _kind_and_lines(item, width)
+    return _Block(_commented(lines, item.comments), kind)
+
+
+def _kind_and_lines(item: Item, width: int) -> tuple[str, list[str]]:
     match item:
         case PolicyItem():
-            return _Block(_commented([f"policy {item.name}", *_settings(item.settings)], item.comments), "policy")
+            return "policy", [f"policy {item.name}", *_settings(item.settings)]
         case UseItem():
-            lines = [f"use {item.name} with allow" if item.with_allow else f"use {item.name}"]
-            kind = "use"
+            return "use", [f"use {item.name} with allow" if item.with_allow else f"use {item.name}"]
         case SetItem():
-            lines = _filled(f"set {item.name} =", [write.value(value) for value in item.items], "", width)
-            kind = "set"
+            return "set", _filled(f"set {item.name} =", [write.value(value) for value in item.items], "", width)
         case PatternItem():
-            lines, kind = [f"pattern {item.name} = {write.value(item.regex)}"], "pattern"
+            return "pattern", [f"pattern {item.name} = {write.value(item.regex)}"]
         case HoursItem():
-            lines, kind = _hours(item, width), "hours"
+            return "hours", _hours(item, width)
         case ToolItem():
-            lines, kind = _tool(item, width), "tool"
+            return "tool", _tool(item, width)
         case AgentItem():
             head = f"agent {write.quote(item.pattern.value)} scope"
-            lines, kind = _filled(head, [write.tool(tool) for tool in item.scope], "", width), "agent"
+            return "agent", _filled(head, [write.tool(tool) for tool in item.scope], "", width)
         case IntentItem():
-            head = f"intent {item.name} allows"
-            lines, kind = _filled(head, [write.tool(tool) for tool in item.tools], "", width), "intent"
+            return "intent", _filled(f"intent {item.name} allows", [write.tool(tool) for tool in item.tools], "", width)
         case RuleItem():
-            lines, kind = _rule(item, width), item.effect
+            return item.effect, _rule(item, width)
         case ResultRuleItem():
-            lines, kind = _result_rule(item, width), "on"
+            return "on", _result_rule(item, width)
         case ForItem():
             inner = _blocks(_item(inner, width - len(INDENT)) for inner in item.items)
-            lines = [_for_head(item), *_indented([*inner, *_comments(item.closing)]), "}"]
-            kind = "for"
+            return "for", [_for_head(item), *_indented([*inner, *_comments(item.closing)]), "}"]
         case TestItem():
-            lines, kind = _test(item, width), "test"
-    return _Block(_commented(lines, item.comments), kind)
+            return "test", _test(item, width)
 
 
 def _settings(settings: Sequence[Setting]) -> list[str]:
@@ -306,7 +306,8 @@ def _limit(limit: LimitClause) -> str:
 def _change(change: Change) -> str:
     path = write.path(change.path)
     if change.kind == "redact":
-        assert change.pattern and change.text
+        assert change.pattern
+        assert change.text
         return f"redact {path} matching {write.value(change.pattern)} with {write.value(change.text)}"
     if change.value is None:
         return f"{change.kind} {path}"
@@ -325,7 +326,8 @@ def _result_rule(rule: ResultRuleItem, width: int) -> list[str]:
     head = f"on result {write.tools(rule.tools)}" + (f" as {rule.id}" if rule.id is not None else "")
     clauses = _condition("when", rule.when) + _condition("unless", rule.unless)
     if rule.action == "redact":
-        assert rule.pattern and rule.text
+        assert rule.pattern
+        assert rule.text
         clauses.append([f"redact result matching {write.value(rule.pattern)} with {write.value(rule.text)}"])
     else:
         clauses.append([f"label {rule.label}" if rule.action == "label" else rule.action])

@@ -2,7 +2,7 @@
 
 import re
 
-from .chunks import EFFECTS, ITEM_WORDS
+from .chunks import EFFECTS, ITEM_WORDS, TEST_WORDS
 from .messages import Mistake, did_you_mean
 from .syntax import Span
 
@@ -58,7 +58,6 @@ SYNONYMS = {
     "lt": "<",
     "id": "as",
     "approvers": "ask",
-    "true": "true",
 }
 """Words of other languages, and what this one writes where it can stand."""
 
@@ -99,15 +98,63 @@ SIGNS = {
     "__ANON_0": "<=",
 }
 
-ROOTS = (
-    "tool class server args agent user tenant env scope intent purpose data session task risk now context result"
-).split()
+ROOTS = [
+    "tool",
+    "class",
+    "server",
+    "args",
+    "agent",
+    "user",
+    "tenant",
+    "env",
+    "scope",
+    "intent",
+    "purpose",
+    "data",
+    "session",
+    "task",
+    "risk",
+    "now",
+    "context",
+    "result",
+]
 
-TYPES = "string int number boolean id email url host path ip record any list enum".split()
+TYPES = [
+    "string",
+    "int",
+    "number",
+    "boolean",
+    "id",
+    "email",
+    "url",
+    "host",
+    "path",
+    "ip",
+    "record",
+    "any",
+    "list",
+    "enum",
+]
 
 OPERATORS = {"IS", "IN", "LIKE", "CONTAINS", "UNDER", "STARTS", "ENDS", "MATCHES", "BETWEEN", "FROM", "BY"}
 CLAUSES = {"WHEN", "UNLESS", "ASK", "WITHIN", "RETRY", "CONTROL", "CODE", "UNTIL", "TRIAL", "BECAUSE", "TELL"}
 CHANGES = {"REDACT", "SET", "DROP", "CAP", "TRUNCATE", "TO"}
+SETTINGS = {"VERSION", "REGIMES", "DEFAULT", "MODE", "APPROVERS", "ARGUMENTS", "LADDER", "BOUNDS", "DATA"}
+CONDITION = {"LPAR", "COUNT", "FUNCTION", "PATH", "AFTER", "ALL", "ANY", "HAS", "NOT"}
+VALUE = {
+    "LBRACE",
+    "LSQB",
+    "BOOLEAN",
+    "COUNT",
+    "DATE",
+    "DURATION",
+    "FUNCTION",
+    "NAME",
+    "NULL",
+    "NUMBER",
+    "PATH",
+    "STRING",
+}
 ITEMS = {word.upper() for word in ITEM_WORDS}
 
 _word = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -191,7 +238,8 @@ def _at_number(number: str, accepts: set[str], start: str) -> str:
     digits = number.lstrip("+-").rstrip("abcdefghijklmnopqrstuvwxyz")
     if "DURATION" in accepts and "NUMBER" not in accepts:
         if digits.isdigit():
-            return f"`{number}` is no duration; write its unit too, as in `{digits}s`, `{digits}m`, `{digits}h` or `{digits}d`"
+            units = f"`{digits}s`, `{digits}m`, `{digits}h` or `{digits}d`"
+            return f"`{number}` is no duration; write its unit too, as in {units}"
         return f"`{number}` is no duration; write `30s`, `15m`, `2h`, `1d` or `2w`"
     if "SIZE" in accepts:
         return f"`{number}` is no size; write its unit too, as in `{digits}kb` or `{digits}mb`"
@@ -207,14 +255,22 @@ def _at_number(number: str, accepts: set[str], start: str) -> str:
 
 
 def _at_word(text: str, offset: int, word: str, accepts: set[str], start: str) -> str:
+    lower = word.lower()
+    before = text[:offset].split()
     first_on_line = not text[text.rfind("\n", 0, offset) + 1 : offset].strip(" \t")
     if start == "item" and "POLICY" in accepts:
         return _at_item_word(word)
     if word in ITEM_WORDS and first_on_line and start == "item" and "RBRACE" not in accepts and "$END" in accepts:
         return f"`{word}` begins a new item; write it in the first column"
-    if "TOOL_NAME" in accepts and word in ("when", "unless", "as"):
-        return f"which tools? write a name, `db.*`, `class NAME`, or `*` for every tool before `{word}`"
-    lower = word.lower()
+    if len(before) == 2 and before[0] in EFFECTS and before[1] in ("when", "unless", "as"):
+        return f"which tools? write a name, `db.*`, `class NAME`, or `*` for every tool before `{before[1]}`"
+    if (before[-2:] == ["is", "in"] or before[-3:] == ["is", "not", "in"]) and "IN" not in accepts:
+        negated = "not in" if before[-2] == "not" else "in"
+        return f"unexpected `{word}`; write `{negated}` without `is`"
+    if lower == "has" and "IS" in accepts:
+        return "`has` stands before the argument; write `has args.to`"
+    if lower == "not" and "PATH" in accepts:
+        return "`not not` says nothing; leave both out"
     if lower != word and _can(lower, accepts):
         return f"unknown word `{word}`; write `{lower}`"
     meant = SYNONYMS.get(lower)
@@ -224,6 +280,8 @@ def _at_word(text: str, offset: int, word: str, accepts: set[str], start: str) -
         return "`not` cannot stand here; write it before the condition or the operator"
     if "TYPE" in accepts:
         return f"unknown type `{word}`{did_you_mean(word, TYPES) or f'; expected {expected(accepts, start)}'}"
+    if "VERDICT" in accepts and (near := did_you_mean(lower, (*EFFECTS, "rule", "code", "verdict", "args"))):
+        return f"unexpected `{word}`{near}"
     if "PATH" in accepts:
         return _at_attribute(text, offset, word, accepts, start)
     if "STRING" in accepts and "NAME" not in accepts and not accepts & CLAUSES:
@@ -232,12 +290,17 @@ def _at_word(text: str, offset: int, word: str, accepts: set[str], start: str) -
         return "which risk? write `risk low`, `risk medium`, `risk high` or `risk critical`"
     known = [keyword.lower() for keyword in accepts if keyword.isalpha() and keyword not in KINDS]
     known += ["step_up"] if "STEP_UP" in accepts else []
+    known += ITEM_WORDS if first_on_line else ()
     near = did_you_mean(lower, known)
     return f"unexpected `{word}`{near or f'; expected {expected(accepts, start)}'}"
 
 
 def _at_item_word(word: str) -> str:
     lower = word.lower()
+    if word in TEST_WORDS:
+        return f'`{word}` stands inside the braces of a test; write `test "…" {{` before it'
+    if word.upper() in CLAUSES | CHANGES | SETTINGS:
+        return f"`{word}` continues an item; indent it"
     meant = SYNONYMS.get(lower, lower)
     if meant in ITEM_WORDS:
         return f"no item begins with `{word}`; write `{meant}`"
@@ -274,12 +337,16 @@ def expected(accepts: set[str], start: str) -> str:
         (ITEMS, "an item (`allow`, `block`, `set`, `tool`, `test`, …)"),
         (OPERATORS, "an operator (`is`, `in`, `>`, `like`, `matches`, …)"),
         (CLAUSES, "a clause (`when`, `unless`, `because`, …)"),
+        (SETTINGS, "a setting (`version`, `default`, `approvers`, …)"),
+        (CONDITION, "a condition, such as `args.amount > 10_000`"),
+        (VALUE, 'a value (`"…"`, `10_000`, `true`, …)'),
     ):
-        if len(left & group) > 6:
+        if len(left & group) > 4:
             left -= group
             left -= CHANGES if group is CLAUSES else set()
             left -= {"LESSTHAN", "MORETHAN", "NOT"} if group is OPERATORS else set()
             parts.append(said)
+    left -= {"POINTS"} if "AS" in left else set()  # only behind `risk`, which says so itself
     end = "$END" in left
     for name in sorted(left - {"$END"}, key=lambda name: (name not in SIGNS, name not in KINDS, name)):
         if name in KINDS:

@@ -5,6 +5,7 @@ the comments are put where they belong. Cost: linear; a thousand rules take a fr
 """
 
 import re
+from itertools import pairwise
 from typing import Any
 
 from .chunks import GROUP_WORDS, ITEM_WORDS, TEST_WORDS, Chunk, chunks, first_word
@@ -14,6 +15,10 @@ from .syntax import Comment, Condition, Item, Policy, Span
 
 SIZE_MAX = 16 * 1024 * 1024
 """Longest policy text, in characters."""
+
+_name = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+MISTAKES_MAX = 1000
+"""After so many mistakes the rest of a text is not read."""
 
 _unreadable = re.compile("[\x00\ud800-\udfff]")
 
@@ -26,9 +31,24 @@ def parse(text: str, source: str = "policy.thoth") -> Policy:
     Raises:
         PolicyError: with every mistake of the text, in its order.
     """
+    policy, messages = read_policy(text, source)
+    if messages:
+        raise PolicyError(messages)
+    return policy
+
+
+def read_policy(text: str, source: str = "policy.thoth") -> tuple[Policy, tuple[Message, ...]]:
+    """Return what can be read of a text, and the mistakes in the rest of it.
+
+    A checker that reads on after a mistake tells what is wrong with the healthy items in the same run.
+
+    Raises:
+        PolicyError: the text cannot be read at all: too long, or no Unicode text.
+    """
     lines = _lines(text, source)
     items: list[Item] = []
     mistakes: list[Mistake] = []
+    broken: set[str] = set()
     comments: list[Comment] = []
     for chunk in chunks(lines):
         if chunk.word == "" and not chunk.lines:
@@ -39,9 +59,13 @@ def parse(text: str, source: str = "policy.thoth") -> Policy:
             items.append(attach(item, chunk) if chunk.comments else item)
         except Mistake as mistake:
             mistakes += _all_mistakes(chunk, mistake)
-    if mistakes:
-        raise PolicyError(_message(mistake, lines, source) for mistake in mistakes)
-    return Policy(tuple(items), tuple(comments), source, text)
+            broken.update(_name.findall("\n".join(chunk.lines)))
+            if len(mistakes) >= MISTAKES_MAX:
+                last = mistakes[MISTAKES_MAX - 1]
+                mistakes[MISTAKES_MAX:] = [Mistake(f"more than {MISTAKES_MAX} mistakes; the rest is left out", last.at)]
+                break
+    messages = tuple(_message(mistake, lines, source) for mistake in mistakes)
+    return Policy(tuple(items), tuple(comments), source, text, frozenset(broken)), messages
 
 
 def parse_condition(text: str, source: str = "condition") -> Condition:
@@ -122,14 +146,15 @@ def _mistakes_in_group(chunk: Chunk) -> list[Mistake]:
             found.append(Mistake("nothing may follow the `}`; begin a new line", at))
     else:
         at = Span(*chunk.opened, chunk.opened[0], column + 1)
-        found.append(Mistake(f"this `{{` is never closed; write `}}` behind the last line of the {chunk.word}", at))
+        found.append(Mistake("this `{` is never closed; write `}` behind its last line", at))
     words = TEST_WORDS if chunk.word == "test" else GROUP_WORDS
-    starts = [i for i, line in enumerate(body) if first_word(line) in words or (i == 0 and _says_something(line))]
-    ends = [*starts[1:], len(body)]
+    starts = [i for i, line in enumerate(body) if first_word(line) in words]
     if any(_says_something(line) for line in body[: starts[0] if starts else None]):
-        starts, ends = [0, *starts], [starts[0] if starts else len(body), *ends]
-    for start, end in zip(starts, ends, strict=True):
+        starts = [0, *starts]
+    for start, end in pairwise([*starts, len(body)]):
         found += _mistakes_of("lone_line", body[start:end], chunk.opened[0] + start)
+        if len(found) > MISTAKES_MAX:
+            break
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from lark import Lark
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 from lark.lexer import PatternRE, PatternStr, TerminalDef
+from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from . import hints
 from .build import Items
@@ -23,18 +24,26 @@ def read(start: str, text: str, line: int) -> Any:
     Raises:
         Mistake: the first one, with a hint what to write instead.
     """
-    reader = _grammar().parse_interactive(text, start)
-    state = reader.lexer_thread.state
-    assert state is not None
-    state.line_ctr.line = line
+    reader = _reader(start, text, line)
     try:
         return reader.resume_parse()  # type: ignore[no-untyped-call]
     except UnexpectedToken as error:
         offset = len(text) if error.token.type == "$END" else error.token.start_pos or 0
     except UnexpectedCharacters as error:
-        offset = error.pos_in_stream or 0
+        offset = error.pos_in_stream
+    # Seeing the wrong word has already closed what could have gone on before it: read up to there again.
+    reader = _reader(start, text[:offset], line)
+    reader.exhaust_lexer()
     accepts: set[str] = reader.accepts()  # type: ignore[no-untyped-call]
     raise hints.mistake(text, offset, accepts, line, start)
+
+
+def _reader(start: str, text: str, line: int) -> InteractiveParser:
+    reader = _grammar().parse_interactive(text, start)
+    state = reader.lexer_thread.state
+    assert state is not None
+    state.line_ctr.line = line
+    return reader
 
 
 @cache

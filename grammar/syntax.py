@@ -621,9 +621,14 @@ Item: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One file: its items in order, the comments after the last of them, and the text it was read from."""
+    """One file: its items in order, the comments after the last of them, and the text it was read from.
+
+    `broken` holds the words that stood in items that could not be read (only `read_policy` returns such a
+    tree): what they might have named is not known, so nobody should call them unknown.
+    """
 
     items: tuple[Item, ...]
     comments: tuple[Comment, ...] = ()
     source: str = field(default="policy.thoth", compare=False)
     text: str = field(default="", compare=False, repr=False)
+    broken: frozenset[str] = field(default=frozenset(), compare=False, repr=False)

@@ -1,6 +1,6 @@
 """Words to values: what a number, a text, a date or a path says, or the mistake in it."""
 
-import datetime
+import datetime as dt
 import re
 from decimal import Decimal
 from functools import lru_cache
@@ -47,7 +47,7 @@ def text(token: Token) -> str:
         else:
             raise Mistake(
                 f"unknown escape `\\{code}` in a text; write `\\\\` for a backslash"
-                ' (known are \\" \\\\ \\/ \\b \\f \\n \\r \\t \\uXXXX)',
+                ' (known: \\" \\\\ \\/ \\b \\f \\n \\r \\t \\uXXXX)',
                 span(token, match.start() + 1, match.end() + 1),
             )
     parts.append(inner[position:])
@@ -100,7 +100,7 @@ def date(token: Token, zone: Text | None, at: Span) -> Date:
     """Return a date that the calendar has."""
     year, month, day = (int(part) for part in token.split("-"))
     try:
-        datetime.date(year, month, day)
+        dt.date(year, month, day)
     except ValueError:
         raise Mistake(f"the calendar has no {token}; write year-month-day, as in `2026-02-28`", span(token)) from None
     return Date(year, month, day, zone, at=at)

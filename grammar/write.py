@@ -41,7 +41,25 @@ _tool_name = re.compile(r"[A-Za-z_*][A-Za-z0-9_*-]*([.:/][A-Za-z0-9_*-]+)*")
 GROUPED_FROM = 10_000
 """Integers from here on are written with groups of three digits."""
 
-NOT_A_TOOL = frozenset("class in agent user tenant env scope intent purpose data mode context said baseline at".split())
+NOT_A_TOOL = frozenset(
+    [
+        "class",
+        "in",
+        "agent",
+        "user",
+        "tenant",
+        "env",
+        "scope",
+        "intent",
+        "purpose",
+        "data",
+        "mode",
+        "context",
+        "said",
+        "baseline",
+        "at",
+    ]
+)
 """Words that mean something else where a tool may stand; a tool of that name is quoted."""
 
 _escapes = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from hypothesis import strategies as st
+
 from thoth.grammar import syntax as s
 
 NAMES = ("pii", "secrets", "finance_mail", "large-payment", "when", "to", "x1", "_y", "limit")
@@ -207,7 +208,9 @@ def policy_items(draw: st.DrawFn) -> s.PolicyItem:
 
 
 hours_ranges = st.builds(s.HoursRange, st.integers(0, 6), st.integers(0, 6), st.integers(0, 1439), st.integers(0, 1440))
-_plain_types = st.sampled_from("string int number boolean id email url host path ip record any".split())
+_plain_types = st.sampled_from(
+    ["string", "int", "number", "boolean", "id", "email", "url", "host", "path", "ip", "record", "any"]
+)
 types = st.recursive(
     st.builds(s.Type, _plain_types)
     | st.builds(s.Type, st.just("enum"), st.none(), several(names | st.just("key") | st.just("odd value"))),

@@ -1,0 +1,361 @@
+"""From the rows that hold to the decision: mode, ladder, approval, and who decided.
+
+Rows stand here by their numbers, which order as the rules' ids do.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from ..contract import (
+    STRICTNESS,
+    Answer,
+    Approval,
+    Ask,
+    By,
+    Decision,
+    Effect,
+    Mode,
+    Request,
+    Reservation,
+    Violation,
+    call_digest,
+)
+from ..contract.decision import RULES_SHOWN_MAX, USER
+from ..native.values import UNKNOWN
+from .call import Call
+from .compile import DecisionTable
+from .ledger import Ledger
+from .session import Session
+
+ALLOW, MODIFY, STEP_UP, DEFER, BLOCK = Effect
+MODE_ASKS: Final = "mode"
+MODE_HOLD_S: Final = 900
+
+RULE_REASONS: Final = {
+    ALLOW: "allowed_by_policy",
+    MODIFY: "minimum_necessary_transform",
+    STEP_UP: "step_up_required",
+    DEFER: "deferred_by_policy",
+    BLOCK: "forbidden_action_static_policy",
+}
+LADDER_REASONS: Final = {ALLOW: "progressive_warning", STEP_UP: "progressive_step_up", BLOCK: "progressive_block"}
+MODE_OUTCOMES: Final = {Mode.BLOCK: BLOCK, Mode.STEP_UP: STEP_UP, Mode.OBSERVE: ALLOW}
+LADDER_FLOORS: Final = {"high": STEP_UP, "critical": BLOCK}
+OF_LADDER: Final = frozenset({Mode.PROGRESSIVE})
+OF_STEP_UP: Final = frozenset({Mode.PROGRESSIVE, Mode.STEP_UP})
+
+
+class Judgement:
+    """What the rows say about one set of arguments: those that hold, by what becomes of them."""
+
+    __slots__ = ("allowing", "call", "exceeded", "limits", "modifying", "rules", "trial")
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.allowing: set[int] = set()
+        self.rules: set[int] = set()
+        self.modifying: set[int] = set()
+        self.exceeded: set[int] = set()
+        self.limits: list[Reservation | None] = []
+        self.trial: set[str] = set()
+
+
+class Assembly:
+    """One decision in the making."""
+
+    __slots__ = (
+        "allowing", "approval", "args", "failed", "first", "id", "last", "ledger", "limits", "modes", "now",
+        "observing", "posture", "problem", "request", "risk", "rules", "session", "table", "trial",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        table: DecisionTable,
+        request: Request,
+        session: Session | None,
+        ledger: Ledger | None,
+        now: float,
+        approval: Approval | None,
+        id: str,
+        first: Judgement,
+    ) -> None:
+        self.table, self.request, self.session, self.ledger = table, request, session, ledger
+        self.now, self.approval, self.id = now, approval, id
+        self.posture = table.posture(request.enforcement_mode)
+        self.modes = self.posture.modes
+        self.observing = self.posture.observing
+        self.first = self.last = first
+        self.allowing, self.rules, self.limits = first.allowing, first.rules, first.exceeded
+        self.trial, self.risk = first.trial, first.call.risk
+        self.args = first.call.binding.args
+        self.problem = first.call.binding.problem
+        self.failed = ""
+
+    def judge_again(self, second: Judgement, args: dict[str, Any]) -> None:
+        """Take in what the rows but `modify` say of the changed arguments: what runs was judged (law 8)."""
+        self.last = second
+        self.problem = second.call.binding.problem
+        self.rules = self.rules | (second.rules - second.modifying)
+        self.limits = self.limits | second.exceeded
+        self.trial = self.trial | second.trial
+        self.risk = max(self.risk, second.call.risk)
+        if not second.allowing:
+            self.allowing = set()
+        if not self.observing:
+            self.args = args
+
+    def decision(self) -> Decision:
+        table, first = self.table, self.first
+        bound_args = first.call.binding.args
+        base = ALLOW if self.allowing or table.policy.default == ALLOW else BLOCK
+        ladder_step, violation = ALLOW, None
+        if base is BLOCK and Mode.PROGRESSIVE in self.modes:
+            ladder_step, violation = self.ladder()
+        soft = self.soft(base, ladder_step)
+        granted: set[str] = set()
+        refused = call = ""
+        rules, limits = self.rules, self.limits
+        if self.approval is not None:
+            call = self.call()
+            granted, refused = self.approved(self.approval, call, soft)
+            rules, limits = self.unanswered(rules, granted), self.unanswered(limits, granted)
+            if soft is STEP_UP and MODE_ASKS in granted:
+                soft = ALLOW
+        asking = rules | limits if limits else rules
+        asked = self.strictest(asking)
+        if self.problem or self.failed or refused:
+            asked = BLOCK
+        verdict = stricter(base, asked)
+        effect = ALLOW if self.observing else stricter(soft, asked)
+
+        by = self.decided_by(effect, verdict, base, soft, refused, bool(granted), rules, limits)
+        winning = self.allowing if effect is ALLOW else set() if self.observing else self.of_effect(asking, effect)
+        shown = sorted(winning)
+        losing: list[int] = []
+        if verdict is not effect:
+            losing = sorted(self.allowing if verdict is ALLOW else self.of_effect(asking, verdict))
+        rows = table.rows
+        ids = tuple([rows[number].rule.id for number in shown])
+        won = [rows[number].rule for number in shown]
+        modified = self.args is not bound_args and effect is not BLOCK
+        holding = effect is STEP_UP
+        if holding and not call:
+            call = self.call()
+        return Decision(
+            id=self.id,
+            effect=effect,
+            verdict=verdict,
+            by=by,
+            reason_code=self.reason(by, effect, shown, refused),
+            policy_digest=table.policy.digest,
+            request=self.request,
+            now=self.now,
+            mode=self.posture.mode,
+            rules=ids[:RULES_SHOWN_MAX],
+            rules_more=max(0, len(ids) - RULES_SHOWN_MAX),
+            would_be=tuple([rows[number].rule.id for number in losing[:RULES_SHOWN_MAX]]),
+            trial=tuple(sorted(self.trial)),
+            risk=self.risk,
+            args=self.args if modified else bound_args,
+            modified=modified,
+            lenient=first.call.binding.lenient,
+            asks=self.asks(asking, soft) if holding else (),
+            hold_s=self.hold_s(asking, soft) if holding else None,
+            retry_after_s=max((rule.retry_after_s for rule in won if rule.retry_after_s is not None), default=None)
+            if effect is DEFER
+            else None,
+            tells=tuple([(rule.id, rule.tell) for rule in won if rule.tell]),
+            controls=tuple(sorted({control for rule in won for control in rule.controls})),
+            regimes=table.policy.regimes,
+            reservations=self.reservations(effect),
+            violation=violation,
+            call=call,
+            approval=self.approval.id if self.approval is not None and granted and effect in (ALLOW, MODIFY) else "",
+            problem=self.problem or self.failed,
+        )
+
+    # ------------------------------------------------------------ rows by what they ask
+
+    def of_effect(self, numbers: Iterable[int], effect: Effect) -> set[int]:
+        rows = self.table.rows
+        return {number for number in numbers if rows[number].asks is effect}
+
+    def strictest(self, numbers: Iterable[int]) -> Effect:
+        found = ALLOW
+        rows = self.table.rows
+        for number in numbers:
+            asks = rows[number].asks
+            if asks is not None and STRICTNESS[asks] > STRICTNESS[found]:
+                found = asks
+        return found
+
+    def unanswered(self, numbers: set[int], granted: set[str]) -> set[int]:
+        rows = self.table.rows
+        return {n for n in numbers if rows[n].rule.id not in granted or rows[n].asks is not STEP_UP}
+
+    def reservations(self, effect: Effect) -> tuple[Reservation, ...]:
+        """Return what the call takes from its limits, as the arguments stand that run; a refused one takes nothing."""
+        if effect is BLOCK or effect is DEFER or not self.last.limits:
+            return ()
+        modified = self.args is not self.first.call.binding.args
+        limits = self.last.limits if modified else self.first.limits
+        return tuple([reservation for reservation in limits if reservation is not None])
+
+    # ------------------------------------------------------------ mode
+
+    def soft(self, base: Effect, ladder_step: Effect) -> Effect:
+        """Return what the mode makes of the base: only a BLOCK because nothing allows is soft."""
+        if base is ALLOW:
+            return ALLOW
+        outcome = ALLOW
+        for mode in self.modes:
+            outcome = stricter(outcome, ladder_step if mode is Mode.PROGRESSIVE else MODE_OUTCOMES[mode])
+        return BLOCK if outcome is STEP_UP and not self.table.policy.approvers else outcome
+
+    def ladder(self) -> tuple[Effect, Violation | None]:
+        """Return the ladder's step for this violation, and the violation to be counted."""
+        call, ladder = self.first.call, self.table.policy.ladder
+        principal = (call.text("tenant"), call.text("agent"), call.text("user"))
+        if self.ledger is None or UNKNOWN in principal:
+            return BLOCK, None
+        held = self.ledger.violated(principal, self.now - ladder.window_s)
+        if held is None:
+            return BLOCK, None
+        text = json.dumps([self.request.tool_name, self.args], sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        place = len(held)
+        for earlier, (at, violation) in enumerate(held):
+            if violation == digest and self.now - at <= ladder.same_s:
+                place = earlier
+                break
+        step = ladder.steps[place] if place < len(ladder.steps) else ladder.steps[-1]
+        declared = call.binding.declared
+        floor = LADDER_FLOORS.get("high" if declared is None else declared.tool.risk, ALLOW)
+        return stricter(step, floor), Violation(principal, digest)
+
+    # ------------------------------------------------------------ approval
+
+    def call(self) -> str:
+        session_id = None if self.session is None else self.session.id
+        return call_digest(self.request, self.args, session_id, self.table.policy.digest)
+
+    def approved(self, approval: Approval, call: str, soft: Effect) -> tuple[set[str], str]:
+        """Return the sources whose question the approval answers with yes, or the code that refuses it."""
+        if approval.call != call or self.ledger is None or self.ledger.is_used(approval.id) is not False:
+            return set(), "approval_invalid"
+        if self.now >= approval.expires:
+            return set(), "approval_expired"
+        granted: set[str] = set()
+        for ask in self.asks(self.rules | self.limits, soft):
+            answers = [answer for answer in approval.answers if self.counts(answer, ask)]
+            if not all(answer.granted for answer in answers):
+                return set(), "approval_denied"
+            if names_answered(answers) >= ask.quorum:
+                granted.add(ask.source)
+        return granted, ""
+
+    def counts(self, answer: Answer, ask: Ask) -> bool:
+        """Say whether an answer is to this question and from somebody who may give it: never the agent that asked."""
+        if answer.source != ask.source or answer.approver not in ask.approvers or not answer.principal:
+            return False
+        if answer.principal == self.request.agent_id:
+            return False
+        return (answer.approver == USER) == (answer.principal == self.request.user_id)
+
+    def asks(self, numbers: Iterable[int], soft: Effect) -> tuple[Ask, ...]:
+        """Return everybody who is asked, by the source that asks."""
+        rows = [self.table.rows[number].rule for number in self.of_effect(numbers, STEP_UP)]
+        asks = [Ask(rule.id, rule.ask.approvers, rule.ask.quorum) for rule in rows]
+        if soft is STEP_UP:
+            asks.append(Ask(MODE_ASKS, self.table.policy.approvers, 1))
+        return tuple(sorted(asks, key=lambda ask: ask.source))
+
+    def hold_s(self, numbers: Iterable[int], soft: Effect) -> int:
+        times = [self.table.rows[number].rule.within_s for number in self.of_effect(numbers, STEP_UP)]
+        return min([*times, MODE_HOLD_S] if soft is STEP_UP else times)
+
+    # ------------------------------------------------------------ who decided, and why
+
+    def decided_by(
+        self,
+        effect: Effect,
+        verdict: Effect,
+        base: Effect,
+        soft: Effect,
+        refused: str,
+        granted: bool,
+        rules: set[int],
+        limits: set[int],
+    ) -> By:
+        """Return the first of those that ask for what is enforced."""
+        if self.observing:
+            return By.RULE if self.allowing else By.MODE if verdict is not ALLOW else By.DEFAULT
+        if effect is BLOCK:
+            if self.failed:
+                return By.ERROR
+            if self.problem:
+                return By.ARGUMENTS
+            if refused:
+                return By.APPROVAL
+        elif granted and (effect is ALLOW or effect is MODIFY):
+            return By.APPROVAL
+        if effect is ALLOW:
+            if self.allowing:
+                return By.RULE
+        elif self.of_effect(rules, effect):
+            return By.RULE
+        elif self.of_effect(limits, effect):
+            return By.LIMIT
+        softening = OF_LADDER if effect is ALLOW or effect is BLOCK else OF_STEP_UP
+        return By.MODE if base is BLOCK and soft is effect and self.modes & softening else By.DEFAULT
+
+    def reason(self, by: By, effect: Effect, shown: list[int], refused: str) -> str:
+        if by is By.RULE or by is By.LIMIT:
+            rules = [self.table.rows[number].rule for number in shown]
+            for rule in rules:
+                if rule.code:
+                    return rule.code
+            if by is By.LIMIT:
+                return "limit_exceeded"
+            if effect is BLOCK and all(rule.effect == STEP_UP for rule in rules):
+                return "approver_missing"
+            return RULE_REASONS[effect]
+        if by is By.DEFAULT:
+            if effect is ALLOW:
+                return "allowed_by_default"
+            scoped = bool(self.table.policy.agents) or self.request.approved_scope is not None
+            outside = scoped and self.first.call.in_scope() is not True
+            return "policy_scope_violation" if outside else "no_rule_allows"
+        if by is By.MODE:
+            if self.observing:
+                return "mode_observe"
+            return LADDER_REASONS[effect] if Mode.PROGRESSIVE in self.modes else "mode_step_up"
+        if by is By.APPROVAL:
+            return refused or "approval_granted"
+        return "arguments_invalid" if by is By.ARGUMENTS else "modification_failed"
+
+
+def stricter(one: Effect, other: Effect) -> Effect:
+    """Return the stricter of two effects."""
+    return other if STRICTNESS[other] > STRICTNESS[one] else one
+
+
+def names_answered(answers: list[Answer]) -> int:
+    """Count the most approvers' names that distinct people have answered for: a greatest matching of both."""
+    names: dict[str, list[str]] = {}
+    for answer in answers:
+        names.setdefault(answer.principal, []).append(answer.approver)
+    held: dict[str, str] = {}
+
+    def place(person: str, tried: set[str]) -> bool:
+        for name in names[person]:
+            if name not in tried:
+                tried.add(name)
+                if name not in held or place(held[name], tried):
+                    held[name] = person
+                    return True
+        return False
+
+    return sum(place(person, set()) for person in names)
