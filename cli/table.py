@@ -69,9 +69,9 @@ def table(files: Files, /, *, path: Folders = None, format: Kind = "text") -> in
         case "markdown":
             sys.stdout.write(plain(markdown(layout)))
         case "csv":
-            sys.stdout.write(marks(layout))
+            sys.stdout.write(plain(marks(layout)))
         case "html":
-            sys.stdout.write(html(layout))
+            sys.stdout.write(plain(html(layout)))
     return 0
 
 
@@ -147,9 +147,9 @@ def _escaped(text: str) -> str:
 
 
 def marks(layout: Layout) -> str:
-    """Return the rows as marks, one column a condition, in CSV (RFC 4180)."""
+    """Return the rows as marks, one column a condition, in CSV."""
     stream = io.StringIO()
-    writer = csv.writer(stream)
+    writer = csv.writer(stream, lineterminator="\n")
     head = ["effect", "rule", "tools", *layout.columns, "when", "unless", "then", "because", "place"]
     writer.writerow([_safe(cell) for cell in head])
     for row in layout.rows:

@@ -13,6 +13,7 @@ STYLE: Final = """
   --card: #1b1e22; --block: #ff8a80; --defer: #c9a6ff; --step_up: #ffc266; --limit: #86b9ff; --modify: #6fd6d2;
   --risk: #b4bac4; --allow: #80d497; --result: #6fd6d2; } }
 * { box-sizing: border-box; }
+[hidden] { display: none !important; }
 body { margin: 0; padding: 2rem clamp(1rem, 3vw, 3rem) 4rem; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, sans-serif; }
 h1 { margin: 0; font-size: 1.6rem; letter-spacing: -.01em; }
@@ -62,6 +63,9 @@ details summary { cursor: pointer; color: var(--soft); margin-bottom: .6rem; }
   .words td { border-top: 0; padding: .15rem .9rem; } .words tr.rule { border-top: 1px solid var(--line);
   padding: .5rem 0; } .words tr.rule td { border-left: 3px solid var(--tone); } }
 """
+
+COLUMNS_MAX: Final = 300
+"""Most conditions that a page shows a column each for: it grows with their number times the rules'."""
 
 FILTER: Final = """
 const box = document.getElementById('filter');
@@ -140,6 +144,8 @@ def _marks(layout: Layout) -> str:
     """Return the second view: one column a condition."""
     if not layout.columns:
         return ""
+    if len(layout.columns) > COLUMNS_MAX:
+        return '<p class="soft">Too many conditions for a column each; <code>--format csv</code> has them.</p>'
     heads = "".join(f'<th title="{escape(c)}"><span class="mono">{escape(c)}</span></th>' for c in layout.columns)
     rows = []
     for row in layout.rows:
