@@ -42,6 +42,13 @@ Reader = Callable[[Call], Any]
 CHOSEN, COMPARED, CALLED, SCANNED, REMEMBERED = range(5)
 
 
+def scan_of(pattern: c.Pattern) -> Scan:
+    """Return a pattern or detector, compiled for looking through texts."""
+    detector = DETECTORS.get(pattern.detector)
+    regex = pattern.regex if detector is None else detector.regex
+    return Scan(compiled(regex), detector is not None, "" if detector is None else detector.check)
+
+
 class Columns:
     """The distinct tests met so far; `number` of a test is its column until `lay_out` gives the final ones."""
 
@@ -127,7 +134,7 @@ class Columns:
         return Tested(self.reader(left), question, right, right_reader, mode, negated), cost
 
     def question(self, predicate: Any) -> tuple[Question, Any, int, int]:
-        """Return the question that a predicate asks of a value, what it compares it with, or who reads that, its cost."""
+        """Return the question a predicate asks of a value, what it compares it with, or who reads that, its cost."""
         scan_chars = self.knowledge.scan_chars
         match predicate:
             case c.Compare(_, op, right):
@@ -238,11 +245,7 @@ class Columns:
 
     def scan(self, pattern: c.Pattern) -> Scan:
         if pattern not in self._scans:
-            detector = DETECTORS.get(pattern.detector)
-            regex = pattern.regex if detector is None else detector.regex
-            self._scans[pattern] = Scan(
-                compiled(regex), detector is not None, "" if detector is None else detector.check
-            )
+            self._scans[pattern] = scan_of(pattern)
         return self._scans[pattern]
 
     def toolset(self, tools: tuple[c.ToolPattern, ...]) -> ToolSet:

@@ -150,7 +150,7 @@ class _Layout:
         return self.condition(rule.when, DOUBT, excuse, FAILS)
 
     def condition(self, condition: c.Condition, doubt: int, accepted: int, refused: int) -> int:
-        """Lay out a condition, the last part first, for it has to know where to go on; the cheap parts are asked first."""
+        """Lay out a condition, last part first, for it has to know where to go on; the cheap parts are asked first."""
         match condition:
             case c.Test():
                 column, opposite = self.columns.number(condition)
