@@ -83,7 +83,7 @@ class Case:
     def now(self) -> float:
         moment = self.document.get("now", NOW)
         assert isinstance(moment, datetime), "`now` is a time with its zone"
-        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+        return float(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
 
 
 def read(folder: Path = FOLDER) -> list[Case]:
@@ -122,6 +122,12 @@ def _policy(
             tuple(name.rsplit(".", 1)): frozenset(d for d in map(digest_of, used) if d) for name, used in learned
         }
     return check(parse(text, "case.thoth"), find, baseline=baseline).policy
+
+
+def argument_of(name: str) -> tuple[str, str]:
+    """Split `send.to` into the tool and its argument."""
+    tool, _, argument = name.rpartition(".")
+    return tool, argument
 
 
 # ---------------------------------------------------------------- what went before
