@@ -76,7 +76,7 @@ class Case:
     def policy_text(self) -> str:
         """The policy, written here or in a file beside the cases."""
         if "policy_file" in self.document:
-            return (FOLDER / self.document["policy_file"]).read_text("utf-8")
+            return FOLDER.joinpath(str(self.document["policy_file"])).read_text("utf-8")
         return str(self.document["policy"])
 
     @property
@@ -118,9 +118,7 @@ def _policy(
 
     baseline = None
     if learned is not None:
-        baseline = {
-            tuple(name.rsplit(".", 1)): frozenset(d for d in map(digest_of, used) if d) for name, used in learned
-        }
+        baseline = {argument_of(name): frozenset(d for d in map(digest_of, used) if d) for name, used in learned}
     return check(parse(text, "case.thoth"), find, baseline=baseline).policy
 
 

@@ -16,7 +16,10 @@ import pytest
 from thoth.contract import By, Effect, Request
 from thoth.engine import reference
 from thoth.engine.ledger import Ledger
+from thoth.engine.reference_binding import bind
+from thoth.engine.reference_conditions import holds
 from thoth.engine.reference_facts import Facts
+from thoth.engine.reference_values import all_of
 from thoth.engine.session import Call
 
 from ..cases.run import Case
@@ -59,7 +62,7 @@ def world(*lines: str, settings: tuple[str, ...] = (), session: Any = (), **fiel
 
 
 PAID = ({"call": {"tool_name": "pay", "tool_args": {"amount": 3, "to": "bob"}}},)
-SENDING = {"tool_name": "send", "tool_args": {"to": [], "level": "low"}}
+SENDING: dict[str, Any] = {"tool_name": "send", "tool_args": {"to": [], "level": "low"}}
 
 
 def judging(after: Callable[[Any], None]) -> Mutate:
@@ -158,8 +161,8 @@ def applying(wrong: Callable[[Any, Any, Any], bool]) -> Mutate:
     def mutate(patch: pytest.MonkeyPatch) -> None:
         def applies(rule: Any, facts: Facts) -> bool:
             fits = facts.tool_fits(rule.tools)
-            when = reference.all_of([fits, reference.holds(rule.when, facts)])
-            return wrong(rule, when, reference.holds(rule.unless, facts))
+            when = all_of([fits, holds(rule.when, facts)])
+            return wrong(rule, when, holds(rule.unless, facts))
 
         patch.setattr(reference, "applies", applies)
 
@@ -308,7 +311,6 @@ def test_law_8_catches_an_evaluator_that_judges_only_what_came() -> None:
 
 def test_law_8_catches_an_evaluator_that_checks_no_changed_arguments() -> None:
     def mutate(patch: pytest.MonkeyPatch) -> None:
-        bind = reference.bind
 
         def bound(policy: Any, request: Any, args: Any = None) -> Any:
             given = bind(policy, request) if args is None else bind(policy, request, args)

@@ -78,7 +78,7 @@ def rules(draw: st.DrawFn, id: str, effect: str | None = None, change: str | Non
     effects = ("allow", "allow", "block", "step_up", "defer", "limit", "risk")
     effect = effect or draw(st.sampled_from(effects))
     tools = draw(st.sampled_from(PATTERNS))
-    atoms = CONTEXT
+    atoms: tuple[str, ...] = CONTEXT
     if tools not in NAMED and "raw" not in tools:
         atoms += ARGUMENTS
     words = [effect, tools]
