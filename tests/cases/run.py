@@ -76,14 +76,14 @@ class Case:
     def policy_text(self) -> str:
         """The policy, written here or in a file beside the cases."""
         if "policy_file" in self.document:
-            return (FOLDER / self.document["policy_file"]).read_text("utf-8")
+            return FOLDER.joinpath(str(self.document["policy_file"])).read_text("utf-8")
         return str(self.document["policy"])
 
     @property
     def now(self) -> float:
         moment = self.document.get("now", NOW)
         assert isinstance(moment, datetime), "`now` is a time with its zone"
-        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+        return float(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
 
 
 def read(folder: Path = FOLDER) -> list[Case]:
@@ -118,10 +118,14 @@ def _policy(
 
     baseline = None
     if learned is not None:
-        baseline = {
-            tuple(name.rsplit(".", 1)): frozenset(d for d in map(digest_of, used) if d) for name, used in learned
-        }
+        baseline = {argument_of(name): frozenset(d for d in map(digest_of, used) if d) for name, used in learned}
     return check(parse(text, "case.thoth"), find, baseline=baseline).policy
+
+
+def argument_of(name: str) -> tuple[str, str]:
+    """Split `send.to` into the tool and its argument."""
+    tool, _, argument = name.rpartition(".")
+    return tool, argument
 
 
 # ---------------------------------------------------------------- what went before
