@@ -6,6 +6,7 @@ Rows stand here by their numbers, which order as the rules' ids do.
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any, Final
 
 from ..contract import (
@@ -23,13 +24,19 @@ from ..contract import (
     call_digest,
 )
 from ..contract.decision import RULES_SHOWN_MAX, USER
+from ..native.admission import fill
 from ..native.values import UNKNOWN
 from .call import Call
+from .checked import Rule
 from .compile import DecisionTable
 from .ledger import Ledger
 from .session import Session
 
+# Names of their own: a member is looked up faster here than in its class.
 ALLOW, MODIFY, STEP_UP, DEFER, BLOCK = Effect
+BY_ERROR, BY_ARGUMENTS, BY_APPROVAL, BY_RULE, BY_LIMIT, BY_MODE, BY_DEFAULT = By
+PROGRESSIVE: Final = Mode.PROGRESSIVE
+FIELDS: Final = tuple(field.name for field in fields(Decision))
 MODE_ASKS: Final = "mode"
 MODE_HOLD_S: Final = 900
 
@@ -111,7 +118,7 @@ class Assembly:
         bound_args = first.call.binding.args
         base = ALLOW if self.allowing or table.policy.default == ALLOW else BLOCK
         ladder_step, violation = ALLOW, None
-        if base is BLOCK and Mode.PROGRESSIVE in self.modes:
+        if base is BLOCK and PROGRESSIVE in self.modes:
             ladder_step, violation = self.ladder()
         soft = self.soft(base, ladder_step)
         granted: set[str] = set()
@@ -130,53 +137,64 @@ class Assembly:
         verdict = stricter(base, asked)
         effect = ALLOW if self.observing else stricter(soft, asked)
 
+        # The parts that every decision has are worked out here, the parts that few have only for these.
         by = self.decided_by(effect, verdict, base, soft, refused, bool(granted), rules, limits)
         winning = self.allowing if effect is ALLOW else set() if self.observing else self.of_effect(asking, effect)
-        shown = sorted(winning)
-        losing: list[int] = []
+        losing: tuple[str, ...] = ()
         if verdict is not effect:
-            losing = sorted(self.allowing if verdict is ALLOW else self.of_effect(asking, verdict))
-        rows = table.rows
-        ids = tuple([rows[number].rule.id for number in shown])
-        won = [rows[number].rule for number in shown]
+            losing = self.ids(sorted(self.allowing if verdict is ALLOW else self.of_effect(asking, verdict)))
+        won = [table.rows[number].rule for number in sorted(winning)] if winning else []
         modified = self.args is not bound_args and effect is not BLOCK
-        holding = effect is STEP_UP
-        if holding and not call:
-            call = self.call()
-        return Decision(
-            id=self.id,
-            effect=effect,
-            verdict=verdict,
-            by=by,
-            reason_code=self.reason(by, effect, shown, refused),
-            policy_digest=table.policy.digest,
-            request=self.request,
-            now=self.now,
-            mode=self.posture.mode,
-            rules=ids[:RULES_SHOWN_MAX],
-            rules_more=max(0, len(ids) - RULES_SHOWN_MAX),
-            would_be=tuple([rows[number].rule.id for number in losing[:RULES_SHOWN_MAX]]),
-            trial=tuple(sorted(self.trial)),
-            risk=self.risk,
-            args=self.args if modified else bound_args,
-            modified=modified,
-            lenient=first.call.binding.lenient,
-            asks=self.asks(asking, soft) if holding else (),
-            hold_s=self.hold_s(asking, soft) if holding else None,
-            retry_after_s=max((rule.retry_after_s for rule in won if rule.retry_after_s is not None), default=None)
-            if effect is DEFER
-            else None,
-            tells=tuple([(rule.id, rule.tell) for rule in won if rule.tell]),
-            controls=tuple(sorted({control for rule in won for control in rule.controls})),
-            regimes=table.policy.regimes,
-            reservations=self.reservations(effect),
-            violation=violation,
-            call=call,
-            approval=self.approval.id if self.approval is not None and granted and effect in (ALLOW, MODIFY) else "",
-            problem=self.problem or self.failed,
+        asks: tuple[Ask, ...] = ()
+        hold_s = retry_after_s = None
+        if effect is STEP_UP:
+            asks, hold_s = self.asks(asking, soft), self.hold_s(asking, soft)
+            call = call or self.call()
+        elif effect is DEFER:
+            retry_after_s = max((rule.retry_after_s for rule in won if rule.retry_after_s is not None), default=None)
+        approval = ""
+        if granted and self.approval is not None and (effect is ALLOW or effect is MODIFY):
+            approval = self.approval.id
+        return fill(
+            Decision,
+            FIELDS,
+            (
+                self.id,
+                effect,
+                verdict,
+                by,
+                self.reason(by, effect, won, refused),
+                table.policy.digest,
+                self.request,
+                self.now,
+                self.posture.mode,
+                tuple([rule.id for rule in won[:RULES_SHOWN_MAX]]) if won else (),
+                max(0, len(won) - RULES_SHOWN_MAX) if won else 0,
+                losing,
+                tuple(sorted(self.trial)) if self.trial else (),
+                self.risk,
+                self.args if modified else bound_args,
+                modified,
+                first.call.binding.lenient,
+                asks,
+                hold_s,
+                retry_after_s,
+                tuple([(rule.id, rule.tell) for rule in won if rule.tell]) if won else (),
+                tuple(sorted({control for rule in won for control in rule.controls})) if won else (),
+                table.policy.regimes,
+                self.reservations(effect) if self.last.limits else (),
+                violation,
+                call,
+                approval,
+                self.problem or self.failed,
+                None,
+            ),
         )
 
     # ------------------------------------------------------------ rows by what they ask
+
+    def ids(self, numbers: list[int]) -> tuple[str, ...]:
+        return tuple([self.table.rows[number].rule.id for number in numbers[:RULES_SHOWN_MAX]])
 
     def of_effect(self, numbers: Iterable[int], effect: Effect) -> set[int]:
         rows = self.table.rows
@@ -211,7 +229,7 @@ class Assembly:
             return ALLOW
         outcome = ALLOW
         for mode in self.modes:
-            outcome = stricter(outcome, ladder_step if mode is Mode.PROGRESSIVE else MODE_OUTCOMES[mode])
+            outcome = stricter(outcome, ladder_step if mode is PROGRESSIVE else MODE_OUTCOMES[mode])
         return BLOCK if outcome is STEP_UP and not self.table.policy.approvers else outcome
 
     def ladder(self) -> tuple[Effect, Violation | None]:
@@ -291,50 +309,49 @@ class Assembly:
     ) -> By:
         """Return the first of those that ask for what is enforced."""
         if self.observing:
-            return By.RULE if self.allowing else By.MODE if verdict is not ALLOW else By.DEFAULT
+            return BY_RULE if self.allowing else BY_MODE if verdict is not ALLOW else BY_DEFAULT
         if effect is BLOCK:
             if self.failed:
-                return By.ERROR
+                return BY_ERROR
             if self.problem:
-                return By.ARGUMENTS
+                return BY_ARGUMENTS
             if refused:
-                return By.APPROVAL
+                return BY_APPROVAL
         elif granted and (effect is ALLOW or effect is MODIFY):
-            return By.APPROVAL
+            return BY_APPROVAL
         if effect is ALLOW:
             if self.allowing:
-                return By.RULE
+                return BY_RULE
         elif self.of_effect(rules, effect):
-            return By.RULE
+            return BY_RULE
         elif self.of_effect(limits, effect):
-            return By.LIMIT
+            return BY_LIMIT
         softening = OF_LADDER if effect is ALLOW or effect is BLOCK else OF_STEP_UP
-        return By.MODE if base is BLOCK and soft is effect and self.modes & softening else By.DEFAULT
+        return BY_MODE if base is BLOCK and soft is effect and self.modes & softening else BY_DEFAULT
 
-    def reason(self, by: By, effect: Effect, shown: list[int], refused: str) -> str:
-        if by is By.RULE or by is By.LIMIT:
-            rules = [self.table.rows[number].rule for number in shown]
+    def reason(self, by: By, effect: Effect, rules: list[Rule], refused: str) -> str:
+        if by is BY_RULE or by is BY_LIMIT:
             for rule in rules:
                 if rule.code:
                     return rule.code
-            if by is By.LIMIT:
+            if by is BY_LIMIT:
                 return "limit_exceeded"
             if effect is BLOCK and all(rule.effect == STEP_UP for rule in rules):
                 return "approver_missing"
             return RULE_REASONS[effect]
-        if by is By.DEFAULT:
+        if by is BY_DEFAULT:
             if effect is ALLOW:
                 return "allowed_by_default"
             scoped = bool(self.table.policy.agents) or self.request.approved_scope is not None
             outside = scoped and self.first.call.in_scope() is not True
             return "policy_scope_violation" if outside else "no_rule_allows"
-        if by is By.MODE:
+        if by is BY_MODE:
             if self.observing:
                 return "mode_observe"
-            return LADDER_REASONS[effect] if Mode.PROGRESSIVE in self.modes else "mode_step_up"
-        if by is By.APPROVAL:
+            return LADDER_REASONS[effect] if PROGRESSIVE in self.modes else "mode_step_up"
+        if by is BY_APPROVAL:
             return refused or "approval_granted"
-        return "arguments_invalid" if by is By.ARGUMENTS else "modification_failed"
+        return "arguments_invalid" if by is BY_ARGUMENTS else "modification_failed"
 
 
 def stricter(one: Effect, other: Effect) -> Effect:

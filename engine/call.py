@@ -204,7 +204,8 @@ class Call:
         agent = self.text("agent")
         if agent is UNKNOWN:
             return None
-        longest, scopes = -1, []
+        longest = -1
+        scopes: list[ToolSet] = []
         for glob, literal, tools in self.knowledge.agents:
             if literal >= longest and match_glob(glob, agent):
                 scopes = [*scopes, tools] if literal == longest else [tools]

@@ -45,7 +45,7 @@ def change(read: dict[str, Any], plans: Iterable[Plan], scan_chars: int) -> dict
         ChangeError: a value is of the wrong type, too long to scan, or cannot be reached.
     """
     plans = tuple(plans)
-    box = {ROOT: copied(read)}
+    box: dict[str, dict[str, Any]] = {ROOT: copied(read)}
     redact(box, plans, scan_chars)
     for kind, act in ACTS:
         for plan in plans:
@@ -125,8 +125,7 @@ def redacted(text: str, marks: list[tuple[str, Scan, str]]) -> str:
         while place < len(finds) and finds[place][0] < end:
             _, further, rule_id, other = finds[place]
             end = max(end, further)
-            if rule_id < first:
-                first, by = rule_id, other
+            first, by = min((first, by), (rule_id, other))
             place += 1
         pieces += (text[done:start], by)
         done = end
@@ -163,6 +162,7 @@ def drop(box: dict[str, Any], one: Change) -> None:
 def put(box: dict[str, Any], one: Change) -> None:
     """Set a path to a literal, making the objects that lead to it."""
     *way, last = one.path
+    items: Any = last
     holders: list[Spot] = [(box, ROOT)]
     for place, step in enumerate(way):
         ahead = spots(box, tuple(way[: place + 1]))
@@ -183,8 +183,8 @@ def put(box: dict[str, Any], one: Change) -> None:
             raise ChangeError("a path asks for an item of something that is not a list")
         elif last is EACH:
             target[:] = [literal(one.value)] * len(target)
-        elif last < len(target):
-            target[last] = literal(one.value)
+        elif items < len(target):
+            target[items] = literal(one.value)
 
 
 def literal(value: Any) -> Any:

@@ -42,6 +42,13 @@ Reader = Callable[[Call], Any]
 CHOSEN, COMPARED, CALLED, SCANNED, REMEMBERED = range(5)
 
 
+def scan_of(pattern: c.Pattern) -> Scan:
+    """Return a pattern or detector, compiled for looking through texts."""
+    detector = DETECTORS.get(pattern.detector)
+    regex = pattern.regex if detector is None else detector.regex
+    return Scan(compiled(regex), detector is not None, "" if detector is None else detector.check)
+
+
 class Columns:
     """The distinct tests met so far; `number` of a test is its column until `lay_out` gives the final ones."""
 
@@ -127,7 +134,7 @@ class Columns:
         return Tested(self.reader(left), question, right, right_reader, mode, negated), cost
 
     def question(self, predicate: Any) -> tuple[Question, Any, int, int]:
-        """Return the question that a predicate asks of a value, what it compares it with, or who reads that, its cost."""
+        """Return the question a predicate asks of a value, what it compares it with, or who reads that, its cost."""
         scan_chars = self.knowledge.scan_chars
         match predicate:
             case c.Compare(_, op, right):
@@ -178,7 +185,7 @@ class Columns:
         return {"class": ask_classes, "session.labels": ask_labels}.get(name, ask_chain)
 
     def of_item(self, predicate: Any, negated: bool) -> Callable[[Call, Any], Truth]:
-        if isinstance(predicate, c.Contains):
+        if isinstance(predicate, c.Contains) and isinstance(predicate.left, c.Listing):
             holds = holding(predicate.left.name, self.read_term(predicate.right))
             return lambda call, item: turned(holds(call), negated)
         question, right, right_reader, _ = self.question(predicate)
@@ -238,11 +245,7 @@ class Columns:
 
     def scan(self, pattern: c.Pattern) -> Scan:
         if pattern not in self._scans:
-            detector = DETECTORS.get(pattern.detector)
-            regex = pattern.regex if detector is None else detector.regex
-            self._scans[pattern] = Scan(
-                compiled(regex), detector is not None, "" if detector is None else detector.check
-            )
+            self._scans[pattern] = scan_of(pattern)
         return self._scans[pattern]
 
     def toolset(self, tools: tuple[c.ToolPattern, ...]) -> ToolSet:
@@ -401,7 +404,7 @@ def holding(name: str, read_word: Reader) -> Callable[[Call], Truth]:
         if name == "class":
             classes = call.classes()
             return None if classes is None else word in classes
-        chain = read_chain(call) if name == "task.chain" else UNKNOWN
+        chain: Any = read_chain(call) if name == "task.chain" else UNKNOWN
         return None if chain is UNKNOWN else most([None if link is UNKNOWN else equal(link, word) for link in chain])
 
     return ask

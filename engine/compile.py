@@ -150,7 +150,7 @@ class _Layout:
         return self.condition(rule.when, DOUBT, excuse, FAILS)
 
     def condition(self, condition: c.Condition, doubt: int, accepted: int, refused: int) -> int:
-        """Lay out a condition, the last part first, for it has to know where to go on; the cheap parts are asked first."""
+        """Lay out a condition, last part first, for it has to know where to go on; the cheap parts are asked first."""
         match condition:
             case c.Test():
                 column, opposite = self.columns.number(condition)
@@ -236,7 +236,8 @@ class _Layout:
             yield declared.tool.name, declared.number, declared.tool.classes
 
     def bucket(self, table: Table, rules: list[c.Rule], starts: list[int], numbers: list[int]) -> Bucket:
-        risk, others = [], []
+        risk: list[tuple[int, int, float]] = []
+        others: list[tuple[int, int, float]] = []
         for number in numbers:
             rule = rules[number]
             row = (number, starts[number], math.inf if rule.until is None else rule.until)
@@ -253,7 +254,8 @@ def joined(one: Bucket, other: Bucket) -> Bucket:
 
 def postures(setting: c.ModeSetting) -> dict[str | None, Posture]:
     """Return the posture for each mode that a request may name; None stands for any other word, and for none."""
-    asked: dict[str | None, Mode] = {**MODE_NAMES, None: Mode.BLOCK}
+    asked: dict[str | None, Mode] = dict(MODE_NAMES.items())
+    asked[None] = Mode.BLOCK
     match setting.kind:
         case "fixed":
             return dict.fromkeys(asked, posture_of(setting.mode))

@@ -6,9 +6,11 @@ can be repeated from its evidence record alone.
 
 import json
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 from ..contract import Approval, By, Decision, Effect, Fault, Request, Reservation, admit
+from ..contract.request import DEPTH_MAX, FIELDS, INT_BITS_MAX, TEXT_CHARS_MAX, VALUES_MAX
+from ..native.admission import Bounds, read_plain_fields
 from ..native.names import nfc
 from ..native.provenance import spell
 from ..native.table import Walk
@@ -21,6 +23,9 @@ from .checked import Argument, ResultRule, Rule
 from .compile import DecisionTable
 from .ledger import Ledger
 from .session import Session
+
+BOUNDS: Final = Bounds(DEPTH_MAX, INT_BITS_MAX, VALUES_MAX, TEXT_CHARS_MAX)
+ALLOW, MODIFY = Effect.ALLOW, Effect.MODIFY
 
 
 def decide(
@@ -37,7 +42,7 @@ def decide(
 
     Cost: one pass over the request, and over the rows of its tool; each distinct test at most once.
     """
-    request = given if isinstance(given, Fault) else admit(given)
+    request = given if isinstance(given, Fault) else admitted(given)
     if isinstance(request, Fault):
         return refused(table, request, now, id)
     name = nfc(request.tool_name)
@@ -55,6 +60,16 @@ def decide(
             second = judge(table, Call(table.knowledge, request, name, again, session, now), ledger, leave_out)
             assembly.judge_again(second, args)
     return assembly.decision()
+
+
+def admitted(given: object) -> Request | Fault:
+    """Return what `admit` returns; a plain dict, as JSON is read into, is taken in faster."""
+    fields = read_plain_fields(given, FIELDS, BOUNDS)
+    if fields is not None:
+        name = fields.get("tool_name")
+        if name and isinstance(name, str) and isinstance(fields.setdefault("tool_args", {}), dict):
+            return Request(**fields)
+    return admit(given)
 
 
 def on_result(
@@ -110,11 +125,11 @@ def judge(table: DecisionTable, call: Call, ledger: Ledger | None, leave_out: st
                 judgement.trial.add(rule.id)
             elif rule.limit is not None:
                 judgement.exceeded.add(number)
-            elif rule.effect is Effect.ALLOW:
+            elif rule.effect is ALLOW:
                 judgement.allowing.add(number)
             else:
                 judgement.rules.add(number)
-                if rule.effect is Effect.MODIFY:
+                if rule.effect is MODIFY:
                     judgement.modifying.add(number)
     return judgement
 
