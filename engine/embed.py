@@ -35,6 +35,7 @@ from ..grammar import Message, PolicyError, parse, read_policy
 from ..grammar.syntax import Policy, UseItem
 from .check import check
 from .checked import CheckedPolicy, Tool
+from .collecting import not_collecting
 from .evaluators import EVALUATORS, Evaluator
 from .explain import explain
 from .learned import Baseline, read_learned
@@ -112,7 +113,8 @@ class Engine:
             PolicyError: with every mistake of the policy.
             OperationError: a file cannot be read, or several files are roots.
         """
-        policy, warnings = load(files, path=path, learned=learned)
+        with not_collecting():
+            policy, warnings = load(files, path=path, learned=learned)
         return cls(policy, recorder=recorder, evaluator=evaluator, clock=clock, warnings=warnings)
 
     @classmethod
@@ -141,7 +143,8 @@ class Engine:
                 return _installed(name)
             return _read_policy(texts[name], f"{name}.thoth", mistakes)
 
-        checked = check(_read_policy(text, source, mistakes), find, baseline=learned, mistakes=mistakes)
+        with not_collecting():
+            checked = check(_read_policy(text, source, mistakes), find, baseline=learned, mistakes=mistakes)
         return cls(checked.policy, recorder=recorder, evaluator=evaluator, clock=clock, warnings=checked.warnings)
 
     # ------------------------------------------------------------ sessions
