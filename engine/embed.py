@@ -29,7 +29,6 @@ from ..contract import (
     Recorder,
     Request,
     RequestError,
-    admit,
     admit_json,
 )
 from ..grammar import Message, PolicyError, parse, read_policy
@@ -194,7 +193,7 @@ class Engine:
         Never raises for anything in the request; what is wrong with it is a decision. The decision is
         recorded before it is given out, counted in its session, and reserved with its limits.
         """
-        admitted = admit_json(request) if isinstance(request, bytes | str) else admit(request)
+        admitted = admit_json(request) if isinstance(request, bytes | str) else self._evaluator.admit(request)
         with self._lock:
             if session is None and isinstance(admitted, Request):
                 session = self._session_of(admitted)
@@ -206,7 +205,7 @@ class Engine:
             admitted, session=session, ledger=self.ledger, now=now, approval=approval, id=self._new_id()
         )
         seen = session.version if session else 0
-        decision = replace(decision, explainer=lambda: explain(self, decision, session, approval, seen))
+        object.__setattr__(decision, "explainer", lambda: explain(self, decision, session, approval, seen))
         if self._recorder is not None:
             try:
                 self._recorder.decided(decision)

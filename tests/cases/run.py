@@ -19,6 +19,8 @@ from thoth.contract import Answer, Approval, Decision, Effect, Ending, Request, 
 from thoth.engine import checked as c
 from thoth.engine import reference
 from thoth.engine.check import check
+from thoth.engine.compile import DecisionTable, compile
+from thoth.engine.decide import decide as decide_by_table
 from thoth.engine.evaluators import Reference
 from thoth.engine.learned import digest_of
 from thoth.engine.ledger import Ledger
@@ -126,6 +128,16 @@ def argument_of(name: str) -> tuple[str, str]:
     """Split `send.to` into the tool and its argument."""
     tool, _, argument = name.rpartition(".")
     return tool, argument
+
+
+_tables: dict[int, tuple[c.CheckedPolicy, DecisionTable]] = {}
+
+
+def by_table(policy: c.CheckedPolicy, given: object, /, **around: Any) -> Decision:
+    """Decide on the native path; each policy is laid out once."""
+    if id(policy) not in _tables:
+        _tables[id(policy)] = policy, compile(policy)
+    return decide_by_table(_tables[id(policy)][1], given, **around)
 
 
 # ---------------------------------------------------------------- what went before
@@ -275,4 +287,4 @@ def exact(value: object) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-__all__ = ["FOLDER", "Case", "Decide", "World", "decide", "differences", "policy_of", "prepare", "read"]
+__all__ = ["FOLDER", "Case", "Decide", "World", "by_table", "decide", "differences", "policy_of", "prepare", "read"]

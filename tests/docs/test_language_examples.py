@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from thoth.engine.check import check
-from thoth.engine.testing import run_tests
+from thoth.engine.testing import Evaluators, run_tests
 from thoth.grammar import PolicyError, parse
 from thoth.grammar.parse import read_policy
 
@@ -50,10 +50,11 @@ def names(found: list[Block]) -> list[str]:
     return [block.name for block in found]
 
 
+@pytest.mark.parametrize("evaluator", ["reference", "native"])
 @pytest.mark.parametrize("block", POLICIES, ids=names(POLICIES))
-def test_an_example_is_a_policy_whose_tests_pass(block: Block) -> None:
+def test_an_example_is_a_policy_whose_tests_pass(block: Block, evaluator: Evaluators) -> None:
     policy = check(parse(block.text, "policy.thoth")).policy
-    for result in run_tests(policy, "reference"):
+    for result in run_tests(policy, evaluator):
         assert result.passed, f"{result.test.name}: {result.failures}\n{result.explanation}"
 
 

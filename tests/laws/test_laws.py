@@ -2,23 +2,19 @@
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ..cases.run import Case
 from . import laws
 from .worlds import requests, rules, worlds
 
-many = settings(max_examples=100)
 
-
-@many
 @given(worlds(modifying=False))
 def test_law_1_only_allow_opens(case: Case) -> None:
     laws.only_allow_opens(case)
 
 
-@many
 @given(worlds(modifying=False))
 def test_law_2_strictest_wins(case: Case) -> None:
     laws.strictest_wins(case)
@@ -32,19 +28,16 @@ def shuffled(draw: st.DrawFn) -> tuple[Case, list[str]]:
     return case, draw(st.permutations([*lines, *twice]))
 
 
-@many
 @given(shuffled())
 def test_law_3_order_and_duplicates_do_not_matter(drawn: tuple[Case, list[str]]) -> None:
     laws.order_and_duplicates_do_not_matter(*drawn)
 
 
-@settings(max_examples=200)
 @given(worlds(most=2), st.sampled_from(laws.FORGOTTEN))
 def test_law_4_proof_opens_doubt_closes_forgetting_never_loosens(case: Case, what: str) -> None:
     laws.proof_opens_doubt_closes_forgetting_never_loosens(case, what)
 
 
-@many
 @given(worlds(most=3), rules("added"))
 def test_law_5_a_rule_only_does_what_its_effect_says(case: Case, line: str) -> None:
     laws.a_rule_only_does_what_its_effect_says(case, line)
@@ -82,31 +75,26 @@ def hostile(draw: st.DrawFn) -> object:
     return request
 
 
-@many
 @given(worlds(), hostile())
 def test_law_6_total(case: Case, request: object) -> None:
     laws.total(case, request)
 
 
-@many
 @given(worlds())
 def test_law_7_replayable(case: Case) -> None:
     laws.replayable(case)
 
 
-@many
 @given(worlds())
 def test_law_8_what_runs_was_judged(case: Case) -> None:
     laws.what_runs_was_judged(case)
 
 
-@many
 @given(worlds())
 def test_law_9_explained(case: Case) -> None:
     laws.explained(case)
 
 
-@many
 @given(worlds(), st.sampled_from(laws.OTHER_CALLS))
 def test_law_10_an_approval_is_for_one_call(case: Case, other: dict[str, Any]) -> None:
     laws.an_approval_is_for_one_call(case, other)
