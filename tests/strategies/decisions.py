@@ -1,6 +1,7 @@
 """Random policies, requests, sessions and ledgers over few names, so that conditions collide and rules overlap."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -621,3 +622,40 @@ def approvals(draw: DrawFn, decision: Decision) -> Approval:
         tuple(answers),
         draw(ids(["", "d1"])),
     )
+
+
+# ---------------------------------------------------------------- changes that matter
+
+
+@st.composite
+def changing_policies(draw: DrawFn) -> c.CheckedPolicy:
+    """Policies about one tool with two arguments that rules change and others ask about, so that law 8 has work."""
+    pool = draw(st.lists(st.builds(c.Test, ids(HOT_TESTS), st.booleans()), min_size=2, max_size=5))
+    anything = (c.ToolPattern("any"),)
+    made = []
+    for number in range(draw(st.integers(1, 5))):
+        rule = draw(rules(number, pool))
+        made.append(replace(rule, tools=anything, until=None, trial=False, unless=c.FALSE))
+    change = st.lists(ids(HOT_CHANGES), min_size=1, max_size=2).map(tuple)
+    made.append(c.Rule("change", Effect.MODIFY, anything, changes=draw(change)))
+    made.append(c.Rule("let", Effect.ALLOW, anything, when=draw(st.one_of(st.just(c.TRUE), ids(pool)))))
+    params = (c.Param("amount", PARAMS["amount"], optional=draw(st.booleans())), c.Param("body", PARAMS["body"], True))
+    return c.CheckedPolicy(
+        "p",
+        mode=c.ModeSetting("from_request"),
+        approvers=("owner",),
+        tools={"read": (c.Tool("read", None, params, risk="low"),)},
+        rules=tuple(made),
+        digest="d1",
+    )
+
+
+@st.composite
+def changeable_requests(draw: DrawFn) -> dict[str, Any]:
+    """Calls of that tool that fit its declaration."""
+    args = {"amount": draw(ids([0, 1, 2, 2.5, 1000, 25_000]))}
+    if draw(ids([True, True, False])):
+        args["body"] = draw(ids(["abc", "aab", "zz", "card 4111 1111 1111 1111", "[x]"]))
+    people = {name: draw(ids(PEOPLE)) for name in ("tenant_id", "agent_id", "user_id")}
+    mode = draw(ids(["block", "block", "observe", "progressive", "step_up"]))
+    return {"tool_name": "read", "tool_args": args, "enforcement_mode": mode, **people}
