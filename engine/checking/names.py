@@ -10,11 +10,13 @@ from datetime import date
 from decimal import Decimal
 from typing import TypeVar
 
+from ...contract.detectors import DETECTORS
 from ...grammar import syntax as s
 from .. import checked as c
+from ..zones import zone_names
 from .modules import items
 from .report import File
-from .texts import DETECTORS, glob_mistake, is_glob, is_network, nfc, regex_mistake, zone_names
+from .texts import glob_mistake, is_glob, is_network, nfc, regex_mistake
 
 T = TypeVar("T")
 

@@ -195,11 +195,14 @@ def _warn_unseen(rule: Rule) -> None:
                     rule.file.warn(rule.keys, f"{tool.name} has no `key` argument, so `args.key` is unknown", "no-key")
     wide = [pattern for pattern in rule.patterns if pattern.kind != "name"]
     for steps, at in rule.read.items() if wide else ():
-        unseen = sorted({name for pattern in wide for name in rule.tools.unseen(pattern, steps)})
+        unseen, fitting = rule.tools.unseen(wide[0], steps), rule.tools.fitting(wide[0])
+        for pattern in wide[1:]:
+            unseen = tuple(sorted({*unseen, *rule.tools.unseen(pattern, steps)}))
+            fitting = tuple({*fitting, *rule.tools.fitting(pattern)})
         if not unseen:
             continue
         argument = spell(steps[:1])
-        if len(unseen) == len({name for pattern in wide for name in rule.tools.fitting(pattern)}):
+        if len(unseen) == len(fitting):
             near = rule.file.near(str(steps[0]), rule.tools.argument_names, lambda name: spell((name,)))
             rule.file.warn(at, f"{rule.name} sees none of its declared tools: none takes `{argument}`{near}", "unseen")
         else:

@@ -1,5 +1,6 @@
 """What a policy means once it is checked: names resolved, `not` pushed down, groups and modules unfolded."""
 
+import contextlib
 import fnmatch
 import random
 import time
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.strategies.syntax import policies
 from thoth.contract import Effect, Mode
 from thoth.engine import checked as c
 from thoth.engine.check import Checked, check
@@ -269,6 +271,14 @@ def test_every_mistake_of_all_files_is_told_in_one_run() -> None:
     assert len(error.value.messages) == 3
 
 
+@given(policies(3))
+def test_whatever_is_written_is_checked_or_refused(tree: Policy) -> None:
+    with contextlib.suppress(PolicyError):
+        found = check(tree).policy
+        assert len({r.id for r in found.rules}) == len(found.rules)
+        assert len(found.digest) == 64
+
+
 # ---------------------------------------------------------------- rules
 
 
@@ -498,12 +508,25 @@ def test_a_thousand_rules_are_checked_in_a_fraction_of_a_second() -> None:
     kinds = [
         'step_up t{m} as r{i} when args.amount > {i} ask "f"',
         'block t{m}* as r{i} when args.path under "/etc/{i}" and not user is "u{i}"',
-        "modify t{m}, x{i} as r{i} truncate args.b{i} to 5",
+        "modify x{i} as r{i} truncate args.body to 5",
         'allow * as r{i} when purpose in {{"a{i}", "b"}}',
         'modify y{i}.* as r{i} set args.body = "{i}"',
     ]
     rules = [kinds[i % 5].format(i=i, m=i % 100) for i in range(1000)]
-    tree = parse("\n".join([*tools, *[r for r in rules if "truncate" not in r]]), "p")
+    tree = parse("\n".join([*tools, *rules]), "p")
     start = time.perf_counter()
-    assert len(check(tree).policy.rules) == 800
+    assert len(check(tree).policy.rules) == 1000
     assert time.perf_counter() - start < 1.0, "usually under 0.1 s"
+
+
+def test_a_thousand_changes_of_one_argument_are_compared_with_few_others() -> None:
+    rules = [f'modify pack{i}.*, tool{i} as r{i} set args.body = "{i}"' for i in range(1000)]
+    tree = parse("\n".join(rules), "p")
+    start = time.perf_counter()
+    assert len(check(tree).policy.rules) == 1000
+    assert time.perf_counter() - start < 1.0, "usually under 0.1 s"
+
+
+def test_asking_whether_an_argument_is_there_warns_of_no_tool_that_lacks_it() -> None:
+    assert checked(TOOLS + "block * as x when not has args.note").warnings == ()
+    assert [m.code for m in checked(TOOLS + 'block * as x when args.note is "a"').warnings] == ["unseen"]
