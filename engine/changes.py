@@ -125,8 +125,7 @@ def redacted(text: str, marks: list[tuple[str, Scan, str]]) -> str:
         while place < len(finds) and finds[place][0] < end:
             _, further, rule_id, other = finds[place]
             end = max(end, further)
-            if rule_id < first:
-                first, by = rule_id, other
+            first, by = min((first, by), (rule_id, other))
             place += 1
         pieces += (text[done:start], by)
         done = end

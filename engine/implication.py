@@ -129,7 +129,7 @@ def excluded(condition: c.Condition, given: Iterable[c.Test], orders: Orders) ->
 
     Of a condition with several ways to be true, each is excluded, and the tests are those of the first way.
     """
-    ways = _ways(condition)
+    ways = ways_of(condition)
     if ways is None:
         return None
     first: tuple[c.Test, ...] | None = None
@@ -141,21 +141,21 @@ def excluded(condition: c.Condition, given: Iterable[c.Test], orders: Orders) ->
     return first
 
 
-def _ways(condition: c.Condition) -> list[list[c.Test]] | None:
+def ways_of(condition: c.Condition) -> list[list[c.Test]] | None:
     """Return the ways in which a condition can be true, each a list of tests; None where they are too many."""
     if isinstance(condition, c.Test):
         return [[condition]]
     if isinstance(condition, c.AnyOf):
         ways: list[list[c.Test]] = []
         for part in condition.parts:
-            found = _ways(part)
+            found = ways_of(part)
             if found is None or len(ways) + len(found) > BRANCHES_MAX:
                 return None
             ways += found
         return ways
     ways = [[]]
     for part in condition.parts:
-        found = _ways(part)
+        found = ways_of(part)
         if found is None or len(ways) * len(found) > BRANCHES_MAX:
             return None
         ways = [[*way, *more] for way in ways for more in found]

@@ -22,7 +22,6 @@ SIGNATURES_MAX = 100
 ED25519 = b"\x01"  # the signature type, first byte of a key in its text form
 KEY_BYTES = 32
 KEY_ID_BYTES = 4
-SIGNATURE_BYTES = 64
 DASH = "\N{EM DASH} "
 
 

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from ..contract import OperationError
 from .merkle import HASH_SIZE, SIZE_MAX, Frontier, Node, ProofError, leaf_hash, root_of, root_of_subtrees
 
 WIDTH = 256
@@ -62,6 +63,7 @@ class TileWriter:
     def __init__(self, write: Write) -> None:
         self._write = write
         self._size = 0
+        self._stopped = False
         self._bundle = bytearray()
         self._levels: list[list[bytes]] = [[]]  # of each level, the hashes of its last tile, never yet 256
 
@@ -89,14 +91,19 @@ class TileWriter:
 
         Raises:
             ProofError: where they are more than the 65,535 that an entry bundle can hold.
+            OperationError: after a write that failed, for what was written is not known; resume from the tiles.
         """
+        if self._stopped:
+            raise OperationError("the export stopped when a tile could not be written; resume it from the tiles")
         self._bundle += _framed(body)
         self._levels[0].append(leaf_hash(body))
         self._size += 1
         if len(self._levels[0]) == WIDTH:
+            self._stopped = True
             self._write(tile_path(ENTRIES, self._size // WIDTH - 1), bytes(self._bundle))
             self._bundle.clear()
             self._climb()
+            self._stopped = False
 
     def _climb(self) -> None:
         for level, hashes in enumerate(self._levels):
@@ -110,6 +117,8 @@ class TileWriter:
 
     def flush(self) -> bytes:
         """Write the partial tiles of the tree as it is now, and return its root. Appending may go on after it."""
+        if self._stopped:
+            raise OperationError("the export stopped when a tile could not be written; resume it from the tiles")
         frontier: list[bytes] = []
         for level, hashes in enumerate(self._levels):
             index, width = divmod(self._size >> HEIGHT * level, WIDTH)
@@ -230,6 +239,7 @@ class TileReader:
 
     def bodies(self, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
         """The exact bytes of the records from `begin` to `end`, each verified before it is given out."""
+        assert begin >= 0
         end = self._size if end is None else min(end, self._size)
         for index in range(begin // WIDTH, -(-end // WIDTH)):
             width = tile_width(ENTRIES, index, self._size)

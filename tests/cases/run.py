@@ -19,6 +19,8 @@ from thoth.contract import Answer, Approval, Decision, Effect, Ending, Request, 
 from thoth.engine import checked as c
 from thoth.engine import reference
 from thoth.engine.check import check
+from thoth.engine.compile import DecisionTable, compile
+from thoth.engine.decide import decide as decide_by_table
 from thoth.engine.evaluators import Reference
 from thoth.engine.learned import digest_of
 from thoth.engine.ledger import Ledger
@@ -76,14 +78,14 @@ class Case:
     def policy_text(self) -> str:
         """The policy, written here or in a file beside the cases."""
         if "policy_file" in self.document:
-            return (FOLDER / self.document["policy_file"]).read_text("utf-8")
+            return FOLDER.joinpath(str(self.document["policy_file"])).read_text("utf-8")
         return str(self.document["policy"])
 
     @property
     def now(self) -> float:
         moment = self.document.get("now", NOW)
         assert isinstance(moment, datetime), "`now` is a time with its zone"
-        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+        return float(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
 
 
 def read(folder: Path = FOLDER) -> list[Case]:
@@ -118,10 +120,24 @@ def _policy(
 
     baseline = None
     if learned is not None:
-        baseline = {
-            tuple(name.rsplit(".", 1)): frozenset(d for d in map(digest_of, used) if d) for name, used in learned
-        }
+        baseline = {argument_of(name): frozenset(d for d in map(digest_of, used) if d) for name, used in learned}
     return check(parse(text, "case.thoth"), find, baseline=baseline).policy
+
+
+def argument_of(name: str) -> tuple[str, str]:
+    """Split `send.to` into the tool and its argument."""
+    tool, _, argument = name.rpartition(".")
+    return tool, argument
+
+
+_tables: dict[int, tuple[c.CheckedPolicy, DecisionTable]] = {}
+
+
+def by_table(policy: c.CheckedPolicy, given: object, /, **around: Any) -> Decision:
+    """Decide on the native path; each policy is laid out once."""
+    if id(policy) not in _tables:
+        _tables[id(policy)] = policy, compile(policy)
+    return decide_by_table(_tables[id(policy)][1], given, **around)
 
 
 # ---------------------------------------------------------------- what went before
@@ -271,4 +287,4 @@ def exact(value: object) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-__all__ = ["FOLDER", "Case", "Decide", "World", "decide", "differences", "policy_of", "prepare", "read"]
+__all__ = ["FOLDER", "Case", "Decide", "World", "by_table", "decide", "differences", "policy_of", "prepare", "read"]

@@ -12,7 +12,7 @@ from thoth.engine import checked as c
 from thoth.grammar import parse
 from thoth.grammar import syntax as s
 
-from .run import Case, decide, differences, policy_of, read
+from .run import Case, by_table, decide, differences, policy_of, read
 
 CASES = read()
 CASES_MIN = 200
@@ -37,6 +37,13 @@ def check(case: Case, decision: Decision) -> None:
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_the_reference_decides_as_the_case_says(case: Case) -> None:
     check(case, decide(case))
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_the_table_decides_as_the_case_says_and_the_reference_in_full(case: Case) -> None:
+    decision = decide(case, by_table)
+    check(case, decision)
+    assert decision.facts() == decide(case).facts()
 
 
 # ---------------------------------------------------------------- what the cases hold

@@ -5,7 +5,19 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies.decisions import NOWS, SAID, approvals, ledgers, malformed, policies, requests, sessions
+from tests.strategies.decisions import (
+    NOW,
+    NOWS,
+    SAID,
+    approvals,
+    changeable_requests,
+    changing_policies,
+    ledgers,
+    malformed,
+    policies,
+    requests,
+    sessions,
+)
 from thoth.contract import Request, admit
 from thoth.engine import reference
 from thoth.engine.checked import CheckedPolicy
@@ -36,6 +48,19 @@ def test_the_table_agrees_with_the_reference(
             expected = reference.decide(policy, call, session=session, ledger=ledger, now=now, approval=approval)
             decided = decide(table, call, session=session, ledger=ledger, now=now, approval=approval)
             assert decided.facts() == expected.facts()
+
+
+@settings(max_examples=EXAMPLES)
+@given(st.data(), changing_policies(), st.lists(changeable_requests(), min_size=1, max_size=4))
+def test_the_table_agrees_with_the_reference_about_changed_arguments(
+    data: st.DataObject, policy: CheckedPolicy, calls: list[Any]
+) -> None:
+    """What runs is judged again, so rules come and go between the two judgements."""
+    ledger = data.draw(ledgers(policy))
+    table = compile(policy)
+    for call in calls:
+        expected = reference.decide(policy, call, ledger=ledger, now=NOW)
+        assert decide(table, call, ledger=ledger, now=NOW).facts() == expected.facts()
 
 
 @settings(max_examples=EXAMPLES)

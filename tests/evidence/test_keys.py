@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,20 @@ from thoth.evidence.keys import KeyFileError, make_key, public_pem, read_key, re
 from thoth.evidence.merkle import ProofError
 from thoth.evidence.note import VerifierKey, open_note, sign_note
 
+ROOM = [f"thoth.evidence.{name}" for name in ("merkle", "note", "checkpoint", "tiles", "receipt", "keys")]
 NAME = "example.com/thoth/0"
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "signing.pem"
+
+
+def test_cryptography_is_loaded_only_when_a_key_is_used() -> None:
+    """Hashing, exporting and proving need no keys, and run where the extra is not installed."""
+    program = f"import sys, {', '.join(ROOM)}; print('cryptography' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
 
 
 def test_a_key_that_was_made_can_be_read(path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from thoth.contract import OperationError
 from thoth.evidence.merkle import (
     EMPTY_ROOT,
     Frontier,
@@ -183,6 +184,38 @@ def test_the_largest_body_fits_and_a_larger_one_is_refused() -> None:
         export_tiles([b"a" * 65_536], shelf.write)
 
 
+def test_an_export_that_could_not_write_goes_on_from_its_tiles_only(shelves: dict[int, Shelf]) -> None:
+    """Every write of a growing export fails once; what it left is resumed from the last root it gave."""
+    for failing in range(8):
+        shelf = Shelf()
+
+        def write(path: str, content: bytes, shelf: Shelf = shelf, failing: int = failing) -> None:
+            if len(shelf.written) == failing:
+                raise OSError(28, "no space left on device")
+            shelf.write(path, content)
+
+        writer = TileWriter(write)
+        done = [(0, EMPTY_ROOT)]
+        with pytest.raises(OSError, match="no space"):
+            grow(writer, done)
+        size, root = done[-1]
+        if failing in (2, 3):  # in the middle of an append
+            with pytest.raises(OperationError, match="resume it from the tiles"):
+                writer.append(b"more")
+        writer = TileWriter.resume(shelf.write, TileReader(shelf.read, size, root))
+        for body in bodies(size, 257):
+            writer.append(body)
+        assert writer.flush() == tree_root(257, TREE)
+        assert {path: shelf.files[path] for path in tile_paths(257)} == shelves[257].files
+
+
+def grow(writer: TileWriter, done: list[tuple[int, bytes]]) -> None:
+    for begin, end in ((0, 255), (255, 256), (256, 257)):
+        for body in bodies(begin, end):
+            writer.append(body)
+        done.append((end, writer.flush()))
+
+
 def test_memory_stays_flat() -> None:
     """30,000 records of 1,000 bytes, exported while less than 1 MiB is held."""
     tracemalloc.start()
@@ -290,6 +323,7 @@ def test_a_missing_tile_is_named(shelves: dict[int, Shelf]) -> None:
         with pytest.raises(ProofError, match=f"the tile `{path}` is missing"):
             reader.body(index)
     # What was dropped after its time takes nothing from the rest.
+    kept = Shelf()
     kept.files = {name: tile for name, tile in shelves[70_000].files.items() if name != "tile/entries/007"}
     assert TileReader(kept.read, 70_000, root).body(8 * 256) == b"2048"
 
