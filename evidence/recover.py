@@ -258,16 +258,13 @@ def write_zeros(storage: Storage, file: int, start: int, end: int) -> None:
 
 def mend_head(storage: Storage, found: Survey, *, crashed: bool) -> None:
     head = found.head
-    behind = head.durable != found.next_seq or head.damaged
-    if not (behind or crashed):
+    if head.durable == found.next_seq and not head.damaged and not crashed:
         return
     file = storage.open(f"{found.directory}/{NAME}", write=True)
     try:
         # The slot that can be read first: it must be on disk before the other one is put at risk.
-        storage.pwrite(file, encode_slot(head.durable), head.slot * SLOT_BYTES)
-        storage.sync(file)
-        if behind:
-            storage.pwrite(file, encode_slot(found.next_seq), (1 - head.slot) * SLOT_BYTES)
+        for slot, durable in ((head.slot, head.durable), (1 - head.slot, found.next_seq)):
+            storage.pwrite(file, encode_slot(durable), slot * SLOT_BYTES)
             storage.sync(file)
     finally:
         storage.close(file)
