@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import msgspec
 
+from thoth.native.framing import FRAME_HEADER_BYTES
+
 from .errors import NoLog, explain
 from .frames import (
-    FRAME_HEADER_BYTES,
     PAGE_BYTES,
     Found,
     find_frames,

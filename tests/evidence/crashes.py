@@ -1,4 +1,4 @@
-"""One crash state: a shard lives a few lives, each ended by some fault, and what comes back is held against what was said.
+"""One crash state: a shard lives a few lives, each ended by a fault; what comes back is held against what was said.
 
 Run as a program it goes through a million: `python crashes.py COUNT`. A seed that fails is printed, and fails again.
 """
