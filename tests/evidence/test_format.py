@@ -63,7 +63,9 @@ def test_the_example_can_be_read_with_nothing_but_the_page() -> None:
     magic, version, zero, first_seq, salt, chain, check = struct.unpack("<8sIIQQ32sQ", data[:72])
     assert (magic, version, zero, first_seq, salt % 2) == (b"\x9eTHOTHSG", 1, 0, 0, 1)
     assert check == xxhash.xxh3_64_intdigest(data[:64])
-    offset, bodies, watermarks = 4096, [], []
+    offset = 4096
+    bodies: list[bytes] = []
+    watermarks: list[int] = []
     while data[offset : offset + 4] == b"\x9eTF1":
         _, length, seq, durable, its_salt, check = struct.unpack("<4sIQQQQ", data[offset : offset + 40])
         body = data[offset + 40 : offset + 40 + length]
