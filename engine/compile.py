@@ -4,7 +4,6 @@ Three values are settled here. A rule that permits is laid out to accept proof a
 accept doubt, an excuse the other way round; what is left at run time is a chain of yes and no.
 """
 
-import gc
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from . import checked as c
 from .binding import Declarations
 from .call import Knowledge
 from .changes import Plan
+from .collecting import not_collecting
 from .columns import Columns
 
 PROOF: Final = 0
@@ -91,13 +91,8 @@ def compile(policy: c.CheckedPolicy) -> DecisionTable:
     Cost: one pass over the rules, and for each tool that the policy knows one look at every distinct
     glob or class; about 50 µs a rule.
     """
-    collecting = gc.isenabled()
-    gc.disable()  # nothing here is garbage, and a collection would walk all of it each time
-    try:
+    with not_collecting():
         return _Layout(policy).lay_out()
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def asks_for(rule: c.Rule) -> Effect | None:

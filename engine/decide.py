@@ -43,6 +43,20 @@ def decide(
     Cost: one pass over the request, and over the rows of its tool; each distinct test at most once.
     """
     request = given if isinstance(given, Fault) else admitted(given)
+    return decide_admitted(table, request, session=session, ledger=ledger, now=now, approval=approval, id=id)
+
+
+def decide_admitted(
+    table: DecisionTable,
+    request: Request | Fault,
+    *,
+    session: Session | None,
+    ledger: Ledger | None,
+    now: float,
+    approval: Approval | None,
+    id: str,
+) -> Decision:
+    """Decide what `admitted` returned; nobody else may have had a hand on it since."""
     if isinstance(request, Fault):
         return refused(table, request, now, id)
     name = nfc(request.tool_name)

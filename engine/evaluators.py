@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
-from ..contract import Approval, Decision, Request
+from ..contract import Approval, Decision, Fault, Request, admit
 from ..native.names import nfc
 from ..native.scan import Scan
 from . import compile as table
@@ -36,9 +36,11 @@ class Evaluator(Protocol):
 
     windows: dict[str, int]
 
+    def admit(self, given: object) -> Request | Fault: ...
+
     def decide(
         self,
-        given: object,
+        request: Request | Fault,
         *,
         session: Session | None,
         ledger: Ledger | None,
@@ -66,9 +68,13 @@ class Reference:
         self.policy = policy
         self.windows = {rule.id: rule.limit.window_s for rule in policy.rules if rule.limit is not None}
 
+    def admit(self, given: object) -> Request | Fault:
+        """Return a request of plain values, or why it is none."""
+        return admit(given)
+
     def decide(
         self,
-        given: object,
+        request: Request | Fault,
         *,
         session: Session | None,
         ledger: Ledger | None,
@@ -77,7 +83,9 @@ class Reference:
         id: str,
     ) -> Decision:
         """Decide by walking the policy."""
-        return reference.decide(self.policy, given, session=session, ledger=ledger, now=now, approval=approval, id=id)
+        return reference.decide_admitted(
+            self.policy, request, session=session, ledger=ledger, now=now, approval=approval, id=id
+        )
 
     def on_result(
         self, request: Request, args: dict[str, Any], result: str, session: Session | None, now: float
@@ -110,9 +118,13 @@ class Native:
         self._labelling = [(rule.label, ToolSet(rule.tools)) for rule in policy.result_rules if rule.action == "label"]
         self._scans: dict[Pattern, Scan] = {}
 
+    def admit(self, given: object) -> Request | Fault:
+        """Return a request of plain values, or why it is none; plain dicts are read in compiled code."""
+        return pdp.admitted(given)
+
     def decide(
         self,
-        given: object,
+        request: Request | Fault,
         *,
         session: Session | None,
         ledger: Ledger | None,
@@ -121,7 +133,9 @@ class Native:
         id: str,
     ) -> Decision:
         """Decide by the table."""
-        return pdp.decide(self.table, given, session=session, ledger=ledger, now=now, approval=approval, id=id)
+        return pdp.decide_admitted(
+            self.table, request, session=session, ledger=ledger, now=now, approval=approval, id=id
+        )
 
     def on_result(
         self, request: Request, args: dict[str, Any], result: str, session: Session | None, now: float

@@ -166,6 +166,20 @@ def decide(
 ) -> Decision:
     """Decide one request. Total: whatever is given, a decision comes back."""
     request = given if isinstance(given, Fault) else admit(given)
+    return decide_admitted(policy, request, session=session, ledger=ledger, now=now, approval=approval, id=id)
+
+
+def decide_admitted(
+    policy: c.CheckedPolicy,
+    request: Request | Fault,
+    *,
+    session: Session | None,
+    ledger: Ledger | None,
+    now: float,
+    approval: Approval | None,
+    id: str,
+) -> Decision:
+    """Decide what `admit` returned."""
     if isinstance(request, Fault):
         return Decision(
             id=id,

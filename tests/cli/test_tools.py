@@ -36,7 +36,7 @@ def test_tools_go_to_stdout_and_notes_to_stderr(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], packed: bool
 ) -> None:
     content = json.dumps(LIST).encode()
-    assert main(["tools", "import", written(tmp_path, gzip.compress(content) if packed else content)]) == 0
+    assert main(["tools", "import", written(tmp_path, gzip.compress(content, mtime=0) if packed else content)]) == 0
     out, err = capsys.readouterr()
     assert out == LINE
     assert err == "note: `send`, argument `n`: `minimum` is not carried over\n"
@@ -56,7 +56,7 @@ def test_an_environment_makes_a_group_and_o_names_the_file(tmp_path: Path, capsy
         (b"{", "is not JSON"),
         (b"[]", "the list of tools is empty"),
         (b"\x1f\x8bno", "cannot be unpacked"),
-        (gzip.compress(b"[1, 2, 3]")[:-9], "ends in the middle"),
+        (gzip.compress(b"[1, 2, 3]", mtime=0)[:-9], "ends in the middle"),
     ],
 )
 def test_what_is_no_tool_list_is_refused_in_one_line(

@@ -98,6 +98,8 @@ PARAMS: dict[str, c.Type] = {
     "items": c.Type("list", c.Type("record")),
     "args": c.Type("list", c.Type("any")),
 }
+NAMES = [*PARAMS, *["amount", "body"] * 5]
+"""Two arguments come up often: what a rule changes, another rule has to ask about."""
 STEPS: list[tuple[Any, ...]] = [
     ("x",), ("x", c.EACH), ("x", c.EACH, "y"), (c.EACH,), (0,), (1,), (c.EACH, c.EACH), (c.EACH, "y"), (0, "y"),
     ("x", 0),
@@ -132,9 +134,7 @@ def json_values() -> SearchStrategy[Any]:
 
 @cache
 def paths() -> SearchStrategy[tuple[Any, ...]]:
-    return st.builds(
-        lambda name, rest: (name, *rest), ids(list(PARAMS)), st.one_of(st.just(()), st.just(()), ids(STEPS))
-    )
+    return st.builds(lambda name, rest: (name, *rest), ids(NAMES), st.one_of(st.just(()), st.just(()), ids(STEPS)))
 
 
 @cache
@@ -265,6 +265,8 @@ def predicates(draw: DrawFn) -> c.Predicate:
 @cache
 @st.composite
 def tests(draw: DrawFn) -> c.Test:
+    if draw(ids([True, False, False])):
+        return c.Test(draw(ids(HOT_TESTS)), draw(st.booleans()))
     return c.Test(draw(predicates()), draw(st.booleans()), draw(ids(["", "", "any", "all"])))
 
 
@@ -286,9 +288,34 @@ def risk_bound(rule_effect: Any) -> c.Test:
     return c.Test(c.Compare(c.Attribute("risk"), op, c.Constant(40)))
 
 
+AMOUNT, BODY = c.Argument(("amount",)), c.Argument(("body",))
+HOT_TESTS = [
+    *(c.Compare(AMOUNT, op, c.Constant(number)) for op in ("is", "<", ">=") for number in (0, 2, 1000)),
+    c.Has(AMOUNT),
+    c.Has(BODY),
+    c.Matches(BODY, c.Pattern("4111")),
+    c.Compare(c.Apply("size", BODY), ">", c.Constant(3)),
+    c.Contains(BODY, c.Constant("[x]")),
+    c.Compare(BODY, "is", c.Constant("abc")),
+]
+HOT_CHANGES = [
+    *(c.Change("cap", AMOUNT.steps, value=value) for value in (0, 2, 1000)),
+    c.Change("set", AMOUNT.steps, value=0),
+    c.Change("set", BODY.steps, value="abc"),
+    c.Change("drop", AMOUNT.steps),
+    c.Change("drop", BODY.steps),
+    c.Change("truncate", BODY.steps, value=3),
+    c.Change("redact", BODY.steps, c.Pattern("a+"), "[x]"),
+    c.Change("redact", BODY.steps, c.Pattern("[a-z0-9]"), "[y]"),
+    c.Change("redact", BODY.steps, c.Pattern(detector="card_number"), "[card]"),
+]
+
+
 @cache
 @st.composite
 def changes(draw: DrawFn) -> c.Change:
+    if draw(ids([True, True, False])):
+        return draw(ids(HOT_CHANGES))
     kind = draw(ids(["redact", "redact", "truncate", "cap", "set", "drop"]))
     path = draw(paths())
     match kind:
@@ -315,14 +342,29 @@ ASKS = [
 @st.composite
 def rules(draw: DrawFn, number: int, pool: list[c.Test]) -> c.Rule:
     kind = draw(
-        ids(["allow", "allow", "allow", "modify", "step_up", "step_up", "defer", "block", "limit", "limit", "risk"])
+        ids(
+            [
+                "allow",
+                "allow",
+                "allow",
+                "modify",
+                "modify",
+                "step_up",
+                "step_up",
+                "defer",
+                "block",
+                "limit",
+                "limit",
+                "risk",
+            ]
+        )
     )
     effect: Any = Effect[kind.upper()] if kind not in ("limit", "risk") else kind
     limit = None
     if kind == "limit":
         limit = c.Limit(
             draw(ids([Fraction(0), Fraction(1), Fraction(5, 2), Fraction(1000)])),
-            draw(st.one_of(st.none(), st.none(), arguments())),
+            draw(st.one_of(st.none(), st.just(AMOUNT), arguments())),
             draw(ids([60, 86_400])),
             draw(st.one_of(ids(["session", "agent", "user", "tenant"]), arguments())),
             draw(ids([Effect.STEP_UP, Effect.DEFER, Effect.BLOCK])),
@@ -354,7 +396,7 @@ def rules(draw: DrawFn, number: int, pool: list[c.Test]) -> c.Rule:
 @cache
 @st.composite
 def declarations(draw: DrawFn, name: str, envs: tuple[str, ...] | None) -> c.Tool:
-    names = draw(st.lists(ids(list(PARAMS)), unique=True, max_size=5))
+    names = draw(st.lists(ids(NAMES), unique=True, max_size=5))
     flag = st.booleans
     params = tuple(c.Param(n, PARAMS[n], optional=draw(flag()), key=draw(flag())) for n in names)
     return c.Tool(
@@ -445,7 +487,7 @@ def arguments_sent(draw: DrawFn) -> Any:
             return draw(
                 st.one_of(json_values(), st.dictionaries(ids(["args", "kwargs", "arg0", "arg1"]), json_values()))
             )
-    names = draw(st.lists(ids(list(PARAMS)), unique=True, max_size=6))
+    names = draw(st.lists(ids(NAMES), unique=True, max_size=6))
     return {name: draw(st.one_of(ids(TYPED[name]), ids(TYPED[name]), json_values())) for name in names}
 
 
