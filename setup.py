@@ -23,6 +23,7 @@ ROOMS = {
     "thoth.grammar": "grammar",
     "thoth.native": "native",
     "thoth.engine": "engine",
+    "thoth.evidence": "evidence",
     "thoth.simulation": "simulation",
     "thoth.cli": "cli",
     "thoth.policies": "policies",
