@@ -29,7 +29,7 @@ KIND_INSTALLED := $(shell cat .venv/.kind 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench replay crash fmt dist clean FORCE
+.PHONY: help demo test check bench replay crash interop fmt dist clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,17 @@ replay: ## TRACES=DIR: decide recorded calls again and report where the evaluato
 crash: .venv/.installed ## STATES=1000000: cut the power under an evidence log that often, then flip every bit of one
 	@$(BIN)/python tests/evidence/crashes.py $(STATES)
 	@$(BIN)/python tests/evidence/flips.py
+
+interop: .venv/.installed .venv/.needs-test ## proofs and tiles of ours read by Go's sumdb, and Go's by us; needs Go
+	@command -v go >/dev/null || { echo 'there is no `go`; install Go 1.26 or newer, it is on https://go.dev/dl' >&2; exit 2; }
+	@rm -rf out/interop
+	@mkdir -p out/interop
+	@$(BIN)/python tests/interop/cases.py out/interop
+	@cd tests/interop/go && go build -mod=readonly -o ../../../out/interop/interop . && go vet .
+	@out/interop/interop check out/interop/ours.json tests/evidence/vectors/ours.json
+	@out/interop/interop tiles out/interop/exports/*
+	@out/interop/interop make out/interop/go.json
+	@VECTORS=out/interop $(BIN)/python -m pytest --numprocesses=0 --quiet tests/evidence/test_vectors.py
 
 fmt: .venv/.needs-dev ## format, and mend what lint can mend
 	@$(BIN)/python -m ruff check --fix .

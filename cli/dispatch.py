@@ -30,10 +30,12 @@ def dispatch(words: list[str], commands: Mapping[str, tuple[str, str]]) -> int:
         complain(_not_a_command(name, commands))
         return 2
     app = app_of(commands)
+    # A lone - means stdin, and looks like an option; as a path, ./- is the same.
+    words = ["./-" if word == "-" else word for word in words]
     try:
         code = app(words, console=output(), error_console=errors())
     except CycloptsError as error:
-        complain(f"{name}: {word(error)}")
+        complain(f"{name}: {what_is_wrong(error)}")
     except PolicyError as error:
         print_messages(error.messages)
         return 1
@@ -80,7 +82,7 @@ def _not_a_command(name: str, commands: Iterable[str]) -> str:
     return f"unknown command `{name}`{did_you_mean(name, commands) or '; `thoth` alone lists the commands'}"
 
 
-def word(error: CycloptsError) -> str:
+def what_is_wrong(error: CycloptsError) -> str:
     """Return what is wrong with a command line, and what to write instead."""
     match error:
         case UnknownOptionError():

@@ -59,7 +59,8 @@ def fmt(
         elif differs:
             write_whole(file, after)
             say(f"formatted {source}")
-    print_messages(mistakes)
+    # An editor that pipes a text through takes all of stdout for the text.
+    print_messages(mistakes, stderr=STDIN in files)
     if check and changed:
         note(f"{counted(changed, 'file')} would change; write them with `thoth fmt`")
     return 1 if mistakes or (check and changed) else 0

@@ -14,8 +14,15 @@ from typing import Final
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     # name: (where its function is, what it does); in the order in which an author meets them
+    "init": ("thoth.cli.init:init", "write a starter policy whose tests pass"),
     "check": ("thoth.cli.check:check", "find every mistake of a policy in one run"),
     "fmt": ("thoth.cli.fmt:fmt", "write policies in their one canonical form"),
+    "lint": ("thoth.cli.lint:lint", "find what a policy says that its author hardly meant"),
+    "test": ("thoth.cli.test:run", "run the tests of a policy, and say what they reach"),
+    "explain": ("thoth.cli.explain:explain", "say why one call is decided as it is"),
+    "decide": ("thoth.cli.decide:decide", "decide tool calls, or recorded ones again: JSON in, JSON out"),
+    "table": ("thoth.cli.table:table", "show a policy as a decision table for people"),
+    "tools": ("thoth.cli.tools:tools", "write tool lines from an MCP tool list or JSON Schema"),
 }
 QUIETLY: Final = 130
 

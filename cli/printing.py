@@ -8,13 +8,22 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from rich.console import Console
 from rich.text import Text
 
+from ..contract import Effect
 from ..grammar import Message
 
+EFFECT_STYLES: Final = {
+    Effect.ALLOW: "bold green",
+    Effect.MODIFY: "bold cyan",
+    Effect.STEP_UP: "bold yellow",
+    Effect.DEFER: "bold blue",
+    Effect.BLOCK: "bold red",
+}
 SEVERITY_STYLES: Final = {"error": "bold red", "warning": "bold yellow"}
 BIDI: Final = (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)
 _SIGNS: Final = {
@@ -55,25 +64,36 @@ def plain(text: str) -> str:
 
 def say(text: str | Text = "", style: str = "") -> None:
     """Print one piece of text to stdout; long lines are left to the terminal."""
-    shown = Text(plain(text), style=style) if isinstance(text, str) else text
-    output().print(shown, soft_wrap=True)
+    _put(Text(plain(text), style=style) if isinstance(text, str) else text)
 
 
 def complain(text: str) -> None:
     """Print what went wrong to stderr, in one line."""
-    errors().print(Text.assemble(("thoth: ", "bold red"), plain(text)), soft_wrap=True)
+    _put(Text.assemble(("thoth: ", "bold red"), plain(text)), stderr=True)
 
 
 def note(text: str) -> None:
     """Print a remark to stderr that is no mistake."""
-    errors().print(Text(plain(text), style="dim"), soft_wrap=True)
+    _put(Text(plain(text), style="dim"), stderr=True)
 
 
-def print_messages(messages: Iterable[Message]) -> None:
-    """Print findings to stdout, each as place, text, excerpt and caret."""
-    console = output()
+def print_messages(messages: Iterable[Message], *, codes: bool = False, stderr: bool = False) -> None:
+    """Print findings, each as place, text, excerpt and caret; to stderr where stdout carries something else.
+
+    With `codes`, each finding's code stands behind its text.
+    """
     for message in messages:
-        console.print(coloured(message), soft_wrap=True)
+        shown = replace(message, text=f"{message.text} [{message.code}]") if codes else message
+        _put(coloured(shown), stderr)
+
+
+def _put(text: Text, stderr: bool = False) -> None:
+    """Write styled text to a terminal, and to anything else the very text: tabs, long lines and all."""
+    console = errors() if stderr else output()
+    if console.is_terminal:
+        console.print(text, soft_wrap=True)
+    else:
+        console.file.write(text.plain + "\n")
 
 
 def coloured(message: Message) -> Text:

@@ -117,7 +117,7 @@ def _intents(file: File, tools: Tools) -> dict[str, tuple[c.ToolPattern, ...]]:
     found: dict[str, tuple[c.ToolPattern, ...]] = {}
     for item in file.policy.items:
         if isinstance(item, s.IntentItem):
-            patterns = tool_patterns(file, tools, item.tools)
+            patterns = tuple(sorted(tool_patterns(file, tools, item.tools), key=lambda p: (p.kind, p.value)))
             if item.name in found and set(found[item.name]) != set(patterns):
                 file.error(item.at, f"intent `{item.name}` allows other tools above; write one list", "clash")
             found.setdefault(item.name, patterns)

@@ -22,6 +22,9 @@ __all__ = ["Declared", "Undeclarable", "declare"]
 
 DEPTH_MAX: Final = 16
 TOOLS_MAX: Final = 20_000
+STEPS_MAX: Final = 10_000
+"""Most parts of one tool's schema that are looked at; references can make a short one very wide."""
+ENVELOPES_MAX: Final = 8
 
 SIMPLE: Final = {"string": "string", "integer": "int", "number": "number", "boolean": "boolean", "object": "record"}
 FORMATS: Final = {
@@ -90,6 +93,7 @@ class _Reader:
     tool: str
     whole: Schema
     notes: dict[str, None] = field(default_factory=dict)
+    steps: int = 0
 
     def note(self, where: str, what: str) -> None:
         place = f"`{self.tool}`, argument `{where}`" if where else f"`{self.tool}`"
@@ -100,7 +104,7 @@ def declare(document: Json, env: str | None = None) -> Declared:
     """Return the tools of a document as declarations, in a group for `env` where one is named.
 
     A catalog, `{SUITE: {"tools": …}}`, gives one group for each suite; `env` then picks that suite alone.
-    Cost: linear in the document, but for references, which are followed each time they stand.
+    Cost: linear in the document; references are followed each time they stand, STEPS_MAX at most.
 
     Raises:
         Undeclarable: there are no tools in it, or no such suite.
@@ -145,7 +149,7 @@ def _suites(document: Json) -> dict[str, Json] | None:
     return None
 
 
-def _tools(document: Json, notes: list[str]) -> Iterator[_Found]:
+def _tools(document: Json, notes: list[str], envelopes: int = 0) -> Iterator[_Found]:
     """Return the tools of a list, of an envelope around one, of a mapping from names, or of one schema."""
     if isinstance(document, list):
         for place, entry in enumerate(document, 1):
@@ -154,16 +158,17 @@ def _tools(document: Json, notes: list[str]) -> Iterator[_Found]:
             else:
                 yield from _entry("", entry, place, notes)
         return
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or envelopes > ENVELOPES_MAX:
         raise Undeclarable("a tool list is a JSON object or array")
-    if isinstance(document.get("error"), dict) and "result" not in document:
-        raise Undeclarable(f"the reply is an error: {document['error'].get('message', document['error'])}")
+    failure = document.get("error")
+    if isinstance(failure, dict) and "result" not in document:
+        raise Undeclarable(f"the reply is an error: {failure.get('message', failure)}")
     for envelope in ("result", "tools"):
         inner = document.get(envelope)
         if isinstance(inner, list) or (isinstance(inner, dict) and not _is_schema(inner) and not _is_schema(document)):
             if document.get("nextCursor"):
                 notes.append("the reply has a further page (`nextCursor`), whose tools are not here")
-            yield from _tools(inner, notes)
+            yield from _tools(inner, notes, envelopes + 1)
             return
     lone = isinstance(document.get("name"), str) and any(place in document for place in SCHEMA_PLACES)
     if lone or isinstance(document.get("function"), dict):
@@ -349,8 +354,9 @@ def _type(reader: _Reader, where: str, written: Any, seen: set[str], depth: int)
     """Return a schema's type, and whether null is one of its values."""
     if not isinstance(written, dict):
         return s.Type("any"), False
-    if depth > DEPTH_MAX:
-        reader.note(where, "nested too deeply; declared as any")
+    reader.steps += 1
+    if depth > DEPTH_MAX or reader.steps > STEPS_MAX:
+        reader.note(where, "nested too deeply, or too wide; declared as any")
         return s.Type("any"), False
     seen = set(seen)
     schema = _followed(reader, where, written, seen)

@@ -2,7 +2,7 @@
 
 The spelling is independent of the order of rules, of sets' items and of the parts of `and` and `or`,
 and of where anything stands. Whatever else the meaning depends on goes in as well: zone data, the
-versions of language, Unicode and RE2, and the baseline.
+versions of language, Unicode, RE2 and IDNA, the detectors, and the baseline.
 """
 
 import hashlib
@@ -16,9 +16,10 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any, Final
 
+from ..contract.detectors import DETECTORS
 from ..grammar.syntax import Each
 from . import checked as c
-from .checking.texts import zone_bytes
+from .zones import zone_bytes
 
 LANGUAGE: Final = "1"
 
@@ -39,7 +40,8 @@ _FIELDS: Final[dict[type, tuple[tuple[str, bool], ...]]] = {}
 def digest(policy: c.CheckedPolicy) -> str:
     """Return the SHA-256 (hex) of a policy and of everything that its meaning depends on."""
     seal = hashlib.sha256()
-    for part in (LANGUAGE, unicodedata.unidata_version, version("google-re2"), canonical(policy)):
+    detectors = ",".join(f"{name}={kind.check}:{kind.regex}" for name, kind in sorted(DETECTORS.items()))
+    for part in (*versions().values(), detectors, canonical(policy)):
         seal.update(f"{len(part)}:".encode())
         seal.update(part.encode("utf-8", "surrogatepass"))
     for zone in sorted(_zones(policy)):
@@ -109,7 +111,12 @@ def _plain(value: Any) -> str:
 @lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
     """Return what the meaning depends on beside the policy's own text, for people to read."""
-    return {"language": LANGUAGE, "unicode": unicodedata.unidata_version, "re2": version("google-re2")}
+    return {
+        "language": LANGUAGE,
+        "unicode": unicodedata.unidata_version,
+        "re2": version("google-re2"),
+        "idna": version("idna"),
+    }
 
 
 def _zones(policy: c.CheckedPolicy) -> set[str]:

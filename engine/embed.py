@@ -29,13 +29,13 @@ from ..contract import (
     Recorder,
     Request,
     RequestError,
-    admit,
     admit_json,
 )
-from ..grammar import Message, parse, read_policy
+from ..grammar import Message, PolicyError, parse, read_policy
 from ..grammar.syntax import Policy, UseItem
 from .check import check
 from .checked import CheckedPolicy, Tool
+from .collecting import not_collecting
 from .evaluators import EVALUATORS, Evaluator
 from .explain import explain
 from .learned import Baseline, read_learned
@@ -113,7 +113,8 @@ class Engine:
             PolicyError: with every mistake of the policy.
             OperationError: a file cannot be read, or several files are roots.
         """
-        policy, warnings = load(files, path=path, learned=learned)
+        with not_collecting():
+            policy, warnings = load(files, path=path, learned=learned)
         return cls(policy, recorder=recorder, evaluator=evaluator, clock=clock, warnings=warnings)
 
     @classmethod
@@ -142,7 +143,8 @@ class Engine:
                 return _installed(name)
             return _read_policy(texts[name], f"{name}.thoth", mistakes)
 
-        checked = check(_read_policy(text, source, mistakes), find, baseline=learned, mistakes=mistakes)
+        with not_collecting():
+            checked = check(_read_policy(text, source, mistakes), find, baseline=learned, mistakes=mistakes)
         return cls(checked.policy, recorder=recorder, evaluator=evaluator, clock=clock, warnings=checked.warnings)
 
     # ------------------------------------------------------------ sessions
@@ -194,7 +196,7 @@ class Engine:
         Never raises for anything in the request; what is wrong with it is a decision. The decision is
         recorded before it is given out, counted in its session, and reserved with its limits.
         """
-        admitted = admit_json(request) if isinstance(request, bytes | str) else admit(request)
+        admitted = admit_json(request) if isinstance(request, bytes | str) else self._evaluator.admit(request)
         with self._lock:
             if session is None and isinstance(admitted, Request):
                 session = self._session_of(admitted)
@@ -206,7 +208,7 @@ class Engine:
             admitted, session=session, ledger=self.ledger, now=now, approval=approval, id=self._new_id()
         )
         seen = session.version if session else 0
-        decision = replace(decision, explainer=lambda: explain(self, decision, session, approval, seen))
+        object.__setattr__(decision, "explainer", lambda: explain(self, decision, session, approval, seen))
         if self._recorder is not None:
             try:
                 self._recorder.decided(decision)
@@ -434,14 +436,19 @@ def load(
     """Read and check a root policy and its modules; return it with the checker's warnings.
 
     Raises:
-        PolicyError: with every mistake of the policy.
+        PolicyError: with every mistake of the policy and its modules.
         OperationError: a file cannot be read, or several files are roots.
     """
     mistakes: list[Message] = []
     trees = [_read_policy(read_text(file), str(file), mistakes) for file in files]
     if not trees:
         raise OperationError("no policy file is named")
-    root, given = choose_root(trees)
+    try:
+        root, given = choose_root(trees)
+    except OperationError:
+        if mistakes:  # a `use` that cannot be read may be all that is missing
+            raise PolicyError(mistakes) from None
+        raise
     folders = [Path(folder) for folder in path]
 
     def find(name: str, using: str) -> Policy | None:

@@ -3,7 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
-from ..contract import Approval, Decision, Request
+from ..contract import Approval, Decision, Fault, Request, admit
+from ..native.names import nfc
+from ..native.scan import Scan
+from . import compile as table
+from . import decide as pdp
 from . import reference, reference_conditions, reference_facts
 from .checked import (
     CheckedPolicy,
@@ -19,10 +23,12 @@ from .checked import (
     Tool,
     ToolFits,
 )
+from .columns import scan_of
 from .ledger import Ledger
 from .reference_binding import Bound, bind, declaration
 from .reference_values import ABSENT, UNKNOWN, Named, Range, Truth, Word, spans
 from .session import Session
+from .toolsets import ToolSet
 
 
 class Evaluator(Protocol):
@@ -30,9 +36,11 @@ class Evaluator(Protocol):
 
     windows: dict[str, int]
 
+    def admit(self, given: object) -> Request | Fault: ...
+
     def decide(
         self,
-        given: object,
+        request: Request | Fault,
         *,
         session: Session | None,
         ledger: Ledger | None,
@@ -60,9 +68,13 @@ class Reference:
         self.policy = policy
         self.windows = {rule.id: rule.limit.window_s for rule in policy.rules if rule.limit is not None}
 
+    def admit(self, given: object) -> Request | Fault:
+        """Return a request of plain values, or why it is none."""
+        return admit(given)
+
     def decide(
         self,
-        given: object,
+        request: Request | Fault,
         *,
         session: Session | None,
         ledger: Ledger | None,
@@ -71,7 +83,9 @@ class Reference:
         id: str,
     ) -> Decision:
         """Decide by walking the policy."""
-        return reference.decide(self.policy, given, session=session, ledger=ledger, now=now, approval=approval, id=id)
+        return reference.decide_admitted(
+            self.policy, request, session=session, ledger=ledger, now=now, approval=approval, id=id
+        )
 
     def on_result(
         self, request: Request, args: dict[str, Any], result: str, session: Session | None, now: float
@@ -92,6 +106,61 @@ class Reference:
     def spans(self, pattern: Pattern, text: str) -> list[tuple[int, int]]:
         """Return where a pattern or detector is found."""
         return spans(pattern, text)
+
+
+class Native:
+    """The decision table."""
+
+    def __init__(self, policy: CheckedPolicy) -> None:
+        """Lay the policy out."""
+        self.table: Final = table.compile(policy)
+        self.windows = {rule.id: rule.limit.window_s for rule in policy.rules if rule.limit is not None}
+        self._labelling = [(rule.label, ToolSet(rule.tools)) for rule in policy.result_rules if rule.action == "label"]
+        self._scans: dict[Pattern, Scan] = {}
+
+    def admit(self, given: object) -> Request | Fault:
+        """Return a request of plain values, or why it is none; plain dicts are read in compiled code."""
+        return pdp.admitted(given)
+
+    def decide(
+        self,
+        request: Request | Fault,
+        *,
+        session: Session | None,
+        ledger: Ledger | None,
+        now: float,
+        approval: Approval | None,
+        id: str,
+    ) -> Decision:
+        """Decide by the table."""
+        return pdp.decide_admitted(
+            self.table, request, session=session, ledger=ledger, now=now, approval=approval, id=id
+        )
+
+    def on_result(
+        self, request: Request, args: dict[str, Any], result: str, session: Session | None, now: float
+    ) -> list[ResultRule]:
+        """Return the result rules that apply."""
+        return pdp.on_result(self.table, request, args, result, session, now)
+
+    def tool_of(self, request: Request) -> Tool | None:
+        """Return the declaration that holds for a request."""
+        declared = self.table.declarations.find(nfc(request.tool_name), request.environment)[0]
+        return None if declared is None else declared.tool
+
+    def result_labels(self, request: Request) -> frozenset[str]:
+        """Return the labels that a result of this call may bring by a result rule."""
+        if not self._labelling:
+            return frozenset()
+        tool, name = self.tool_of(request), nfc(request.tool_name)
+        classes = None if tool is None else tool.classes
+        return frozenset(label for label, tools in self._labelling if tools.fits(name, classes) is not False)
+
+    def spans(self, pattern: Pattern, text: str) -> list[tuple[int, int]]:
+        """Return where a pattern or detector is found."""
+        if pattern not in self._scans:
+            self._scans[pattern] = scan_of(pattern)
+        return self._scans[pattern].spans(text)
 
 
 class Witness:
@@ -162,4 +231,4 @@ def _show(value: Any) -> str:
     return f"{float(value):g}" if getattr(value, "denominator", 1) != 1 else f"{int(value)}"
 
 
-EVALUATORS: Final[dict[str, type[Any]]] = {"reference": Reference, "native": Reference}
+EVALUATORS: Final[dict[str, type[Any]]] = {"reference": Reference, "native": Native}

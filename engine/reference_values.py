@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final
 
 import idna
@@ -35,6 +36,9 @@ ABSENT, UNKNOWN = Answer.ABSENT, Answer.UNKNOWN
 
 Truth = bool | None
 """True, False, or None for unknown."""
+
+COMPILED_MAX: Final = 10_000
+"""Expressions kept compiled: the ones of a policy, over and over."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +115,12 @@ def read_host(text: str) -> str | None:
     """
     if text.startswith("[") and text.endswith("]"):
         try:
-            return f"[{ipaddress.IPv6Address(text[1:-1]).compressed}]" if "%" not in text else None
+            address = ipaddress.IPv6Address(text[1:-1])
         except ValueError:
             return None
+        if address.scope_id is not None:
+            return None
+        return str(address.ipv4_mapped) if address.ipv4_mapped else f"[{address.compressed}]"
     if not text.isascii():
         try:
             text = idna.encode(text, uts46=True).decode("ascii")
@@ -145,7 +152,7 @@ def read_email(text: str) -> str | None:
 
 def read_url_host(text: str) -> str | None:
     """Return the host of a plain http(s) URL; None for anything that readers of URLs disagree about."""
-    found = re.fullmatch(r"(?i:https?)://([^/?#]*)([/?#].*)?", text, re.DOTALL)
+    found = re.fullmatch(r"[Hh][Tt][Tt][Pp][Ss]?://([^/?#]*)([/?#].*)?", text, re.DOTALL)
     if found is None or "\\" in text or any(c.isspace() or ord(c) < 33 or ord(c) == 127 for c in text):
         return None
     authority = found.group(1)
@@ -264,6 +271,11 @@ def text_of_value(value: Any) -> str | None:
 
 def fits_glob(glob: str, text: str) -> bool:
     """Match a whole text against a glob: `*` any run, `?` one character, `\\` takes the next one literally."""
+    return bool(compiled(rf"(?s)\A(?:{expression_of(glob)})\z").search(text))
+
+
+@lru_cache(maxsize=COMPILED_MAX)
+def expression_of(glob: str) -> str:
     expression, escaped = "", False
     for c in glob:
         if escaped or c not in "*?\\":
@@ -272,11 +284,12 @@ def fits_glob(glob: str, text: str) -> bool:
             escaped = True
         else:
             expression += ".*?" if c == "*" else "."
-    return fits_expression(expression, text)
+    return expression
 
 
-def fits_expression(expression: str, text: str) -> bool:
-    return bool(re2.compile(rf"(?s)\A(?:{expression})\z", quiet()).search(text))
+@lru_cache(maxsize=COMPILED_MAX)
+def compiled(expression: str) -> Any:
+    return re2.compile(expression, quiet())
 
 
 def quiet() -> Any:
@@ -307,11 +320,11 @@ def found(pattern: Pattern, text: str) -> bool:
 def spans(pattern: Pattern, text: str, first: bool = False) -> list[tuple[int, int]]:
     """Return where a pattern or detector is found, as code point offsets; empty finds do not count in spans."""
     detector = DETECTORS.get(pattern.detector)
-    compiled = re2.compile(detector.regex if detector else pattern.regex, quiet())
+    expression = compiled(detector.regex if detector else pattern.regex)
     if first and detector is None:
-        return [(0, 0)] if compiled.search(text) else []
+        return [(0, 0)] if expression.search(text) else []
     places: list[tuple[int, int]] = []
-    for match in compiled.finditer(text):
+    for match in expression.finditer(text):
         start, end = match.span()
         if detector is None or not detector.check:
             if end > start:

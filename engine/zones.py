@@ -8,6 +8,7 @@ import importlib.resources
 from zoneinfo import ZoneInfo
 
 
+@functools.cache
 def zone_names() -> frozenset[str]:
     """Return the names of all zones."""
     listing = importlib.resources.files("tzdata").joinpath("zones").read_text("utf-8")

@@ -20,7 +20,7 @@ GROUP_WORDS = (*EFFECTS, "on", "tool")
 TEST_WORDS = ("given", "after", "call", "expect")
 ITEM_WORDS = (*TOP_WORDS, *GROUP_WORDS)
 
-_interesting = re.compile(r'"(?:[^"\\]|\\.|\\$)*("|$)|[#{}()\[\]]')
+_interesting = re.compile(r'"[^"\\]*(?:\\(?:.|$)[^"\\]*)*("|$)|[#{}()\[\]]')
 _first_word = re.compile(r"[ \t]*([A-Za-z_][A-Za-z0-9_-]*)")
 
 

@@ -5,6 +5,7 @@ the comments are put where they belong. Cost: linear; a thousand rules take a fr
 """
 
 import re
+from itertools import pairwise
 from typing import Any
 
 from .chunks import GROUP_WORDS, ITEM_WORDS, TEST_WORDS, Chunk, chunks, first_word
@@ -16,6 +17,9 @@ SIZE_MAX = 16 * 1024 * 1024
 """Longest policy text, in characters."""
 
 _name = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+MISTAKES_MAX = 1000
+"""After so many mistakes the rest of a text is not read."""
+
 _unreadable = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -56,6 +60,10 @@ def read_policy(text: str, source: str = "policy.thoth") -> tuple[Policy, tuple[
         except Mistake as mistake:
             mistakes += _all_mistakes(chunk, mistake)
             broken.update(_name.findall("\n".join(chunk.lines)))
+            if len(mistakes) >= MISTAKES_MAX:
+                last = mistakes[MISTAKES_MAX - 1]
+                mistakes[MISTAKES_MAX:] = [Mistake(f"more than {MISTAKES_MAX} mistakes; the rest is left out", last.at)]
+                break
     messages = tuple(_message(mistake, lines, source) for mistake in mistakes)
     return Policy(tuple(items), tuple(comments), source, text, frozenset(broken)), messages
 
@@ -140,12 +148,13 @@ def _mistakes_in_group(chunk: Chunk) -> list[Mistake]:
         at = Span(*chunk.opened, chunk.opened[0], column + 1)
         found.append(Mistake("this `{` is never closed; write `}` behind its last line", at))
     words = TEST_WORDS if chunk.word == "test" else GROUP_WORDS
-    starts = [i for i, line in enumerate(body) if first_word(line) in words or (i == 0 and _says_something(line))]
-    ends = [*starts[1:], len(body)]
+    starts = [i for i, line in enumerate(body) if first_word(line) in words]
     if any(_says_something(line) for line in body[: starts[0] if starts else None]):
-        starts, ends = [0, *starts], [starts[0] if starts else len(body), *ends]
-    for start, end in zip(starts, ends, strict=True):
+        starts = [0, *starts]
+    for start, end in pairwise([*starts, len(body)]):
         found += _mistakes_of("lone_line", body[start:end], chunk.opened[0] + start)
+        if len(found) > MISTAKES_MAX:
+            break
     return found
 
 

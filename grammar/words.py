@@ -47,7 +47,7 @@ def text(token: Token) -> str:
         else:
             raise Mistake(
                 f"unknown escape `\\{code}` in a text; write `\\\\` for a backslash"
-                ' (known are \\" \\\\ \\/ \\b \\f \\n \\r \\t \\uXXXX)',
+                ' (known: \\" \\\\ \\/ \\b \\f \\n \\r \\t \\uXXXX)',
                 span(token, match.start() + 1, match.end() + 1),
             )
     parts.append(inner[position:])

@@ -74,9 +74,7 @@ def compare(
 ) -> Iterator[tuple[Call, Decision, Decision]]:
     """Replay the same sessions in two engines, call by call side by side."""
     one, other = tee(sessions)
-    for (call, decided), (_, again) in zip(
-        replay(left, one, clocks[0]), replay(right, other, clocks[1]), strict=True
-    ):
+    for (call, decided), (_, again) in zip(replay(left, one, clocks[0]), replay(right, other, clocks[1]), strict=True):
         yield call, decided, again
 
 
@@ -99,7 +97,7 @@ def run(traces: Traces, policy: Path, tick: Callable[[Agreement], None]) -> Agre
 
 
 class _Progress:
-    """Says on standard error how far a run is: one line that is rewritten on a terminal, a line every 10,000 calls else."""
+    """Says on stderr how far a run is: one line rewritten on a terminal, elsewhere a line every 10,000 calls."""
 
     def __init__(self) -> None:
         self.began, self.said, self.terminal = time.monotonic(), time.monotonic(), sys.stderr.isatty()

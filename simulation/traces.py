@@ -106,6 +106,10 @@ class Traces:
                         )
                 yield from self._sessions(file, _Shelf(shelf, prompts, results))
 
+    def line_count(self) -> int:
+        """Return how many lines the trace files hold: about how many calls there are."""
+        return sum(1 for file in self.files for _ in lines(file))
+
     def problem(self, file: Path, line: int, what: str) -> None:
         """Count one line that could not be read."""
         self.problem_count += 1
@@ -236,7 +240,8 @@ class _Shelf:
     def look_up(self, file: Path | None, key: object) -> str | None:
         if file is None or not isinstance(key, str):
             return None
-        found = self.shelf.execute("SELECT text FROM told WHERE file = ? AND key = ?", (str(file), clean(key))).fetchone()
+        query = "SELECT text FROM told WHERE file = ? AND key = ?"
+        found = self.shelf.execute(query, (str(file), clean(key))).fetchone()
         return found[0] if found else None
 
     def ended(self, id: str) -> bool:

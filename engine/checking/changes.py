@@ -4,6 +4,8 @@ Redactions match the value as it was received and unite, so they may meet; two o
 overlapping paths, of rules that some tool may both concern, are a mistake.
 """
 
+from bisect import bisect_left, insort
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -13,7 +15,7 @@ from .. import checked as c
 from .names import exact
 from .report import File
 from .terms import Rule, argument_types, written
-from .texts import nfc
+from .texts import glob_beginning, nfc
 from .tools import NUMBERS, TEXTS, Tools, describe, spell
 
 Steps = tuple[str | int | s.Each, ...]
@@ -153,52 +155,78 @@ class _Placed:
         return self.rule.changes[self.place].path
 
 
-def check_order(rules: list[tuple[c.Rule, File, tuple[s.Span, ...]]], tools: Tools) -> None:
-    """Say where two changes that are not redactions may meet. `rules` come with the places of their changes.
+class _Shelf:
+    """The changes of one argument by the plain beginning of each tool pattern.
 
-    Cost: changes are compared with those of the same tool and argument, and with those of wide
-    patterns on the same argument.
+    Two patterns share a tool only where one's plain beginning begins the other's, so that a policy
+    with many tools does not compare all pairs.
     """
-    named: dict[tuple[str, str | int | s.Each], list[_Placed]] = {}
-    wide: dict[str | int | s.Each, list[_Placed]] = {}
-    clashes: dict[tuple[int, int, int, int], tuple[_Placed, _Placed]] = {}
 
-    def meet(one: _Placed, others: list[_Placed]) -> None:
-        for other in others:
-            if len(clashes) >= CLASHES_MAX:
-                return
-            if (other.rule is one.rule and other.place == one.place) or not _overlap(one.path, other.path):
-                continue
-            if other.rule is one.rule or _share(one.rule, other.rule, tools):
-                clashes.setdefault((id(one.rule), one.place, id(other.rule), other.place), (one, other))
+    def __init__(self) -> None:
+        self.beginnings: list[str] = []
+        self.changes: dict[str, list[tuple[c.ToolPattern, _Placed]]] = {}
+
+    def near(self, beginning: str) -> Iterator[tuple[c.ToolPattern, _Placed]]:
+        """Return the changes whose patterns may share a tool with one of this beginning."""
+        for length in range(len(beginning)):
+            yield from self.changes.get(beginning[:length], ())
+        for found in self.beginnings[bisect_left(self.beginnings, beginning) :]:
+            if not found.startswith(beginning):
+                break
+            yield from self.changes[found]
+
+    def put(self, beginning: str, pattern: c.ToolPattern, change: _Placed) -> None:
+        """Add a change."""
+        if beginning not in self.changes:
+            insort(self.beginnings, beginning)
+            self.changes[beginning] = []
+        self.changes[beginning].append((pattern, change))
+
+
+def check_order(rules: list[tuple[c.Rule, File, tuple[s.Span, ...]]], tools: Tools) -> None:
+    """Say where two changes that are not redactions may meet. `rules` come with the places of their changes."""
+    shelves: dict[str | int | s.Each, _Shelf] = {}
+    clashes: dict[tuple[str, int, str, int], tuple[_Placed, _Placed]] = {}
+
+    def meet(one: _Placed, other: _Placed) -> None:
+        if _overlap(one.path, other.path):
+            clashes.setdefault((one.rule.id, one.place, other.rule.id, other.place), (one, other))
 
     for rule, file, places in rules:
-        for place, change in enumerate(rule.changes):
-            if change.kind == "redact":
-                continue
-            here = _Placed(rule, place, file, places[place])
-            first = change.path[0]
-            names = [pattern.value for pattern in rule.tools if pattern.kind == "name"]
-            is_wide = len(names) < len(rule.tools)
-            for name in names:
-                meet(here, named.get((name, first), []))
-            meet(here, wide.get(first, []))
-            if is_wide:
-                for (_, argument), others in list(named.items()):
-                    if argument == first:
-                        meet(here, others)
-                wide.setdefault(first, []).append(here)
-            for name in names:
-                named.setdefault((name, first), []).append(here)
+        if len(clashes) >= CLASHES_MAX:
+            break
+        own = [
+            _Placed(rule, place, file, places[place])
+            for place, change in enumerate(rule.changes)
+            if change.kind != "redact"
+        ]
+        for i, one in enumerate(own):
+            for other in own[:i]:
+                meet(one, other)
+        for pattern in rule.tools if own else ():
+            beginning = _beginning(pattern)
+            for one in own:
+                for other_pattern, other in shelves.setdefault(one.path[0], _Shelf()).near(beginning):
+                    if other.rule is not rule and tools.overlap(pattern, other_pattern):
+                        meet(one, other)
+        for pattern in rule.tools:
+            for one in own:
+                shelves[one.path[0]].put(_beginning(pattern), pattern, one)
     for later, earlier in clashes.values():
-        rule, other = later.rule, earlier.rule
-        with_whom = "this rule" if rule is other else f"`{other.id}`"
+        with_whom = "this rule" if later.rule is earlier.rule else f"`{earlier.rule.id}`"
         later.file.error(
             later.at,
             f"`{spell(later.path)}` is also changed by {with_whom} at {earlier.file.place(earlier.at, later.file)},"
             " and the order of two changes must not matter; keep one of them",
             "order",
         )
+
+
+def _beginning(pattern: c.ToolPattern) -> str:
+    """Return the characters with which every tool begins that a pattern fits."""
+    if pattern.kind == "name":
+        return pattern.value
+    return glob_beginning(pattern.value) if pattern.kind == "glob" else ""
 
 
 def _overlap(one: Steps, other: Steps) -> bool:
@@ -209,7 +237,3 @@ def _overlap(one: Steps, other: Steps) -> bool:
         if a != b and not isinstance(a, s.Each) and not isinstance(b, s.Each):
             return False
     return True
-
-
-def _share(one: c.Rule, other: c.Rule, tools: Tools) -> bool:
-    return any(tools.overlap(a, b) for a in one.tools for b in other.tools)

@@ -4,6 +4,7 @@ from fractions import Fraction
 from typing import Final
 
 from ...contract import REASONS, Effect
+from ...contract.decision import USER
 from ...grammar import syntax as s
 from .. import checked as c
 from .names import exact, zone_mistake
@@ -104,13 +105,13 @@ def ask(file: File, item: s.RuleItem, approvers: tuple[str, ...]) -> c.Ask:
         return c.Ask(approvers, 1)
     names: dict[str, None] = {}
     for node in item.ask.approvers:
-        if isinstance(node, s.Name) and node.value != "user":
+        if isinstance(node, s.Name) and node.value != USER:
             file.error(
                 node.at, f"unknown approver `{node.value}`; write `user`, or a name in double quotes", "unknown-name"
             )
         elif not node.value:
             file.error(node.at, "an approver has a name", "clause")
-        elif isinstance(node, s.Text) and node.value == "user":
+        elif isinstance(node, s.Text) and node.value == USER:
             file.error(node.at, '`"user"` in quotes would be a group of that name; write `user`', "clause")
         elif node.value in names:
             file.error(node.at, f"`{node.value}` is asked twice; each answer comes from somebody else", "clause")

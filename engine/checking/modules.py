@@ -7,6 +7,7 @@ A module gives its sets, patterns, hours, tools and rules. It gives its allow ru
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
+from ...grammar.messages import PolicyError
 from ...grammar.syntax import ForItem, Item, Policy, RuleItem, UseItem
 from .report import File, Report
 
@@ -36,7 +37,12 @@ def gather(root: Policy, find: Find, report: Report) -> list[File]:
         for use in file.policy.items:
             if not isinstance(use, UseItem):
                 continue
-            used = find(use.name, file.source)
+            try:
+                used = find(use.name, file.source)
+            except PolicyError as error:  # the module's own text is broken
+                for message in error.messages:
+                    report.say(message)
+                continue
             if used is None:
                 file.error(
                     use.at,

@@ -10,11 +10,13 @@ from datetime import date
 from decimal import Decimal
 from typing import TypeVar
 
+from ...contract.detectors import DETECTORS
 from ...grammar import syntax as s
 from .. import checked as c
+from ..zones import zone_names
 from .modules import items
 from .report import File
-from .texts import DETECTORS, glob_mistake, is_glob, is_network, nfc, regex_mistake, zone_names
+from .texts import glob_mistake, is_glob, is_network, nfc, regex_mistake
 
 T = TypeVar("T")
 
@@ -72,8 +74,14 @@ def detector(name: str) -> c.Pattern | None:
 
 
 def exact(value: int | Decimal) -> int | Decimal:
-    """Return a number that is equal, whole ones as integers."""
-    return int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else value
+    """Return the number that a request's JSON would carry: with a point or an exponent, the nearest double.
+
+    So `0.1` here is `0.1` there, although no double is a tenth. Whole ones are integers.
+    """
+    if isinstance(value, int):
+        return value
+    double = Decimal(float(value))
+    return int(double) if double == double.to_integral_value() else double
 
 
 def typed(values: Iterable[c.Constant]) -> Set:

@@ -33,14 +33,16 @@ def test(rule: Rule, node: s.Test, negated: bool, each: str, permits: bool) -> c
     special = _SPECIAL.get(node.operator)
     if special is not None:
         predicate = special(rule, node)
+        if each and isinstance(predicate, c.From | c.InBaseline):
+            if (each == "any") != negated:
+                rule.file.error(
+                    node.at, f"`{node.operator}` always asks about every item together; leave `{node.each}` out", "from"
+                )
+            each = ""  # the question is about every item already
         return c.FALSE if predicate is None else c.Test(predicate, negated, each, node.at)
     if isinstance(node.left, s.Path) and node.left.root == "now" and not node.left.steps:
         hours = _hours(rule, node)
         return c.FALSE if hours is None else c.Test(hours, negated, at=node.at)
-    if isinstance(node.left, s.Path) and node.left.root == "tool" and not node.left.steps and node.operator == "in":
-        word = node.right.root if isinstance(node.right, s.Path) else getattr(node.right, "value", "")
-        if word in ("scope", "intent"):
-            return c.Test(c.InScope() if word == "scope" else c.InIntent(), negated, at=node.at)
     left = term(rule, node.left)
     if left is None:
         return c.FALSE
@@ -280,7 +282,9 @@ def _has(rule: Rule, node: s.Test) -> c.Predicate | None:
     if node.each or node.left.keys or any(isinstance(step, s.Each) for step in node.left.steps):
         rule.file.error(node.at, "`has` asks for one argument, without `any`, `all`, `[*]` or `args.key`", "has")
         return None
+    asked = dict(rule.read)
     left = path(rule, node.left)
+    rule.read = asked  # a tool without the argument is no tool that the rule cannot see
     return c.Has(left.term) if left is not None and isinstance(left.term, c.Argument) else None
 
 

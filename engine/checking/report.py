@@ -11,8 +11,8 @@ from typing import Final
 from ...grammar.messages import Message, did_you_mean
 from ...grammar.syntax import Policy, Span
 
-SUGGESTIONS_MAX: Final = 200
-"""Looking for a near word costs time; beyond this many, one is not looked for."""
+NEAR_WORDS_MAX: Final = 8_000
+"""Comparing words costs time; when a run has compared this many, no further near word is looked for."""
 
 
 class Report:
@@ -23,6 +23,7 @@ class Report:
         self.warnings: list[Message] = []
         self._said: set[Message] = set()
         self._near: dict[tuple[str, frozenset[str]], str] = {}
+        self._words_left = NEAR_WORDS_MAX
 
     def say(self, message: Message) -> None:
         """Note a message, unless the same was noted before."""
@@ -34,8 +35,9 @@ class Report:
         """Return the nearest of the known words, or nothing."""
         key = (word, frozenset(known))
         if key not in self._near:
-            if len(self._near) >= SUGGESTIONS_MAX:
+            if len(key[1]) > self._words_left:
                 return ""
+            self._words_left -= len(key[1])
             self._near[key] = did_you_mean(*key).removeprefix("; did you mean `").removesuffix("`?")
         return self._near[key]
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from ...contract import By
 from ...grammar import syntax as s
 from .. import checked as c
 from ..digest import canonical
@@ -21,6 +22,8 @@ from .texts import glob_mistake, nfc
 from .tools import Tools, spell
 
 RULES_MAX: Final = 200_000
+RESERVED: Final = frozenset(by.value for by in By)
+"""Words that say who decided; a rule of such a name would be taken for something else."""
 
 
 @dataclass
@@ -195,11 +198,14 @@ def _warn_unseen(rule: Rule) -> None:
                     rule.file.warn(rule.keys, f"{tool.name} has no `key` argument, so `args.key` is unknown", "no-key")
     wide = [pattern for pattern in rule.patterns if pattern.kind != "name"]
     for steps, at in rule.read.items() if wide else ():
-        unseen = sorted({name for pattern in wide for name in rule.tools.unseen(pattern, steps)})
+        unseen, fitting = rule.tools.unseen(wide[0], steps), rule.tools.fitting(wide[0])
+        for pattern in wide[1:]:
+            unseen = tuple(sorted({*unseen, *rule.tools.unseen(pattern, steps)}))
+            fitting = tuple({*fitting, *rule.tools.fitting(pattern)})
         if not unseen:
             continue
         argument = spell(steps[:1])
-        if len(unseen) == len({name for pattern in wide for name in rule.tools.fitting(pattern)}):
+        if len(unseen) == len(fitting):
             near = rule.file.near(str(steps[0]), rule.tools.argument_names, lambda name: spell((name,)))
             rule.file.warn(at, f"{rule.name} sees none of its declared tools: none takes `{argument}`{near}", "unseen")
         else:
@@ -220,6 +226,8 @@ def _one_each(made: list[_Made], known: dict[str, str]) -> list[_Made]:
         j = first.setdefault(content, i)
         if j != i and written[i] < made[j].rule.id:
             made[j].rule = replace(made[j].rule, id=written[i], named=made[i].rule.named)
+        if written[i] in RESERVED:
+            made[i].file.error(made[i].at, f"`{written[i]}` says who decided; give this rule another id", "clash")
         other = owner.setdefault(written[i], i)
         if contents[other] != content:
             made[i].file.error(

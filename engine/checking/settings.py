@@ -6,6 +6,7 @@ from typing import Final
 
 from ...contract import STRICTNESS, Effect, Mode
 from ...contract.attributes import DATA_ORDER
+from ...contract.decision import USER
 from ...grammar import syntax as s
 from .. import checked as c
 from .clauses import EFFECTS
@@ -121,6 +122,8 @@ def _approvers(file: File, setting: s.Setting, found: Settings) -> None:
     for value in setting.values:
         if isinstance(value, s.Name):
             file.error(value.at, f'approvers are written in double quotes; write `"{value.value}"`', "settings")
+        elif isinstance(value, s.Text) and value.value == USER:
+            file.error(value.at, "the user approves only where a rule says `ask user`; name somebody else", "settings")
     found.approvers = _texts(file, setting)
 
 
@@ -158,7 +161,7 @@ def _ladder(file: File, setting: s.Setting, found: Settings) -> None:
 def _data(file: File, setting: s.Setting, found: Settings) -> None:
     words = _texts(file, setting)
     if len(words) == len(setting.values) and len(words) < 2:
-        file.error(setting.at, "`data` orders two or more words, like `data public, internal, secret`", "settings")
+        file.error(setting.at, "`data` orders two or more words, like `data public < internal < secret`", "settings")
     if len(words) >= 2:
         found.data_order = words
 

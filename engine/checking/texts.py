@@ -5,19 +5,17 @@ from the zone data that comes with the `tzdata` package, never from the machine.
 """
 
 import ipaddress
+import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import re2
 
 from ...grammar.syntax import Date
-
-DETECTORS: Final = ("api_key", "card_number", "email", "iban", "ip", "private_key", "url", "us_ssn")
+from ..zones import zone_of
 
 _LOOK_AROUND: Final = ("(?=", "(?!", "(?<")
 
@@ -147,6 +145,11 @@ def glob_mistake(glob: str) -> str:
     """Return what is wrong with a glob, or nothing."""
     trailing = len(glob) - len(glob.rstrip("\\"))
     return "ends in a backslash that escapes nothing; write `\\\\` for one backslash" if trailing % 2 else ""
+
+
+def glob_beginning(glob: str) -> str:
+    """Return the characters with which every text begins that fits a glob."""
+    return re.split(r"[*?\\]", glob, maxsplit=1)[0]
 
 
 @lru_cache(maxsize=4096)
@@ -282,31 +285,11 @@ def folder(text: str) -> str | Wrong:
 # ---------------------------------------------------------------- days and zones
 
 
-@lru_cache(maxsize=1)
-def zone_names() -> frozenset[str]:
-    """Return the names of all zones."""
-    return frozenset((files("tzdata") / "zones").read_text("utf-8").split())
-
-
-def zone_bytes(name: str) -> bytes:
-    """Return the data of a zone that `zone_names` knows."""
-    assert name in zone_names()
-    return files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()
-
-
-@lru_cache(maxsize=256)
-def zone(name: str) -> ZoneInfo:
-    """Return the zone of a name that `zone_names` knows, the same on every machine."""
-    assert name in zone_names()
-    with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as data:
-        return ZoneInfo.from_file(data, key=name)
-
-
 def day_start(day: Date, days_later: int = 0) -> float | Wrong:
     """Return when a date begins in its zone (UTC if none), in epoch seconds, some days later."""
     where = day.zone.value if day.zone else "UTC"
     try:
-        midnight = datetime(day.year, day.month, day.day, tzinfo=zone(where)) + timedelta(days=days_later)
+        midnight = datetime(day.year, day.month, day.day, tzinfo=zone_of(where)) + timedelta(days=days_later)
     except (ValueError, OverflowError):
         return Wrong(f"`{day.year:04}-{day.month:02}-{day.day:02}` is no date of the calendar")
     return midnight.timestamp()

@@ -4,8 +4,10 @@ At most one declaration of a tool holds in any one environment: one for everywhe
 others for environments that no two of them share.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from functools import cached_property
+from itertools import takewhile
 from typing import Final
 
 from ...contract.attributes import RISK_ORDER
@@ -14,7 +16,7 @@ from .. import checked as c
 from .modules import items
 from .names import Names
 from .report import File
-from .texts import glob_fits, glob_mistake, globs_overlap, nfc
+from .texts import glob_beginning, glob_fits, glob_mistake, globs_overlap, nfc
 
 TYPES: Final = (
     "any", "boolean", "email", "enum", "host", "id", "int", "ip", "list", "number", "path", "record", "string", "url",
@@ -45,7 +47,12 @@ class Tools:
     def fitting(self, pattern: c.ToolPattern) -> tuple[str, ...]:
         """Return the declared tools that a pattern fits, by name."""
         if pattern not in self._fitting:
-            self._fitting[pattern] = tuple(sorted(name for name in self.by_name if self.fits(pattern, name)))
+            names: Iterable[str] = self._names
+            if pattern.kind == "glob":  # only those that begin as the glob does need a closer look
+                beginning = glob_beginning(pattern.value)
+                start = bisect_left(self._names, beginning)
+                names = takewhile(lambda name: name.startswith(beginning), self._names[start:])
+            self._fitting[pattern] = tuple(name for name in names if self.fits(pattern, name))
         return self._fitting[pattern]
 
     def fits(self, pattern: c.ToolPattern, name: str) -> bool:
@@ -88,6 +95,10 @@ class Tools:
         return not (one.kind == other.kind == "glob") or globs_overlap(one.value, other.value)
 
     @cached_property
+    def _names(self) -> list[str]:
+        return sorted(self.by_name)
+
+    @cached_property
     def classes(self) -> frozenset[str]:
         """All classes that some tool is of."""
         return frozenset(word for found in self.by_name.values() for tool, _, _ in found for word in tool.classes)
@@ -99,7 +110,10 @@ class Tools:
 
     def as_checked(self) -> dict[str, tuple[c.Tool, ...]]:
         """Return the declarations as the checked policy holds them."""
-        return {name: tuple(tool for tool, _, _ in found) for name, found in self.by_name.items()}
+        return {
+            name: tuple(sorted((tool for tool, _, _ in found), key=lambda tool: sorted(tool.envs or ())))
+            for name, found in self.by_name.items()
+        }
 
 
 def _type_at(tool: c.Tool, steps: tuple[str | int | s.Each, ...]) -> c.Type | str:

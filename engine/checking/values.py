@@ -3,12 +3,12 @@
 from typing import TypeAlias
 
 from ...contract.attributes import RISK_ORDER
+from ...contract.detectors import DETECTORS
 from ...grammar import syntax as s
 from .. import checked as c
 from .names import Set, check_globs, literal, typed
 from .report import listed
 from .terms import ORDERED, WORDS, Read, Rule, term, type_of, written
-from .texts import DETECTORS
 from .tools import NUMBERS, TEXTS, describe
 
 Right: TypeAlias = "s.Term | tuple[s.Term, s.Term] | None"
@@ -30,6 +30,8 @@ def right(rule: Rule, left: Read, node: s.Term, operator: str) -> Read | None:
         return None
     if isinstance(constant.value, str):
         check_host_case(rule, left, constant.value, node.at)
+        if operator in ("is", "contains"):
+            _check_known(rule, left, constant.value, node)
     return Read(constant, (("the value", type_of(constant)),), node.at, written(constant.value))
 
 
@@ -54,6 +56,8 @@ def members(rule: Rule, left: Read, node: Right, operator: str) -> Set | None:
                 return None
             if not _agrees(rule, left, constant, value, operator):
                 return None
+            if operator == "in" and isinstance(constant.value, str):
+                _check_known(rule, left, constant.value, value)
             items.append(constant)
         found = typed(items)
         if not check_globs(rule.file, found, at):
@@ -90,8 +94,6 @@ def _named(rule: Rule, node: s.Name, operator: str) -> Set | None:
         rule.file.error(node.at, f"`{node.value}` are hours; write `now in {node.value}`", "wrong-name")
     elif node.value in rule.names.patterns or node.value in DETECTORS:
         rule.file.error(node.at, f"`{node.value}` is a pattern; write `matches {node.value}`", "wrong-name")
-    elif operator == "in" and node.value in ("scope", "intent"):
-        rule.file.error(node.at, f"tools are what {node.value} holds; write `tool in {node.value}`", "path")
     else:
         instead = "" if operator == "in" else "; texts are written in double quotes"
         near = rule.file.near(node.value, rule.names.sets)
@@ -146,7 +148,6 @@ def _word(rule: Rule, left: Read, node: s.Name, operator: str) -> c.Constant | N
     word = node.value
     enums = [kind for _, kind in left.item_types() if kind.name == "enum"]
     if left.attribute in WORDS or (enums and any(word in kind.values for kind in enums)):
-        _known_word(rule, left, node)
         return c.Constant(word)
     if enums:
         known = [value for kind in enums for value in kind.values]
@@ -168,9 +169,9 @@ def _one_of(rule: Rule, word: str, known: list[str]) -> str:
     return rule.file.near(word, known) or f"; write one of {', '.join(dict.fromkeys(known))}"
 
 
-def _known_word(rule: Rule, left: Read, node: s.Name) -> None:
+def _check_known(rule: Rule, left: Read, word: str, node: s.Term) -> None:
     """Say where a label, class, intent or tool that is read is one that nothing brings."""
-    word, tools = node.value, rule.tools
+    tools = rule.tools
     if left.attribute == "session.labels" and word not in rule.names.labels:
         if rule.names.labels and not rule.file.pack:
             near = rule.file.near(word, rule.names.labels)

@@ -6,7 +6,6 @@ path through the house (reference, table, socket) runs the same cases.
 
 import copy
 import functools
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,17 +19,20 @@ from thoth.contract import Answer, Approval, Decision, Effect, Ending, Request, 
 from thoth.engine import checked as c
 from thoth.engine import reference
 from thoth.engine.check import check
+from thoth.engine.compile import DecisionTable, compile
+from thoth.engine.decide import decide as decide_by_table
+from thoth.engine.evaluators import Reference
+from thoth.engine.learned import digest_of
 from thoth.engine.ledger import Ledger
 from thoth.engine.reference_binding import bind
-from thoth.engine.reference_facts import Facts
-from thoth.engine.reference_values import found
+from thoth.engine.results import pass_on
 from thoth.engine.session import Call, Session
 from thoth.grammar import Policy, parse
 
 FOLDER = Path(__file__).parent
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 KEYS = {
-    *("note", "policy", "modules", "learned", "now", "session", "unseen", "root", "before", "approval"),
+    *("note", "policy", "policy_file", "modules", "learned", "now", "session", "unseen", "root", "before", "approval"),
     *("request", "request_json", "expect"),
 }
 SESSION_OPEN_S = 3600
@@ -73,10 +75,17 @@ class Case:
         return copy.deepcopy(self.document["request"])
 
     @property
+    def policy_text(self) -> str:
+        """The policy, written here or in a file beside the cases."""
+        if "policy_file" in self.document:
+            return FOLDER.joinpath(str(self.document["policy_file"])).read_text("utf-8")
+        return str(self.document["policy"])
+
+    @property
     def now(self) -> float:
         moment = self.document.get("now", NOW)
         assert isinstance(moment, datetime), "`now` is a time with its zone"
-        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+        return float(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
 
 
 def read(folder: Path = FOLDER) -> list[Case]:
@@ -97,7 +106,7 @@ def policy_of(case: Case) -> c.CheckedPolicy:
     modules = tuple(sorted(case.document.get("modules", {}).items()))
     learned = case.document.get("learned")
     baseline = None if learned is None else tuple(sorted((name, tuple(used)) for name, used in learned.items()))
-    return _policy(case.document["policy"], modules, baseline)
+    return _policy(case.policy_text, modules, baseline)
 
 
 @functools.cache
@@ -111,13 +120,24 @@ def _policy(
 
     baseline = None
     if learned is not None:
-        baseline = {tuple(name.rsplit(".", 1)): frozenset(map(digest, used)) for name, used in learned}
+        baseline = {argument_of(name): frozenset(d for d in map(digest_of, used) if d) for name, used in learned}
     return check(parse(text, "case.thoth"), find, baseline=baseline).policy
 
 
-def digest(value: str) -> str:
-    """Return how a baseline holds one value."""
-    return hashlib.sha256(value.encode()).hexdigest()
+def argument_of(name: str) -> tuple[str, str]:
+    """Split `send.to` into the tool and its argument."""
+    tool, _, argument = name.rpartition(".")
+    return tool, argument
+
+
+_tables: dict[int, tuple[c.CheckedPolicy, DecisionTable]] = {}
+
+
+def by_table(policy: c.CheckedPolicy, given: object, /, **around: Any) -> Decision:
+    """Decide on the native path; each policy is laid out once."""
+    if id(policy) not in _tables:
+        _tables[id(policy)] = policy, compile(policy)
+    return decide_by_table(_tables[id(policy)][1], given, **around)
 
 
 # ---------------------------------------------------------------- what went before
@@ -151,7 +171,7 @@ class World:
         if decision.violation is not None:
             self.ledger.violate(decision.violation, now, self.policy.ladder.same_s)
         if self.session is not None and decision.effect == Effect.BLOCK:
-            self.session.blocks += 1
+            self.session.blocked()
         if decision.effect in (Effect.ALLOW, Effect.MODIFY):
             assert decision.request is not None
             tool = self.let_through(decision.request, now, decision.id, call)
@@ -161,31 +181,25 @@ class World:
 
     def let_through(self, request: Request, now: float, id: str, call: dict[str, Any]) -> c.Tool | None:
         """Put a call into the session: its labels, its end, and what it returned."""
-        bound = bind(self.policy, request)
+        evaluator = Reference(self.policy)
+        tool = evaluator.tool_of(request)
         if self.session is None:
-            return bound.tool
-        yields = bound.tool.yields if bound.tool else ()
-        facts = Facts(self.policy, request, bound, self.session, now)
-        labelling = [
-            rule
-            for rule in self.policy.result_rules
-            if rule.action == "label" and facts.tool_fits(rule.tools) is not False
-        ]
-        pending = {y.label for y in yields if y.pattern} | {rule.label for rule in labelling}
-        classes = bound.tool.classes if bound.tool else None
-        made = Call(id, request.tool_name, classes, now, pending=frozenset(pending))
-        self.session.let_through(made, frozenset(y.label for y in yields if not y.pattern))
+            return tool
+        yields = tool.yields if tool else ()
+        labels = frozenset(y.label for y in yields if not y.pattern)
+        pending = evaluator.result_labels(request) | {y.label for y in yields if y.pattern}
+        made = Call(id, request.tool_name, tool.classes if tool else None, now, pending=pending - labels)
+        self.session.let_through(made, labels)
         if call.get("in_flight"):
-            return bound.tool
-        ending = Ending.FAILED if "fails" in call else Ending.COMPLETED
+            return tool
         text = call.get("fails", call.get("returns"))
-        labels: set[str] = set()
+        brought = frozenset[str]()
         if text is not None:
-            labels = {y.label for y in yields if y.pattern and found(y.pattern, text)}
-            applying = reference.on_result(self.policy, request, bound.args, text, self.session, now)
-            labels |= {rule.label for rule in applying if rule.action == "label"}
-        self.session.ended(made, ending, text, frozenset(labels))
-        return bound.tool
+            args = bind(self.policy, request).args
+            rules = evaluator.on_result(request, args, text, self.session, now)
+            brought = pass_on(text, text, tool, rules, self.policy.bounds.scan_chars, evaluator.spans).labels
+        self.session.ended(made, Ending.FAILED if "fails" in call else Ending.COMPLETED, text, brought)
+        return tool
 
 
 def prepare(case: Case, decide: Decide) -> World:
@@ -273,4 +287,4 @@ def exact(value: object) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-__all__ = ["FOLDER", "Case", "Decide", "World", "decide", "differences", "policy_of", "prepare", "read"]
+__all__ = ["FOLDER", "Case", "Decide", "World", "by_table", "decide", "differences", "policy_of", "prepare", "read"]

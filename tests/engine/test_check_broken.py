@@ -13,7 +13,8 @@ def messages_of(text: str, **modules: str) -> list[str]:
 
 
 def test_a_mistake_in_the_text_and_one_in_the_meaning_are_told_in_one_run() -> None:
-    text = "alow pay\ntool pay(amount: number) is write\nblock pay as big when args.amout > 5\nblock pay as odd when now in office\n"
+    text = "alow pay\ntool pay(amount: number) is write\nblock pay as big when args.amout > 5\n"
+    text += "block pay as odd when now in office\n"
     assert messages_of(text) == [
         "policy.thoth:1: no item begins with `alow`; did you mean `allow`?",
         "policy.thoth:3: unknown argument `args.amout` of pay; did you mean `args.amount`?",

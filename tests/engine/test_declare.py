@@ -233,3 +233,17 @@ def test_a_broken_schema_never_stops_the_rest(schema: Any) -> None:
     assert names == ["bad", "good"]
     assert parse(format(declared.policy)) == declared.policy
     assert json.dumps(declared.notes)
+
+
+def test_a_schema_that_references_make_very_wide_ends_soon() -> None:
+    parts = {f"p{i}": {"anyOf": [{"$ref": f"#/$defs/p{i + 1}"}] * 9} for i in range(14)}
+    schema = {"properties": {"a": {"$ref": "#/$defs/p0"}}, "$defs": {**parts, "p14": {"type": "string"}}}
+    assert "too wide" in declare({"t": schema}).notes[0]
+
+
+def test_envelopes_in_envelopes_are_refused_not_followed_for_ever() -> None:
+    document: Any = MCP
+    for _ in range(200):
+        document = {"result": document}
+    with pytest.raises(Undeclarable):
+        declare(document)

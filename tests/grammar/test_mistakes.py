@@ -64,7 +64,7 @@ def test_a_message_shows_the_line_and_the_place() -> None:
         ('block * when args.a is "x', '1:24: missing closing `"`; a text ends on the line it begins'),
         (
             'set x = "\\d"',
-            r"1:10: unknown escape `\d` in a text; write `\\` for a backslash (known are \" \\ \/ \b \f \n \r \t \uXXXX)",
+            r"1:10: unknown escape `\d` in a text; write `\\` for a backslash (known: \" \\ \/ \b \f \n \r \t \uXXXX)",
         ),
         (
             'set x = "\\ud800"',
@@ -161,6 +161,7 @@ def test_an_unclosed_brace_does_not_swallow_the_rest() -> None:
     assert said('for env prod {\n  block x\nset y = "1"\nallow x x\n')[0] == (
         "1:14: this `{` is never closed; write `}` behind its last line"
     )
+    assert len(mistakes("for env a {\nfor env b {\n")) == 2
     assert [message.at.line for message in mistakes('test "t" {\n  call f()\nallow a\nallow b b\n')] == [1, 4]
     assert [message.at.line for message in mistakes('block * when args.a in {"x",\nallow b b\n')] == [1, 2]
 
@@ -173,6 +174,13 @@ def test_brackets_beyond_the_limit_are_refused_not_followed() -> None:
     assert "lists in lists" in said("tool x(a: " + "list of " * 5_000 + "any)")[0]
     with pytest.raises(PolicyError):
         parse_condition("(" * 10_000)
+
+
+def test_after_a_thousand_mistakes_the_rest_is_left_out() -> None:
+    for text in ("alow *\n" * 1_100, "for env x {\n" + "block * whn\n" * 1_100 + "}"):
+        found = mistakes(text)
+        assert len(found) == 1_001
+        assert "the rest is left out" in found[-1].text
 
 
 def test_a_long_chain_is_not_deep() -> None:

@@ -1,0 +1,449 @@
+"""How each test of a policy becomes a column of the table: hash-consed, with the reader of the value that it tests.
+
+Tests for equality with constants that read the same value lie side by side and are answered
+together, by one look-up. What no compiled question fits is a function of the call.
+"""
+
+import ipaddress
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from operator import attrgetter
+from typing import Any, Final
+
+import idna
+import re2
+
+from ..contract.attributes import WIRE
+from ..contract.detectors import DETECTORS
+from ..native.names import nfc, read_email, read_url_host
+from ..native.questions import (
+    Affixed,
+    Below,
+    Comparison,
+    Containment,
+    Finding,
+    Inside,
+    Likeness,
+    Membership,
+    Question,
+)
+from ..native.scan import Scan
+from ..native.table import EACH_ALL, EACH_ANY, Asked, Choice, Column, Tested
+from ..native.values import ABSENT, ANY_KIND, HOST_CODE, UNKNOWN, Named, equal, follow, text_of_value
+from . import checked as c
+from .binding import glob_of
+from .call import ATTRIBUTES, Call, Knowledge, Steps, Truth, in_hours, least, most, steps_of
+from .toolsets import ToolSet
+
+Reader = Callable[[Call], Any]
+
+# What a test costs, roughly, so that a rule asks the cheap ones first.
+CHOSEN, COMPARED, CALLED, SCANNED, REMEMBERED = range(5)
+
+
+def scan_of(pattern: c.Pattern) -> Scan:
+    """Return a pattern or detector, compiled for looking through texts."""
+    detector = DETECTORS.get(pattern.detector)
+    regex = pattern.regex if detector is None else detector.regex
+    return Scan(compiled(regex), detector is not None, "" if detector is None else detector.check)
+
+
+class Columns:
+    """The distinct tests met so far; `number` of a test is its column until `lay_out` gives the final ones."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self.knowledge = knowledge
+        self.readers: list[Reader] = []
+        self.costs: list[int] = []
+        self._reader_of: dict[str, int] = {}
+        self._column_of: dict[str, int] = {}
+        self._columns: list[Column | tuple[int, tuple[Any, ...]]] = []
+        self._scans: dict[c.Pattern, Scan] = {}
+        self._toolsets: dict[tuple[c.ToolPattern, ...], ToolSet] = {}
+
+    # ------------------------------------------------------------ numbers
+
+    def number(self, test: c.Test) -> tuple[int, bool]:
+        """Return a test's column, and whether the test is that its answer is NO."""
+        predicate, each = test.predicate, test.each
+        whole = isinstance(predicate, WHOLE)
+        inside = bool(each) and not whole
+        # The text keeps apart what Python calls equal: 1, 1.0 and true.
+        key = f"{each if inside else ''} {inside and test.negated} {predicate!r}"
+        column = self._column_of.get(key)
+        if column is None:
+            column = self._column_of[key] = len(self._columns)
+            made, cost = self.quantified(predicate, each, test.negated) if inside else self.single(predicate)
+            self._columns.append(made)
+            self.costs.append(cost)
+        return column, test.negated and not inside
+
+    def lay_out(self) -> tuple[list[Column], list[int]]:
+        """Return the columns, those that are chosen together side by side, and the final place of each."""
+        columns: list[Column] = []
+        places = [0] * len(self._columns)
+        chosen: dict[int, list[int]] = {}
+        for number, column in enumerate(self._columns):
+            if isinstance(column, tuple):
+                chosen.setdefault(column[0], []).append(number)
+            else:
+                places[number] = len(columns)
+                columns.append(column)
+        for reader, numbers in chosen.items():
+            constants = [self._columns[number][1] for number in numbers]  # type: ignore[index]
+            choice = Choice(reader, len(columns), constants)
+            for number in numbers:
+                places[number] = len(columns)
+                columns.append(choice)
+        return columns, places
+
+    # ------------------------------------------------------------ columns
+
+    def single(self, predicate: c.Predicate) -> tuple[Column | tuple[int, tuple[Any, ...]], int]:
+        """Return the column of a test of one value; a tuple is (reader, constants) of one to be chosen."""
+        match predicate:
+            case c.ToolFits(tools):
+                return Asked(fitting(self.toolset(tools))), CALLED
+            case c.InScope():
+                return Asked(Call.in_scope), CALLED
+            case c.InIntent():
+                return Asked(Call.in_intent), CALLED
+            case c.InHours(hours):
+                return Asked(hours_of(hours)), CALLED
+            case c.Has(one):
+                return Asked(carrying(steps_of(one.steps))), CALLED
+            case c.From() | c.InBaseline():
+                return Asked(self.provenance(predicate)), REMEMBERED
+            case c.Compare(left, "is", c.Constant(value)):
+                return (self.reader(left), (constant(value),)), CHOSEN
+            case c.Member(left, values):
+                return (self.reader(left), tuple(constant(value.value) for value in values)), CHOSEN
+            case c.Contains(c.Listing(name), right):
+                return Asked(holding(name, self.read_term(right))), CALLED
+        question, right, right_reader, cost = self.question(predicate)
+        return Tested(self.reader(predicate.left), question, right, right_reader), cost
+
+    def quantified(self, predicate: Any, each: str, negated: bool) -> tuple[Column, int]:
+        """Return the column of a test of each item."""
+        left = predicate.left
+        if isinstance(left, c.Listing):
+            return Asked(self.listed(predicate, left.name, each, negated)), CALLED
+        question, right, right_reader, cost = self.question(predicate)
+        mode = EACH_ANY if each == "any" else EACH_ALL
+        return Tested(self.reader(left), question, right, right_reader, mode, negated), cost
+
+    def question(self, predicate: Any) -> tuple[Question, Any, int, int]:
+        """Return the question a predicate asks of a value, what it compares it with, or who reads that, its cost."""
+        scan_chars = self.knowledge.scan_chars
+        match predicate:
+            case c.Compare(_, op, right):
+                return Comparison(op), *self.right(right), COMPARED
+            case c.Member(_, values):
+                return Membership(tuple(constant(value.value) for value in values)), None, -1, COMPARED
+            case c.Affix(op, _, right):
+                return Affixed(op == "ends"), *self.right(right), COMPARED
+            case c.Contains(_, right):
+                return Containment(scan_chars), *self.right(right), SCANNED
+            case c.Like(_, globs):
+                emails, hosts = ([named_glob(glob, kind) for glob in globs] for kind in ("email", "host"))
+                question = Likeness(tuple(map(glob_of, globs)), tuple(emails), tuple(hosts), scan_chars)
+                return question, None, -1, COMPARED
+            case c.Matches(_, pattern):
+                return Finding(self.scan(pattern), scan_chars), None, -1, SCANNED
+            case c.Under(_, folders):
+                return Below(tuple(map(nfc, folders))), None, self.add_reader("cwd", Call.cwd), COMPARED
+            case c.InCidr(_, networks):
+                return Inside(tuple(map(network_of, networks))), None, -1, COMPARED
+        raise AssertionError(predicate)
+
+    def right(self, term: c.Term) -> tuple[Any, int]:
+        return (constant(term.value), -1) if isinstance(term, c.Constant) else (None, self.reader(term))
+
+    def listed(self, predicate: Any, name: str, each: str, negated: bool) -> Reader:
+        """Return the test of each class, label or link of the chain; of labels some may be uncertain."""
+        one = self.of_item(predicate, negated)
+        together, empty = (most, False) if each == "any" else (least, True)
+
+        def ask_classes(call: Call) -> Truth:
+            classes = call.classes()
+            return None if classes is None else together([one(call, item) for item in classes])
+
+        def ask_labels(call: Call) -> Truth:
+            session = call.session
+            if session is None:
+                return None
+            truths = [one(call, label) for label in session.labels]
+            # A label that may not be there can only keep the answer that it would have without it, or blur it.
+            truths += [empty if one(call, label) is empty else None for label in session.uncertain_labels()]
+            return together(truths if session.begun else [*truths, None])
+
+        def ask_chain(call: Call) -> Truth:
+            chain = read_chain(call)
+            return None if chain is UNKNOWN else together([one(call, item) for item in chain])
+
+        return {"class": ask_classes, "session.labels": ask_labels}.get(name, ask_chain)
+
+    def of_item(self, predicate: Any, negated: bool) -> Callable[[Call, Any], Truth]:
+        if isinstance(predicate, c.Contains) and isinstance(predicate.left, c.Listing):
+            holds = holding(predicate.left.name, self.read_term(predicate.right))
+            return lambda call, item: turned(holds(call), negated)
+        question, right, right_reader, _ = self.question(predicate)
+        read_right = self.readers[right_reader] if right_reader >= 0 else None
+
+        def ask(call: Call, item: Any) -> Truth:
+            if item is UNKNOWN:
+                return None
+            compared = right if read_right is None else read_right(call)
+            if compared is ABSENT:
+                return False
+            return None if compared is UNKNOWN else turned(question.truth(item, compared), negated)
+
+        return ask
+
+    def provenance(self, predicate: c.From | c.InBaseline) -> Reader:
+        """Return the test that asks where every item of an argument has been seen."""
+        scan_chars = self.knowledge.scan_chars
+        if isinstance(predicate, c.InBaseline):
+
+            def seen(call: Call, name: str, item: Any) -> Truth:
+                return call.in_baseline(item, name)
+
+        else:
+            by_host, from_user, tools = predicate.by_host, predicate.source == "user", self.toolset(predicate.tools)
+
+            def seen(call: Call, name: str, item: Any) -> Truth:
+                return call.from_user(item, by_host) if from_user else call.from_tools(item, by_host, tools)
+
+        steps = None if isinstance(predicate.left, c.Keys) else steps_of(predicate.left.steps)
+
+        def ask(call: Call) -> Any:
+            carried: list[tuple[str, Any]] | None
+            if steps is None:
+                carried = call.key_arguments()
+            else:
+                value = call.argument(steps)
+                if value is ABSENT:
+                    return ABSENT
+                carried = [(str(steps[0]), value)]
+            asked, truth = False, True
+            for name, value in carried or ():
+                for item in value if isinstance(value, list) else (value,):
+                    asked = True
+                    if item is UNKNOWN or item is ABSENT or (isinstance(item, str) and len(item) > scan_chars):
+                        truth = False
+                        continue
+                    here = seen(call, name, item)
+                    if here is False:
+                        return False
+                    truth = truth and here is True
+            return True if asked and truth else None
+
+        return ask
+
+    # ------------------------------------------------------------ parts
+
+    def scan(self, pattern: c.Pattern) -> Scan:
+        if pattern not in self._scans:
+            self._scans[pattern] = scan_of(pattern)
+        return self._scans[pattern]
+
+    def toolset(self, tools: tuple[c.ToolPattern, ...]) -> ToolSet:
+        if tools not in self._toolsets:
+            self._toolsets[tools] = ToolSet(tools)
+        return self._toolsets[tools]
+
+    def add_reader(self, key: str, read: Reader) -> int:
+        if key not in self._reader_of:
+            self._reader_of[key] = len(self.readers)
+            self.readers.append(read)
+        return self._reader_of[key]
+
+    def reader(self, term: c.Term) -> int:
+        key = repr(term)
+        found = self._reader_of.get(key)
+        return self.add_reader(key, self.read_term(term)) if found is None else found
+
+    def read_term(self, term: c.Term) -> Reader:
+        """Return a function of the call that reads a term: a value, ABSENT or UNKNOWN."""
+        match term:
+            case c.Constant(value):
+                exact = constant(value)
+                return lambda call: exact
+            case c.Attribute(name):
+                return ATTRIBUTES.get(name) or read_text(name)
+            case c.Listing("task.chain"):
+                return read_chain
+            case c.Listing():
+                return lambda call: UNKNOWN
+            case c.Argument(steps):
+                return read_argument(steps_of(steps))
+            case c.Keys():
+                return Call.keys
+            case c.Context(steps):
+                return read_context(steps_of(steps))
+            case c.Result():
+                return lambda call: UNKNOWN if call.result is None else nfc(call.result)
+            case c.Count(_, tools):
+                counted, meant = term, self.toolset(tools)
+                return lambda call: call.count(counted, meant)
+            case c.Apply(function, inner):
+                return applying(function, self.read_term(inner))
+        raise AssertionError(term)
+
+
+WHOLE: Final = (c.ToolFits, c.InScope, c.InIntent, c.InHours, c.Has, c.From, c.InBaseline)
+"""Predicates that ask of the call as a whole, or of all items by their own rule."""
+
+
+def turned(truth: Truth, negated: bool) -> Truth:
+    return truth if truth is None or not negated else not truth
+
+
+def constant(value: str | bool | int | Decimal) -> Any:
+    """Return a literal as it compares: text in NFC, numbers exact, as integer or double where that is exact."""
+    if isinstance(value, str):
+        return nfc(value)
+    if isinstance(value, Decimal):
+        exact = Fraction(value)
+        if exact.denominator == 1:
+            return exact.numerator
+        return float(value) if Fraction(float(value)) == exact else exact
+    return value
+
+
+def compiled(regex: str) -> Any:
+    """Return an expression compiled by RE2, or None where RE2 will not have it: then finding it is in doubt."""
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(regex, options)
+    except re2.error:
+        return None
+
+
+def network_of(network: str) -> tuple[int, int, int]:
+    """Return version, first address and mask of a network."""
+    parsed = ipaddress.ip_network(network)
+    return parsed.version, int(parsed.network_address), int(parsed.netmask)
+
+
+def named_glob(glob: str, kind: str) -> str:
+    """Return a glob in the form in which hosts, or hosts of addresses, compare: lower case, IDNA, no trailing dot."""
+    local, at, host = glob.rpartition("@") if kind == "email" else ("", "", glob)
+    labels = [
+        label if label.isascii() or "*" in label or "?" in label else ascii_label(label)
+        for label in nfc(host).split(".")
+    ]
+    return glob_of(local + at + ".".join(label.lower() for label in labels).removesuffix("."))
+
+
+def ascii_label(label: str) -> str:
+    try:
+        return idna.encode(label, uts46=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        return label
+
+
+# ---------------------------------------------------------------- functions of the call
+
+
+def read_text(name: str) -> Reader:
+    path = WIRE[name]
+    if len(path) > 1:
+        return lambda call: call.text(name)
+    field = attrgetter(path[0])
+
+    def read(call: Call) -> Any:
+        value = field(call.request)
+        return nfc(value) if isinstance(value, str) and value else UNKNOWN
+
+    return read
+
+
+def read_argument(steps: Steps) -> Reader:
+    return lambda call: call.argument(steps)
+
+
+def read_context(steps: Steps) -> Reader:
+    def read(call: Call) -> Any:
+        value = follow(call.request.metadata, ANY_KIND, steps)
+        return UNKNOWN if value is ABSENT else value
+
+    return read
+
+
+def read_chain(call: Call) -> Any:
+    chain = call.sent("task.chain")
+    if not isinstance(chain, list):
+        return UNKNOWN
+    return [UNKNOWN if link is None else nfc(link) if isinstance(link, str) else link for link in chain]
+
+
+def fitting(tools: ToolSet) -> Reader:
+    return lambda call: call.tool_fits(tools)
+
+
+def carrying(steps: Steps) -> Reader:
+    return lambda call: call.carries(steps)
+
+
+def hours_of(hours: c.Hours) -> Reader:
+    return lambda call: in_hours(call.now, hours.zone, hours.ranges, hours.excepted)
+
+
+def holding(name: str, read_word: Reader) -> Callable[[Call], Truth]:
+    """Return the test that a class, a label or a link of the chain is a word."""
+
+    def ask(call: Call) -> Truth:
+        word = text_of_value(read_word(call))
+        if word is None:
+            return None
+        if name == "session.labels":
+            return call.has_label(word)
+        if name == "class":
+            classes = call.classes()
+            return None if classes is None else word in classes
+        chain: Any = read_chain(call) if name == "task.chain" else UNKNOWN
+        return None if chain is UNKNOWN else most([None if link is UNKNOWN else equal(link, word) for link in chain])
+
+    return ask
+
+
+def applying(function: str, read: Reader) -> Reader:
+    """Return the reader of a function of a term; of a list, all but size are taken of each item."""
+    apply = FUNCTIONS[function]
+
+    def one(value: Any) -> Any:
+        if value is ABSENT or value is UNKNOWN:
+            return value
+        text = text_of_value(value)
+        return UNKNOWN if text is None else apply(text)
+
+    def size(call: Call) -> Any:
+        value = read(call)
+        return len(value) if isinstance(value, list | dict) else one(value)
+
+    def each(call: Call) -> Any:
+        value = read(call)
+        return [one(item) for item in value] if isinstance(value, list) else one(value)
+
+    return size if function == "size" else each
+
+
+def host(text: str) -> Any:
+    found = read_url_host(text)
+    return UNKNOWN if found is None else Named(HOST_CODE, found)
+
+
+def domain(text: str) -> Any:
+    found = read_email(text)
+    return UNKNOWN if found is None else Named(HOST_CODE, found[found.rindex("@") + 1 :])
+
+
+FUNCTIONS: Final[dict[str, Callable[[str], Any]]] = {
+    "size": len,
+    "lower": lambda text: nfc(text.lower()),
+    "host": host,
+    "domain": domain,
+}

@@ -1,0 +1,9 @@
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+class Bounds:
+    def __init__(self, depth: int, bits: int, values: int, chars: int) -> None: ...
+
+def read_plain_fields(given: object, names: tuple[str, ...], bounds: Bounds) -> dict[str, Any] | None: ...
+def fill(kind: type[T], names: tuple[str, ...], values: tuple[Any, ...]) -> T: ...

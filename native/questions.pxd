@@ -1,0 +1,30 @@
+from thoth.native.scan cimport Scan
+
+cdef class Question:
+    cdef int of(self, object left, object right) except -1
+
+cdef class Comparison(Question):
+    cdef bint swapped, turned, equality
+
+cdef class Membership(Question):
+    cdef tuple values
+
+cdef class Likeness(Question):
+    cdef tuple globs, emails, hosts
+    cdef Py_ssize_t scan_chars
+
+cdef class Finding(Question):
+    cdef Scan scan
+    cdef Py_ssize_t scan_chars
+
+cdef class Affixed(Question):
+    cdef bint ends
+
+cdef class Containment(Question):
+    cdef Py_ssize_t scan_chars
+
+cdef class Below(Question):
+    cdef tuple folders, inside
+
+cdef class Inside(Question):
+    cdef tuple networks

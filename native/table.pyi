@@ -1,0 +1,45 @@
+from collections.abc import Callable
+from typing import Any, Final
+
+from .questions import Question
+
+HOLDS: Final[int]
+FAILS: Final[int]
+EACH_ANY: Final[int]
+EACH_ALL: Final[int]
+MASK_NO: Final[int]
+MASK_YES: Final[int]
+MASK_DOUBT: Final[int]
+MASK_AWAY: Final[int]
+
+class Column: ...
+
+class Asked(Column):
+    def __init__(self, ask: Callable[[Any], Any]) -> None: ...
+
+class Tested(Column):
+    def __init__(
+        self,
+        reader: int,
+        question: Question,
+        right: Any = None,
+        right_reader: int = -1,
+        each: int = 0,
+        negated: bool = False,
+    ) -> None: ...
+
+class Choice(Column):
+    def __init__(self, reader: int, first: int, constants: list[tuple[Any, ...]]) -> None: ...
+
+class Table:
+    def __new__(
+        cls, columns: list[Column], readers: tuple[Callable[[Any], Any], ...], nodes: list[tuple[int, int, int, int]]
+    ) -> Table: ...
+
+class Rows:
+    def __new__(cls, table: Table, rows: list[tuple[int, int, float]]) -> Rows: ...
+    def __len__(self) -> int: ...
+
+class Walk:
+    def __new__(cls, table: Table, facts: Any) -> Walk: ...
+    def holding(self, rows: Rows, now: float) -> list[int]: ...
