@@ -182,7 +182,7 @@ class Assembly:
                 tuple([(rule.id, rule.tell) for rule in won if rule.tell]) if won else (),
                 tuple(sorted({control for rule in won for control in rule.controls})) if won else (),
                 table.policy.regimes,
-                self.reservations(effect) if self.last.limits else (),
+                self.reservations(effect) if first.limits or self.last.limits else (),
                 violation,
                 call,
                 approval,
@@ -215,7 +215,7 @@ class Assembly:
 
     def reservations(self, effect: Effect) -> tuple[Reservation, ...]:
         """Return what the call takes from its limits, as the arguments stand that run; a refused one takes nothing."""
-        if effect is BLOCK or effect is DEFER or not self.last.limits:
+        if effect is BLOCK or effect is DEFER:
             return ()
         modified = self.args is not self.first.call.binding.args
         limits = self.last.limits if modified else self.first.limits
@@ -278,6 +278,10 @@ class Assembly:
         """Say whether an answer is to this question and from somebody who may give it: never the agent that asked."""
         if answer.source != ask.source or answer.approver not in ask.approvers or not answer.principal:
             return False
+        if self.request.agent_id == "" or not isinstance(self.request.agent_id, str):
+            return False  # anybody could be the agent that asked
+        if self.request.user_id == "" or not isinstance(self.request.user_id, str):
+            return False  # anybody could be its user
         if answer.principal == self.request.agent_id:
             return False
         return (answer.approver == USER) == (answer.principal == self.request.user_id)

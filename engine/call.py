@@ -289,7 +289,7 @@ class Call:
         token = token_of(value, False)
         if token is None:
             return None
-        used = baseline.get((self.request.tool_name, name))
+        used = baseline.get((self.name, name))
         return used is not None and hashlib.sha256(token[1].encode()).hexdigest() in used
 
 

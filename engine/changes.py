@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Final
 
+from ..contract.attributes import UNREADABLE
 from ..native.scan import Scan
 from .checked import EACH, Change
 
@@ -15,6 +16,7 @@ Path = tuple[Any, ...]
 Spot = tuple[Any, Any]
 
 ROOT: Final = ""
+NOT_SENT: Final = "the value to be changed was not sent"
 
 
 class ChangeError(Exception):
@@ -108,8 +110,11 @@ def texts(box: dict[str, Any], path: Path) -> list[Spot]:
     for container, key in spots(box, path):
         value = container[key]
         inner = [(value, index) for index in range(len(value))] if isinstance(value, list) else [(container, key)]
-        if not all(isinstance(holder[place], str) for holder, place in inner):
-            raise ChangeError("what is to be redacted is not a text")
+        for holder, place in inner:
+            if not isinstance(holder[place], str):
+                raise ChangeError("what is to be redacted is not a text")
+            if holder[place] in UNREADABLE:
+                raise ChangeError(NOT_SENT)
         found.extend(inner)
     return found
 
@@ -140,6 +145,8 @@ def truncate(box: dict[str, Any], one: Change) -> None:
         value = container[key]
         if not isinstance(value, str | list):
             raise ChangeError("what is to be truncated is neither a text nor a list")
+        if isinstance(value, str) and value in UNREADABLE:
+            raise ChangeError(NOT_SENT)
         container[key] = value[: int(one.value or 0)]
 
 
@@ -148,7 +155,8 @@ def cap(box: dict[str, Any], one: Change) -> None:
     for container, key in reversed(spots(box, one.path)):
         value = container[key]
         if type(value) is not int and type(value) is not float:
-            raise ChangeError("what is to be capped is not a number")
+            unsent = isinstance(value, str) and value in UNREADABLE
+            raise ChangeError(NOT_SENT if unsent else "what is to be capped is not a number")
         if value > limit:
             container[key] = limit
 

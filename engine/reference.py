@@ -271,9 +271,8 @@ class _Deciding:
         winning = self.asking(effect, allowing, [] if self.observing else [*rules, *limits])
         losing = self.asking(verdict, allowing, [*rules, *limits]) if verdict != effect else []
         reason = self.reason(by, effect, winning, mode_base, judgements[0].facts, refused)
-        reserved = judgements[-1].limits if effect in (ALLOW, MODIFY, STEP_UP) else []
-        if not modified:
-            reserved = judgements[0].limits if reserved else []
+        running = judgements[-1] if modified else judgements[0]
+        reserved = running.limits if effect in (ALLOW, MODIFY, STEP_UP) else []
         asks = self.asks(rules, limits, mode_base) if effect == STEP_UP else ()
         retries = [rule.retry_after_s for rule in winning if effect == DEFER and rule.retry_after_s is not None]
         binds = effect == STEP_UP or self.approval is not None
@@ -368,11 +367,15 @@ class _Deciding:
         return granted, ""
 
     def may_answer(self, ask: Ask, approver: str, principal: str) -> bool:
-        """The agent that asked may never approve, its user only where the rule says `ask user`."""
-        if approver not in ask.approvers or not principal or principal == self.request.agent_id:
+        """The agent that asked may never approve, its user only where the rule says `ask user`.
+
+        While the request names no agent or no user, anybody could be either of them, and nobody may approve.
+        """
+        agent, user = self.request.agent_id, self.request.user_id
+        known = isinstance(agent, str) and isinstance(user, str) and agent and user
+        if approver not in ask.approvers or not principal or not known or principal == agent:
             return False
-        is_user = principal == self.request.user_id
-        return is_user == (approver == USER)
+        return (principal == user) == (approver == USER)
 
     def asks(self, rules: list[c.Rule], limits: list[c.Rule], mode_base: Effect) -> tuple[Ask, ...]:
         """Return everybody who is asked, by the source that asks."""

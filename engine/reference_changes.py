@@ -5,6 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from ..contract.attributes import UNREADABLE
 from .checked import EACH, Change, Each, Rule
 from .reference_binding import Bound, is_number
 from .reference_values import spans
@@ -58,6 +59,7 @@ def text_places(args: dict[str, Any], path: tuple[Any, ...]) -> list[Place]:
         for one in inner:
             if not isinstance(get(args, one), str):
                 raise CannotChange("what is to be redacted is not a text")
+            seen(get(args, one))
             found.append(one)
     return found
 
@@ -91,6 +93,8 @@ def apply(args: dict[str, Any], one: Change) -> None:
         return
     for place in reversed(places(args, one.path)):
         value = get(args, place)
+        if one.kind in ("truncate", "cap"):
+            seen(value)
         if one.kind == "drop":
             del get(args, place[:-1])[place[-1]]
         elif one.kind == "truncate":
@@ -103,6 +107,12 @@ def apply(args: dict[str, Any], one: Change) -> None:
                 raise CannotChange("what is to be capped is not a number")
             if Fraction(value) > Fraction(limit):
                 put(args, place, limit)
+
+
+def seen(value: Any) -> None:
+    """Refuse to change a value that the client did not send: nobody knows what would be left of it."""
+    if isinstance(value, str) and value in UNREADABLE:
+        raise CannotChange("the value to be changed was not sent")
 
 
 def literal(value: Any) -> Any:

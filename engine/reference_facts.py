@@ -272,7 +272,7 @@ class Facts:
         if baseline is None or token is None:
             return None
         digest = hashlib.sha256(token[1].encode()).hexdigest()
-        return digest in baseline.get((self.request.tool_name, argument), frozenset())
+        return digest in baseline.get((nfc(self.request.tool_name), argument), frozenset())
 
     # ------------------------------------------------------------ time
 
@@ -356,7 +356,9 @@ def stands_in(token: tuple[str, str], text: str) -> bool:
     while start >= 0:
         end = start + len(needle)
         same = text[start : start + len(local)] == local
-        if same and (edge(text, start) or (kind == "host" and host_starts(text, start))) and edge(text, end):
+        host = kind == "host"
+        starts = edge(text, start) or (host and text[max(0, start - 2) : start] == "//")
+        if same and starts and (edge(text, end) or (host and host_ends(text, end))):
             return True
         start = haystack.find(needle, start + 1)
     return False
@@ -384,6 +386,6 @@ def edge(text: str, place: int) -> bool:
     return not (len(before) == 2 and before[1] in JOINERS and word(before[0]) and after and word(after[0]))
 
 
-def host_starts(text: str, start: int) -> bool:
-    """Say whether a host begins here inside a URL: right behind `//`."""
-    return text[max(0, start - 2) : start] == "//"
+def host_ends(text: str, end: int) -> bool:
+    """Say whether a host ends here inside a URL: before its path, query, fragment or port."""
+    return text[end : end + 1] in ("/", "?", "#") or re.match(r":[0-9]", text[end : end + 2]) is not None

@@ -115,9 +115,12 @@ def read_host(text: str) -> str | None:
     """
     if text.startswith("[") and text.endswith("]"):
         try:
-            return f"[{ipaddress.IPv6Address(text[1:-1]).compressed}]" if "%" not in text else None
+            address = ipaddress.IPv6Address(text[1:-1])
         except ValueError:
             return None
+        if address.scope_id is not None:
+            return None
+        return str(address.ipv4_mapped) if address.ipv4_mapped else f"[{address.compressed}]"
     if not text.isascii():
         try:
             text = idna.encode(text, uts46=True).decode("ascii")
@@ -149,7 +152,7 @@ def read_email(text: str) -> str | None:
 
 def read_url_host(text: str) -> str | None:
     """Return the host of a plain http(s) URL; None for anything that readers of URLs disagree about."""
-    found = re.fullmatch(r"(?i:https?)://([^/?#]*)([/?#].*)?", text, re.DOTALL)
+    found = re.fullmatch(r"[Hh][Tt][Tt][Pp][Ss]?://([^/?#]*)([/?#].*)?", text, re.DOTALL)
     if found is None or "\\" in text or any(c.isspace() or ord(c) < 33 or ord(c) == 127 for c in text):
         return None
     authority = found.group(1)

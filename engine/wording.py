@@ -25,7 +25,9 @@ def word_value(value: str | bool | int | Decimal | None) -> str:
         return word_text(value)
     if value is None:
         return "null"
-    return f"{value:_}" if isinstance(value, int) and abs(value) >= 10_000 else str(value)
+    if isinstance(value, int):
+        return f"{value:_}" if abs(value) >= 10_000 else str(value)
+    return repr(float(value))
 
 
 def word_duration(seconds: int) -> str:

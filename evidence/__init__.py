@@ -12,16 +12,24 @@ if TYPE_CHECKING:
     from .folder import make_folder as init
     from .log import EvidenceLog
     from .opening import open_log as open
+    from .read import Record
     from .receipt import Receipt, verify_receipt
+    from .shard import Appended, Shard
+    from .storage import FileStorage, Storage
     from .writer import Place
 
 __all__ = [
+    "Appended",
     "Audit",
     "EvidenceError",
     "EvidenceLog",
+    "FileStorage",
     "LogReader",
     "Place",
     "Receipt",
+    "Record",
+    "Shard",
+    "Storage",
     "audit",
     "init",
     "open",
@@ -29,12 +37,18 @@ __all__ = [
 ]
 
 _WHERE = {
+    # name: module, and what it is called there; none is called as a module is, which would take its place
+    "Appended": ("shard", "Appended"),
     "Audit": ("examine", "Audit"),
     "EvidenceError": ("errors", "EvidenceError"),
     "EvidenceLog": ("log", "EvidenceLog"),
+    "FileStorage": ("storage", "FileStorage"),
     "LogReader": ("browse", "LogReader"),
     "Place": ("writer", "Place"),
     "Receipt": ("receipt", "Receipt"),
+    "Record": ("read", "Record"),
+    "Shard": ("shard", "Shard"),
+    "Storage": ("storage", "Storage"),
     "audit": ("examine", "audit"),
     "init": ("folder", "make_folder"),
     "open": ("opening", "open_log"),
@@ -49,6 +63,5 @@ def __getattr__(name: str) -> Any:
 
     module, attribute = _WHERE[name]
     found = getattr(importlib.import_module(f".{module}", __name__), attribute)
-    # The name of a module and of what it holds can be the same; what is asked for is what it holds.
     globals()[name] = found
     return found

@@ -9,8 +9,8 @@ import msgspec
 
 from .errors import CorruptLog, NoLog, explain
 from .frames import PAGE_BYTES, parse_header, read_chunks, segments, written_span
-from .recover import later_witness
-from .storage import FileStorage, Storage
+from .recover import Tail, torn_tail
+from .storage import FileStorage, Storage, opened
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -56,8 +56,7 @@ def records(storage: Storage, directory: str, start: int, stop: int | None) -> I
         first_seq, name = found[number]
         if stop is not None and first_seq >= stop:
             return
-        file = storage.open(f"{directory}/{name}")
-        try:
+        with opened(storage, f"{directory}/{name}") as file:
             header = parse_header(storage.pread(file, PAGE_BYTES, 0))
             if header is None or header.first_seq != first_seq:
                 raise CorruptLog(directory, first_seq, name, 0, "its first page is not as it was written")
@@ -76,9 +75,5 @@ def records(storage: Storage, directory: str, start: int, stop: int | None) -> I
             if number < len(found) - 1:
                 if expected != found[number + 1][0]:
                     raise CorruptLog(directory, expected, name, end, f"`{found[number + 1][1]}` goes on after a gap")
-            elif written_span(storage, file, end) is not None:
-                why = later_witness(storage, file, expected, end, header.salt)
-                if why is not None:
-                    raise CorruptLog(directory, expected, name, end, why)
-        finally:
-            storage.close(file)
+            elif (written := written_span(storage, file, end)) is not None:
+                torn_tail(storage, directory, file, Tail(name, header, end, written[1]), expected)  # or damage

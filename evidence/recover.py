@@ -15,6 +15,7 @@ from .frames import (
     CHAIN_START,
     CHUNK_BYTES,
     PAGE_BYTES,
+    Found,
     SegmentHeader,
     encode_header,
     find_frames,
@@ -24,9 +25,10 @@ from .frames import (
     written_span,
 )
 from .head import HEAD_BYTES, NAME, SLOT_BYTES, Head, encode_slot, parse_head
-from .storage import Storage
+from .storage import Storage, opened
 
 SPARE = "spare"
+CHAIN_AT = 32  # of page 0
 
 EachLeaves = Callable[[bytes], object]  # takes the hashes of the next records, 32 bytes each, in one piece
 
@@ -97,108 +99,92 @@ def survey(
     """
     names = storage.list(directory)
     found = segments(names)
-    head = read_head(storage, directory) if NAME in names else None
-    if head is None:
-        if found:
-            state = "damaged in both slots" if NAME in names else "missing"
-            raise CorruptLog(directory, found[-1][0], found[-1][1], 0, f"`{NAME}` is {state}")
-        raise NoLog(directory, newest_checkpoint_size)
-
-    seq, chain = 0, CHAIN_START
+    head = known_head(storage, directory, names, found, newest_checkpoint_size)
+    seq, chain, name, end = 0, CHAIN_START, found[0][1] if found else NAME, 0
     dropped: Dropped | None = None
     unused: str | None = None
     tail: Tail | None = None
-    previous, end = NAME, 0
-    spans = []
-    for number, (first_seq, name) in enumerate(found):
-        last = number == len(found) - 1
-        path = f"{directory}/{name}"
-        file = storage.open(path)
-        try:
+    spans: list[tuple[str, SegmentHeader, int]] = []
+    for number, (first_seq, following) in enumerate(found):
+        with opened(storage, f"{directory}/{following}") as file:
             header = parse_header(storage.pread(file, PAGE_BYTES, 0))
             if header is None or header.first_seq != first_seq:
                 # A segment has its name only after its first page was durable, so no crash does this.
-                raise CorruptLog(directory, first_seq, name, 0, "its first page is not as it was written")
-            if number == 0:
-                if first_seq > kept_from:
-                    raise CorruptLog(directory, kept_from, name, 0, f"records before {first_seq} are missing")
-                seq, chain = first_seq, header.chain if first_seq else CHAIN_START
+                why = "its first page is not as it was written"
+                raise CorruptLog(directory, first_seq, following, 0, why)
+            if number == 0 and 0 < first_seq <= kept_from:
+                seq, chain = first_seq, header.chain
             if first_seq != seq:
-                raise CorruptLog(directory, seq, previous, end, f"`{name}` goes on with record {first_seq}")
+                raise CorruptLog(
+                    directory, seq, name, end, f"what is there next is record {first_seq}, in `{following}`"
+                )
             if header.chain != chain:
-                raise CorruptLog(directory, first_seq, name, 32, "it does not name the chain hash of what is before it")
+                why = "it does not name the chain hash of what is before it"
+                raise CorruptLog(directory, first_seq, following, CHAIN_AT, why)
 
+            name = following
             for chunk in read_chunks(storage, file, header):
                 if each_leaves is not None and chunk.scan.frame_count:
                     each_leaves(chunk.scan.leaves)
                 seq, chain, end = chunk.next_seq, chunk.scan.chain, chunk.end
-            previous = name
-            spans.append((name, header, seq))
             written = written_span(storage, file, end)
-            if written is not None and not last:
-                raise CorruptLog(directory, seq, name, end, "a segment follows, so this one was durable to its end")
-            if last:
-                why = later_witness(storage, file, seq, end, header.salt) if written is not None else None
-                if why is not None:
-                    raise CorruptLog(directory, seq, name, end, why)
+            if number < len(found) - 1:
                 if written is not None:
-                    bytes_dropped = digest_of(storage, file, end, written[1])
-                    dropped = Dropped(seq, name, end, written[1] - end, bytes_dropped)
-                if seq == first_seq and number > 0:
-                    unused = name
-                    spans.pop()
-                else:
-                    tail = Tail(name, header, end, storage.size(file))
-        finally:
-            storage.close(file)
+                    raise CorruptLog(directory, seq, name, end, "a segment follows, so this one was durable to its end")
+            elif written is not None:
+                dropped = torn_tail(storage, directory, file, Tail(name, header, end, written[1]), seq)
+            if seq == first_seq and spans:
+                unused = name  # and the segment before it, which may have room for a short record, is the last again
+            else:
+                tail = Tail(name, header, end, storage.size(file))
+                spans.append((name, header, seq))
 
-    if not found and kept_from > 0:
-        raise CorruptLog(directory, kept_from, NAME, 0, "there is no segment")
     if seq < head.durable:
-        raise CorruptLog(
-            directory, seq, previous, end, f"`{NAME}` says that records before {head.durable} were durable"
-        )
+        why = f"`{NAME}` says that records before {head.durable} were durable"
+        raise CorruptLog(directory, seq, name, end, why)
     if newest_checkpoint_size is not None and seq < newest_checkpoint_size:
         why = f"the newest signed checkpoint covers {newest_checkpoint_size} records"
-        raise CorruptLog(directory, seq, previous, end, why)
-    if unused is not None:
-        tail = full_tail(storage, directory, spans[-1][0], spans[-1][1])
+        raise CorruptLog(directory, seq, name, end, why)
+    if seq < kept_from:
+        raise CorruptLog(directory, seq, name, end, f"records before {kept_from} were given up, and there are fewer")
     return Survey(directory, seq, chain, head, dropped, unused, tail, tuple(spans))
 
 
-def later_witness(storage: Storage, file: int, seq: int, start: int, salt: int) -> str | None:
-    """A frame behind the first bad one that was written when record `seq` was durable already, put into words."""
-    for found in find_frames(storage, file, start, salt):
+def known_head(
+    storage: Storage, directory: str, names: list[str], found: list[tuple[int, str]], checkpoint_size: int | None
+) -> Head:
+    head = read_head(storage, directory) if NAME in names else None
+    if head is not None:
+        return head
+    if not found:
+        raise NoLog(directory, checkpoint_size)
+    # HEAD is durable before there is a segment, and only one of its slots is ever at risk.
+    state = "damaged in both slots" if NAME in names else "missing"
+    raise CorruptLog(directory, *found[-1], 0, f"`{NAME}` is {state}")
+
+
+def torn_tail(storage: Storage, directory: str, file: int, written: Tail, seq: int) -> Dropped:
+    """What is to be dropped behind the last good frame, up to the last byte that is not zero. `seq` comes next.
+
+    Raises:
+        CorruptLog: a frame behind it was written when record `seq` was durable already.
+    """
+    for found in find_frames(storage, file, written.end, written.header.salt):
         if seq < found.durable <= found.seq:
-            return f"record {found.seq} at byte {found.offset} says that records before {found.durable} were durable"
-    return None
-
-
-def full_tail(storage: Storage, directory: str, name: str, header: SegmentHeader) -> Tail:
-    """The segment before an unused one: it may have room for a short record."""
-    file = storage.open(f"{directory}/{name}")
-    try:
-        end = PAGE_BYTES
-        for chunk in read_chunks(storage, file, header):
-            end = chunk.end
-        return Tail(name, header, end, storage.size(file))
-    finally:
-        storage.close(file)
-
-
-def digest_of(storage: Storage, file: int, start: int, end: int) -> bytes:
+            raise CorruptLog(directory, seq, written.name, written.end, witness_of(found))
     digest = hashlib.sha256()
-    for offset in range(start, end, CHUNK_BYTES):
-        digest.update(storage.pread(file, min(CHUNK_BYTES, end - offset), offset))
-    return digest.digest()
+    for offset in range(written.end, written.size, CHUNK_BYTES):
+        digest.update(storage.pread(file, min(CHUNK_BYTES, written.size - offset), offset))
+    return Dropped(seq, written.name, written.end, written.size - written.end, digest.digest())
+
+
+def witness_of(found: Found) -> str:
+    return f"record {found.seq} at byte {found.offset} says that records before {found.durable} were durable"
 
 
 def read_head(storage: Storage, directory: str) -> Head | None:
-    file = storage.open(f"{directory}/{NAME}")
-    try:
+    with opened(storage, f"{directory}/{NAME}") as file:
         return parse_head(storage.pread(file, HEAD_BYTES, 0))
-    finally:
-        storage.close(file)
 
 
 def mend(storage: Storage, found: Survey, *, crashed: bool) -> Recovery:
@@ -215,8 +201,7 @@ def mend(storage: Storage, found: Survey, *, crashed: bool) -> Recovery:
         zeros = crashed and found.tail is not None and found.tail.name == name
         if not (again or torn or zeros):
             continue
-        file = storage.open(f"{directory}/{name}", write=True)
-        try:
+        with opened(storage, f"{directory}/{name}", write=True) as file:
             if again:
                 rewritten += rewrite(storage, file, header, head.durable)
             if zeros and found.tail is not None:
@@ -224,8 +209,6 @@ def mend(storage: Storage, found: Survey, *, crashed: bool) -> Recovery:
             elif torn is not None:
                 write_zeros(storage, file, torn.offset, torn.offset + torn.byte_count)
             storage.sync(file)
-        finally:
-            storage.close(file)
 
     gone = [name for name in (found.unused, SPARE if SPARE in storage.list(directory) else None) if name is not None]
     for name in gone:
@@ -258,16 +241,10 @@ def write_zeros(storage: Storage, file: int, start: int, end: int) -> None:
 
 def mend_head(storage: Storage, found: Survey, *, crashed: bool) -> None:
     head = found.head
-    behind = head.durable != found.next_seq or head.damaged
-    if not (behind or crashed):
+    if head.durable == found.next_seq and not head.damaged and not crashed:
         return
-    file = storage.open(f"{found.directory}/{NAME}", write=True)
-    try:
+    with opened(storage, f"{found.directory}/{NAME}", write=True) as file:
         # The slot that can be read first: it must be on disk before the other one is put at risk.
-        storage.pwrite(file, encode_slot(head.durable), head.slot * SLOT_BYTES)
-        storage.sync(file)
-        if behind:
-            storage.pwrite(file, encode_slot(found.next_seq), (1 - head.slot) * SLOT_BYTES)
+        for slot, durable in ((head.slot, head.durable), (1 - head.slot, found.next_seq)):
+            storage.pwrite(file, encode_slot(durable), slot * SLOT_BYTES)
             storage.sync(file)
-    finally:
-        storage.close(file)

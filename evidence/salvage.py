@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import msgspec
 
+from thoth.native.framing import FRAME_HEADER_BYTES
+
 from .errors import NoLog, explain
 from .frames import (
-    FRAME_HEADER_BYTES,
     PAGE_BYTES,
     Found,
     find_frames,
@@ -22,7 +23,7 @@ from .frames import (
     segments,
     written_span,
 )
-from .storage import FileStorage, Storage
+from .storage import FileStorage, Storage, opened
 
 RECORDS = "records.jsonl"
 REPORT = "report.json"
@@ -101,8 +102,7 @@ def in_order(
     expected = found[0][0] if found else 0
     at = (found[0][1] if found else "", 0)
     for number, (first_seq, name) in enumerate(found):
-        file = storage.open(f"{directory}/{name}")
-        try:
+        with opened(storage, f"{directory}/{name}") as file:
             for frame in frames_of(storage, file):
                 if frame.seq < expected:
                     continue  # of other times, or inside the body of another
@@ -118,8 +118,6 @@ def in_order(
                 following = found[number + 1][0] if number + 1 < len(found) else None
                 gaps.append(Gap(name, rest[0], expected, following, "bytes that are no frame"))
                 expected = max(expected, following or 0)
-        finally:
-            storage.close(file)
 
 
 def frames_of(storage: Storage, file: int) -> Iterator[Found]:

@@ -18,7 +18,7 @@ from .errors import SPACE, CorruptLog, EvidenceError, NoLog, NoSpace, RecordTooL
 from .frames import CHUNK_BYTES, PAGE_BYTES, SegmentHeader, encode_header, frame_bytes, segment_name, segments
 from .head import NAME, SLOT_BYTES, encode_head, encode_slot
 from .recover import SPARE, EachLeaves, Recovery, Survey, mend, read_head, survey
-from .storage import Storage
+from .storage import Storage, opened
 
 LOCK = "LOCK"
 SEGMENT_BYTES = 64 << 20
@@ -204,13 +204,10 @@ class Shard:
         """Note in HEAD how far the shard is durable; after each checkpoint, and when it is closed."""
         if self._stopped is not None:
             raise ShardStopped(self._directory, self._stopped)
-        with self._or_stop(f"writing `{NAME}`"):
-            file = self._storage.open(f"{self._directory}/{NAME}", write=True)
-            try:
-                self._storage.pwrite(file, encode_slot(self._durable), self._head_slot * SLOT_BYTES)
-                self._storage.sync(file)
-            finally:
-                self._storage.close(file)
+        path = f"{self._directory}/{NAME}"
+        with self._or_stop(f"writing `{NAME}`"), opened(self._storage, path, write=True) as file:
+            self._storage.pwrite(file, encode_slot(self._durable), self._head_slot * SLOT_BYTES)
+            self._storage.sync(file)
         self._head_slot = 1 - self._head_slot
 
     def make_ahead(self) -> None:

@@ -9,6 +9,7 @@ import errno
 import os
 import sys
 import time
+from collections.abc import Iterator
 from typing import Protocol
 
 from .errors import NotSupported, ShardLocked
@@ -71,6 +72,16 @@ class Storage(Protocol):
         """Nanoseconds since 1970, UTC."""
 
     def random(self, count: int) -> bytes: ...
+
+
+@contextlib.contextmanager
+def opened(storage: Storage, path: str, *, write: bool = False) -> Iterator[int]:
+    """A file for the length of a `with`."""
+    file = storage.open(path, write=write)
+    try:
+        yield file
+    finally:
+        storage.close(file)
 
 
 class FileStorage:

@@ -73,7 +73,11 @@ cdef str host_of(str text):
     cdef object number
     if length >= 2 and text[0] == u"[" and text[length - 1] == u"]":
         number = ipv6_number(text[1:length - 1])
-        return None if number is None else f"[{spell_ipv6(number)}]"
+        if number is None:
+            return None
+        if number >> 32 == 0xFFFF:
+            return ".".join([str(number >> shift & 0xFF) for shift in (24, 16, 8, 0)])
+        return f"[{spell_ipv6(number)}]"
     if not text.isascii():
         try:
             text = idna.encode(text, uts46=True).decode("ascii")
@@ -138,8 +142,7 @@ cdef str url_host_of(str text):
         return None
     start = 4
     c = PyUnicode_READ_CHAR(text, start)
-    # U+017F folds to `s` where case is ignored, so that one spelling more is read as https.
-    if c == u"s" or c == u"S" or c == 0x17F:
+    if c == u"s" or c == u"S":
         start += 1
     if not text.startswith("://", start):
         return None

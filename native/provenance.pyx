@@ -121,6 +121,15 @@ cdef bint edge(str text, Py_ssize_t place) noexcept:
     return not (place > 1 and joins(before) and is_word(after) and is_word(PyUnicode_READ_CHAR(text, place - 2)))
 
 
+cdef bint host_ends(str text, Py_ssize_t end) noexcept:
+    """Say whether a host ends here inside a URL: before its path, query, fragment or port."""
+    cdef Py_UCS4 c
+    if end >= len(text):
+        return False
+    c = PyUnicode_READ_CHAR(text, end)
+    return c == u"/" or c == u"?" or c == u"#" or (c == u":" and is_digit(text, end + 1))
+
+
 cdef str lowered(str text):
     """Lower the letters A to Z only, so that every character keeps its place."""
     return text.lower() if text.isascii() else text.translate(_lower)
@@ -164,7 +173,9 @@ cdef bint stands(str form, str wanted, str text) except -1:
         end = start + len(needle)
         # An address's local part is compared as it was written.
         if at == 0 or text.startswith(wanted[:at], start):
-            if edge(text, end) and (edge(text, start) or (host and text[max(0, start - 2):start] == "//")):
+            if (edge(text, end) or (host and host_ends(text, end))) and (
+                edge(text, start) or (host and text[max(0, start - 2):start] == "//")
+            ):
                 return True
         start = haystack.find(needle, start + 1)
     return False

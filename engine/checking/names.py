@@ -74,8 +74,14 @@ def detector(name: str) -> c.Pattern | None:
 
 
 def exact(value: int | Decimal) -> int | Decimal:
-    """Return a number that is equal, whole ones as integers."""
-    return int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else value
+    """Return the number that a request's JSON would carry: with a point or an exponent, the nearest double.
+
+    So `0.1` here is `0.1` there, although no double is a tenth. Whole ones are integers.
+    """
+    if isinstance(value, int):
+        return value
+    double = Decimal(float(value))
+    return int(double) if double == double.to_integral_value() else double
 
 
 def typed(values: Iterable[c.Constant]) -> Set:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from ...contract import By
 from ...grammar import syntax as s
 from .. import checked as c
 from ..digest import canonical
@@ -21,6 +22,8 @@ from .texts import glob_mistake, nfc
 from .tools import Tools, spell
 
 RULES_MAX: Final = 200_000
+RESERVED: Final = frozenset(by.value for by in By)
+"""Words that say who decided; a rule of such a name would be taken for something else."""
 
 
 @dataclass
@@ -223,6 +226,8 @@ def _one_each(made: list[_Made], known: dict[str, str]) -> list[_Made]:
         j = first.setdefault(content, i)
         if j != i and written[i] < made[j].rule.id:
             made[j].rule = replace(made[j].rule, id=written[i], named=made[i].rule.named)
+        if written[i] in RESERVED:
+            made[i].file.error(made[i].at, f"`{written[i]}` says who decided; give this rule another id", "clash")
         other = owner.setdefault(written[i], i)
         if contents[other] != content:
             made[i].file.error(

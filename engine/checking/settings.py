@@ -161,7 +161,7 @@ def _ladder(file: File, setting: s.Setting, found: Settings) -> None:
 def _data(file: File, setting: s.Setting, found: Settings) -> None:
     words = _texts(file, setting)
     if len(words) == len(setting.values) and len(words) < 2:
-        file.error(setting.at, "`data` orders two or more words, like `data public, internal, secret`", "settings")
+        file.error(setting.at, "`data` orders two or more words, like `data public < internal < secret`", "settings")
     if len(words) >= 2:
         found.data_order = words
 

@@ -1,4 +1,4 @@
-"""One crash state: a shard lives a few lives, each ended by some fault, and what comes back is held against what was said.
+"""One crash state: a shard lives a few lives, each ended by a fault; what comes back is held against what was said.
 
 Run as a program it goes through a million: `python crashes.py COUNT`. A seed that fails is printed, and fails again.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from thoth.evidence.errors import EvidenceError, NoSpace, ShardStopped
+from thoth.evidence.head import parse_head
 from thoth.evidence.read import read
 from thoth.evidence.shard import Shard
 
@@ -141,8 +142,11 @@ def recover_twice(storage: SimulatedStorage, story: Story, segment_bytes: int) -
     assert contents(storage) == files, "something was served that was not durable"
 
 
-def contents(storage: SimulatedStorage) -> dict[str, bytes]:
-    return {name: bytes(inode.cache) for name, inode in storage.names.items() if not name.endswith("/LOCK")}
+def contents(storage: SimulatedStorage) -> dict[str, object]:
+    """Every file but the lock; of HEAD what it says, for its slots are written in turn."""
+    files = {name.rpartition("/")[2]: bytes(inode.cache) for name, inode in storage.names.items()}
+    head = parse_head(files.get("HEAD", b""))
+    return {**files, "LOCK": b"", "HEAD": head and head.durable}
 
 
 def campaign(seeds: range) -> int:

@@ -1,12 +1,12 @@
 """A disk that keeps no promise it did not make: what was not synced may be there, or not, or half, or as rubbish.
 
-The unit is a block of 512 bytes. Writes go to a cache that everyone reads; `sync` takes them to the disk. When the power
-is cut, every unsynced block on its own is lost, kept as it was after some write, torn (the head of one, the tail of the
-other), or garbled; every change of a directory that was not synced happened or did not. When a sync fails, its blocks
-reach the disk or not, and are clean afterwards: no later sync writes them, which is what Linux does.
+The unit is a block of 512 bytes. Writes go to a cache that everyone reads; `sync` takes them to the disk. When the
+power is cut, every unsynced block on its own is lost, kept as it was after some write, torn (the head of one, the tail
+of the other), or garbled; every change of a directory that was not synced happened or did not. When a sync fails, its
+blocks reach the disk or not, and are clean afterwards: no later sync writes them, which is what Linux does.
 
-Two things are assumed of the disk. Writing the same bytes again changes nothing, and writing some bytes of a block leaves
-its other bytes alone.
+Two things are assumed of the disk. Writing the same bytes again changes nothing, and writing some bytes of a block
+leaves its other bytes alone.
 """
 
 import errno

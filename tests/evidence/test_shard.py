@@ -1,6 +1,9 @@
 """One writer: what it says about its records, and what it does when the disk is full, failing, or somebody else's."""
 
 import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,7 +32,8 @@ from .simulated import SimulatedStorage
 @given(st.lists(st.one_of(st.binary(max_size=300), st.integers(1, 4000).map(bytes), st.just(None)), max_size=60))
 def test_what_was_appended_is_read_back_with_its_leaf_and_chain(steps: list[bytes | None]) -> None:
     storage = SimulatedStorage()
-    chain, bodies = bytes(32), []
+    chain = bytes(32)
+    bodies: list[bytes] = []
     with Shard.open(storage, "log", create=True, segment_bytes=8192) as shard:
         for body in steps:
             if body is None:
@@ -162,6 +166,24 @@ def test_a_log_shorter_than_its_newest_checkpoint_is_refused() -> None:
     Shard.open(storage, "log", newest_checkpoint_size=1).close()
     with pytest.raises(CorruptLog, match="the newest signed checkpoint covers 2 records"):
         Shard.open(storage, "log", newest_checkpoint_size=2)
+
+
+def test_the_next_segment_may_be_made_in_another_thread(tmp_path: Path) -> None:
+    with Shard.open(FileStorage(), str(tmp_path / "log"), create=True, segment_bytes=65536) as shard:
+        with ThreadPoolExecutor() as pool:
+            made = []
+            for _ in range(1000):
+                shard.append(b"x" * 1000)
+                if shard.wants_spare:
+                    made.append(pool.submit(shard.make_ahead))
+        assert not [done for done in made if done.exception()]
+    assert sum(1 for _ in read(str(tmp_path / "log"))) == 1000
+
+
+def test_the_room_can_be_imported_where_there_is_no_flock() -> None:
+    program = "import sys; sys.modules['fcntl'] = None; import thoth.evidence as e; e.FileStorage().lock('nowhere')"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "it has no flock; use Linux, macOS or a BSD" in run.stderr
 
 
 class Refusing(FileStorage):

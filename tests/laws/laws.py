@@ -105,7 +105,9 @@ def forget(case: Case, what: str) -> World:
             document["unseen"] = True
     known, less = world_of(case), world_of(Case(case.file, document))
     less.ledger = known.ledger
-    if what == "session":
+    if what in CONTEXT or what.startswith("metadata."):
+        less.session = known.session  # what happened before is as it was
+    elif what == "session":
         less.session = None
     elif what == "memory" and less.session is not None:
         less.session = Session("case", case.now, begun=False)
@@ -234,7 +236,7 @@ def an_approval_is_for_one_call(case: Case, other: dict[str, Any]) -> None:
     world = world_of(case)
     held = world.run(case.given, case.now)
     request = held.request
-    if held.effect != Effect.STEP_UP or request is None or request.user_id is None:
+    if held.effect != Effect.STEP_UP or request is None or request.user_id is None or request.agent_id is None:
         return
     world.apply(held, {}, case.now)
     approval = approval_for(held, case.now)
@@ -255,7 +257,7 @@ def an_approval_is_for_one_call(case: Case, other: dict[str, Any]) -> None:
     for ask in held.asks:
         unanswered = tuple(answer for answer in approval.answers if answer.source != ask.source)
         refused(case.given, replace(approval, answers=unanswered), "an answer is missing")
-    agent = str(request.agent_id)
+    agent = request.agent_id
     from_agent = tuple(replace(answer, principal=agent) for answer in approval.answers)
     refused(case.given, replace(approval, answers=from_agent), "from the agent")
     if any("user" not in ask.approvers for ask in held.asks):

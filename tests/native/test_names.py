@@ -20,7 +20,7 @@ from thoth.native.names import nfc, read_email, read_host, read_ip, read_path, r
         ("_dmarc.acme.com", "_dmarc.acme.com"),
         ("10.0.0.1", "10.0.0.1"),
         ("[FE80::0:1]", "[fe80::1]"),
-        ("[::ffff:10.0.0.1]", "[::ffff:a00:1]"),
+        ("[::ffff:10.0.0.1]", "10.0.0.1"),
         ("a" * 63 + ".example", "a" * 63 + ".example"),
     ],
 )
