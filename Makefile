@@ -3,13 +3,14 @@
 
 PYTHON ?= python3
 CHECKED ?=
+STATES ?= 1000000
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ROOMS := contract grammar native engine evidence server simulation sdk/python proxy cli policies
 
 # A changed file is newer than the stamp; so is the folder of one that was added or deleted.
 SOURCES := pyproject.toml setup.py MANIFEST.in $(shell find $(wildcard $(ROOMS)) \
-	-name __pycache__ -prune -o \( -type d -o -name '*.py' -o -name '*.py[ix]' -o -name '*.pxd' -o -name '*.lark' \
+	-name __pycache__ -prune -o \( -type d -o -name '*.py' -o -name '*.py[ix]' -o -name '*.pxd' -o -name '*.h' -o -name '*.lark' \
 	-o -name '*.thoth' -o -name py.typed \) -print)
 
 # An environment is made anew when its interpreter does not run any more, or is not the one asked for by name.
@@ -28,7 +29,7 @@ KIND_INSTALLED := $(shell cat .venv/.kind 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench replay interop fmt dist clean FORCE
+.PHONY: help demo test check bench replay crash interop fmt dist clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +55,10 @@ replay: ## TRACES=DIR: decide recorded calls again and report where the evaluato
 	@test -d "$(TRACES)" || { echo 'TRACES: `$(TRACES)` is not a folder' >&2; exit 2; }
 	@$(MAKE) --no-print-directory .venv/.installed
 	@$(BIN)/python -m thoth.simulation.agreement "$(TRACES)"
+
+crash: .venv/.installed ## STATES=1000000: cut the power under an evidence log that often, then flip every bit of one
+	@$(BIN)/python tests/evidence/crashes.py $(STATES)
+	@$(BIN)/python tests/evidence/flips.py
 
 interop: .venv/.installed .venv/.needs-test ## proofs and tiles of ours read by Go's sumdb, and Go's by us; needs Go
 	@command -v go >/dev/null || { echo 'there is no `go`; install Go 1.26 or newer, it is on https://go.dev/dl' >&2; exit 2; }

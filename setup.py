@@ -79,7 +79,13 @@ def extensions() -> list[Extension]:
     changed = not BUILT_WITH.is_file() or BUILT_WITH.read_text() != built_with
     modules = cythonize(
         [
-            Extension(f"thoth.native.{source.stem}", [str(source)], extra_compile_args=COMPILE_ARGS)
+            Extension(
+                f"thoth.native.{source.stem}",
+                [str(source)],
+                include_dirs=["native"],
+                depends=[str(header) for header in sorted(Path("native").glob("*.h"))],
+                extra_compile_args=COMPILE_ARGS,
+            )
             for source in sources
         ],
         build_dir=str(BUILD / "cython"),

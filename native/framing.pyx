@@ -1,0 +1,252 @@
+"""Bodies into checked frames and back, with their leaf and chain hashes, a batch at a time.
+
+    u32 magic | u32 len | u64 seq | u64 durable | u64 salt | u64 xxh3(the 32 bytes before, then body) | body | zeros
+
+Little endian; a frame begins at, and is padded with zeros to, a multiple of 8 bytes. SHA-256 is done in C, xxh3 by
+the xxhash package. Here are only bytes and numbers: what a bad frame means is for others to say.
+"""
+
+from collections import namedtuple
+
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE, PyByteArray_Resize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.memoryview cimport PyMemoryView_FromMemory
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memmove, memset
+
+from xxhash import xxh3_64_intdigest
+
+cdef extern from "sha256.h" nogil:
+    int sha256_choose(int want_ni)
+    void sha256_prefixed(uint8_t prefix, const uint8_t *first, size_t first_length,
+                         const uint8_t *second, size_t second_length, uint8_t *digest)
+
+cdef extern from "Python.h":
+    int PyBUF_READ
+
+cdef enum:
+    MAGIC = 0x3146549E        # on disk: 9E "TF1", and no text in UTF-8 begins with 9E
+    HEADER_BYTES = 40
+    CHECKED_BYTES = 32        # of the header, those that the check covers
+    BODY_BYTES = 65_535
+    FRAME_BYTES = 65_576      # the longest frame
+    TAG_LEAF = 0x00
+    TAG_CHAIN = 0x02
+
+BODY_BYTES_MAX = BODY_BYTES
+FRAME_HEADER_BYTES = HEADER_BYTES
+
+Scan = namedtuple("Scan", "end frame_count chain durable leaves spans cut")
+Scan.__doc__ = """What a run of frames held: `frame_count` good ones up to byte `end`, and the chain hash after them.
+
+`durable` is the highest watermark that one of them carried, `leaves` their hashes in one piece, `spans` where their
+bodies lie, if asked for. `cut`: what follows may be a frame, but reaches past the data.
+"""
+
+cdef bint little_endian() noexcept:
+    cdef uint32_t one = 1
+    return (<uint8_t *>&one)[0] == 1
+
+if not little_endian():
+    raise ImportError("evidence frames are little endian, and this machine is not")
+
+HAS_SHA_INSTRUCTIONS = bool(sha256_choose(1))
+
+
+cdef inline Py_ssize_t padded(Py_ssize_t length) noexcept:
+    return (length + 7) & ~7
+
+
+cdef inline uint32_t read_u32(const uint8_t *at) noexcept:
+    cdef uint32_t value
+    memcpy(&value, at, 4)
+    return value
+
+
+cdef inline uint64_t read_u64(const uint8_t *at) noexcept:
+    cdef uint64_t value
+    memcpy(&value, at, 8)
+    return value
+
+
+cdef uint64_t xxh3(const uint8_t *data, Py_ssize_t length) except? 0:
+    return xxh3_64_intdigest(PyMemoryView_FromMemory(<char *>data, length, PyBUF_READ))
+
+
+cdef class Batch:
+    """Records in the order given, laid out to be written in one piece.
+
+    The leaf and chain hashes are made when a record is added; the watermark and the check only by `seal`, so that a
+    batch testifies for all that was durable when it was written.
+    """
+
+    cdef public uint64_t next_seq       # of the next record
+    cdef readonly Py_ssize_t count
+    cdef Py_ssize_t used
+    cdef bytearray frames               # grown by doubling, and kept between batches
+    cdef uint8_t link[32]               # the chain hash after the last record
+
+    def __init__(self, next_seq: int, bytes chain not None):
+        if PyBytes_GET_SIZE(chain) != 32:
+            raise ValueError("a chain hash has 32 bytes")
+        self.next_seq = next_seq
+        self.frames = bytearray(FRAME_BYTES)
+        memcpy(self.link, PyBytes_AS_STRING(chain), 32)
+
+    @property
+    def chain(self):
+        """The chain hash after the last record."""
+        return PyBytes_FromStringAndSize(<char *>self.link, 32)
+
+    @property
+    def byte_count(self):
+        """Bytes of all frames, padding included."""
+        return self.used
+
+    def add(self, bytes body not None):
+        """Take in one record; its leaf hash, and the chain hash after it. Cost: a copy and two short hashes."""
+        cdef Py_ssize_t length = PyBytes_GET_SIZE(body)
+        cdef Py_ssize_t size = padded(HEADER_BYTES + length)
+        cdef Py_ssize_t room = PyByteArray_GET_SIZE(self.frames)
+        cdef uint8_t leaf[32]
+        cdef uint8_t *frame
+        cdef uint32_t word
+        if length > BODY_BYTES:
+            raise ValueError("a record has at most 65,535 bytes")
+        if self.used + size > room:
+            PyByteArray_Resize(self.frames, 2 * room)
+        frame = <uint8_t *>PyByteArray_AS_STRING(self.frames) + self.used
+        # The header waits 8 bytes late, next to the body: one run of memory, so `seal` checks it in one call.
+        word = MAGIC
+        memcpy(frame + 8, &word, 4)
+        word = <uint32_t>length
+        memcpy(frame + 12, &word, 4)
+        memcpy(frame + 16, &self.next_seq, 8)
+        memcpy(frame + HEADER_BYTES, PyBytes_AS_STRING(body), length)
+        memset(frame + HEADER_BYTES + length, 0, size - HEADER_BYTES - length)
+        sha256_prefixed(TAG_LEAF, <const uint8_t *>PyBytes_AS_STRING(body), length, NULL, 0, leaf)
+        sha256_prefixed(TAG_CHAIN, self.link, 32, leaf, 32, self.link)
+        self.used += size
+        self.next_seq += 1
+        self.count += 1
+        return PyBytes_FromStringAndSize(<char *>leaf, 32), PyBytes_FromStringAndSize(<char *>self.link, 32)
+
+    def seal(self, durable: int, salt: int):
+        """The frames, ready to be written: once a batch, and released before the next `add`."""
+        cdef uint64_t watermark = durable, mark = salt, check
+        cdef uint8_t *start = <uint8_t *>PyByteArray_AS_STRING(self.frames)
+        cdef uint8_t *frame = start
+        cdef Py_ssize_t length
+        while frame < start + self.used:
+            length = read_u32(frame + 12)
+            memcpy(frame + 24, &watermark, 8)
+            memcpy(frame + 32, &mark, 8)
+            check = xxh3(frame + 8, CHECKED_BYTES + length)
+            memmove(frame, frame + 8, CHECKED_BYTES)
+            memcpy(frame + CHECKED_BYTES, &check, 8)
+            frame += padded(HEADER_BYTES + length)
+        return memoryview(self.frames)[:self.used]
+
+    def clear(self):
+        """Begin the next batch; sequence and chain go on."""
+        self.used = 0
+        self.count = 0
+
+
+cdef bint checks(const uint8_t *frame, Py_ssize_t length, uint8_t *scratch) except? False:
+    """Whether a frame whose `length` is known to lie within the data has the check it says, and zeros after it."""
+    cdef Py_ssize_t at
+    for at in range(HEADER_BYTES + length, padded(HEADER_BYTES + length)):
+        if frame[at]:
+            return False
+    memcpy(scratch, frame, CHECKED_BYTES)
+    memcpy(scratch + CHECKED_BYTES, frame + HEADER_BYTES, length)
+    return xxh3(scratch, CHECKED_BYTES + length) == read_u64(frame + CHECKED_BYTES)
+
+
+def scan_frames(const uint8_t[::1] data not None, Py_ssize_t start, seq: int, salt: int, bytes chain not None,
+                bint want_spans):
+    """Read good frames from `start`, the first of them record `seq`, up to the first that is not.
+
+    Cost: one pass; every byte is copied once and hashed twice.
+    """
+    cdef uint8_t scratch[CHECKED_BYTES + BODY_BYTES]
+    cdef uint8_t link[32]
+    cdef uint8_t leaf[32]
+    cdef uint64_t expected = seq, mark = salt, durable = 0, watermark
+    cdef Py_ssize_t at = start, end = data.shape[0], length, count = 0
+    cdef const uint8_t *frame
+    cdef bint cut = False
+    cdef bytearray leaves = bytearray()
+    cdef list spans = []
+    if PyBytes_GET_SIZE(chain) != 32 or start < 0 or start > end:
+        raise ValueError("a chain hash has 32 bytes, and frames begin within the data")
+    memcpy(link, PyBytes_AS_STRING(chain), 32)
+    while True:
+        if end - at < HEADER_BYTES:
+            cut = True
+            break
+        frame = &data[at]
+        length = read_u32(frame + 4)
+        watermark = read_u64(frame + 16)
+        if read_u32(frame) != MAGIC or length > BODY_BYTES or read_u64(frame + 8) != expected:
+            break
+        if watermark > expected or read_u64(frame + 24) != mark:
+            break
+        if padded(HEADER_BYTES + length) > end - at:
+            cut = True
+            break
+        if not checks(frame, length, scratch):
+            break
+        sha256_prefixed(TAG_LEAF, frame + HEADER_BYTES, length, NULL, 0, leaf)
+        sha256_prefixed(TAG_CHAIN, link, 32, leaf, 32, link)
+        leaves += leaf[:32]
+        if want_spans:
+            spans.append((at + HEADER_BYTES, at + HEADER_BYTES + length))
+        if watermark > durable:
+            durable = watermark
+        at += padded(HEADER_BYTES + length)
+        expected += 1
+        count += 1
+    return Scan(at, count, PyBytes_FromStringAndSize(<char *>link, 32), durable, bytes(leaves), spans, cut)
+
+
+def read_frame(const uint8_t[::1] data not None, Py_ssize_t start):
+    """(seq, durable, salt, length of the body) of a frame at `start` that agrees with itself, else None."""
+    cdef uint8_t scratch[CHECKED_BYTES + BODY_BYTES]
+    cdef Py_ssize_t end = data.shape[0], length
+    cdef const uint8_t *frame
+    if start < 0 or end - start < HEADER_BYTES:
+        return None
+    frame = &data[start]
+    length = read_u32(frame + 4)
+    if read_u32(frame) != MAGIC or length > BODY_BYTES or padded(HEADER_BYTES + length) > end - start:
+        return None
+    if not checks(frame, length, scratch):
+        return None
+    return read_u64(frame + 8), read_u64(frame + 16), read_u64(frame + 24), length
+
+
+def zeros_end(const uint8_t[::1] data not None, Py_ssize_t start):
+    """Where the run of zeros from `start` ends: the first other byte, or the end of the data."""
+    cdef Py_ssize_t at = start, end = data.shape[0]
+    if start < 0 or start > end:
+        raise ValueError("zeros begin within the data")
+    while end - at >= 8 and read_u64(&data[at]) == 0:
+        at += 8
+    while at < end and data[at] == 0:
+        at += 1
+    return at
+
+
+def tagged_sha256(unsigned char tag, const uint8_t[::1] first not None, const uint8_t[::1] second not None):
+    """SHA256(tag, first, second): 0 and a body for a leaf, 1 and two nodes for a node, 2 for a link of the chain."""
+    cdef uint8_t digest[32]
+    sha256_prefixed(tag, &first[0] if first.shape[0] else NULL, first.shape[0],
+                    &second[0] if second.shape[0] else NULL, second.shape[0], digest)
+    return PyBytes_FromStringAndSize(<char *>digest, 32)
+
+
+def choose_sha(bint instructions):
+    """Use the processor's own rounds, or with False plain C, from now on; whether its own are in use."""
+    return bool(sha256_choose(instructions))

@@ -1,0 +1,171 @@
+/* SHA-256 (FIPS 180-4) over memory, for hashes too short to be worth a call into a library.
+ *
+ * One hashlib call costs as much as hashing 500 bytes. On x86-64 the processor's own instructions are used where it
+ * has them, asked for when the module is loaded; everywhere else the rounds are plain C. Both give the same bytes.
+ */
+#ifndef THOTH_SHA256_H
+#define THOTH_SHA256_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#define THOTH_SHA256_NI 1
+#include <cpuid.h>
+#include <immintrin.h>
+#else
+#define THOTH_SHA256_NI 0
+#endif
+
+typedef struct {
+    uint32_t state[8];
+    uint64_t total;   /* bytes taken so far */
+    uint8_t tail[64]; /* the last total % 64 of them */
+} sha256_run;
+
+static const uint32_t sha256_k[64] __attribute__((aligned(16))) = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
+};
+
+static inline uint32_t sha256_rotate(uint32_t word, int count) { return (word >> count) | (word << (32 - count)); }
+
+static void sha256_blocks_plain(uint32_t *state, const uint8_t *data, size_t count) {
+    while (count--) {
+        uint32_t w[64], a = state[0], b = state[1], c = state[2], d = state[3];
+        uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
+        for (int i = 0; i < 16; i++, data += 4)
+            w[i] = (uint32_t)data[0] << 24 | (uint32_t)data[1] << 16 | (uint32_t)data[2] << 8 | data[3];
+        for (int i = 16; i < 64; i++) {
+            uint32_t s0 = sha256_rotate(w[i - 15], 7) ^ sha256_rotate(w[i - 15], 18) ^ (w[i - 15] >> 3);
+            uint32_t s1 = sha256_rotate(w[i - 2], 17) ^ sha256_rotate(w[i - 2], 19) ^ (w[i - 2] >> 10);
+            w[i] = w[i - 16] + s0 + w[i - 7] + s1;
+        }
+        for (int i = 0; i < 64; i++) {
+            uint32_t s1 = sha256_rotate(e, 6) ^ sha256_rotate(e, 11) ^ sha256_rotate(e, 25);
+            uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + sha256_k[i] + w[i];
+            uint32_t s0 = sha256_rotate(a, 2) ^ sha256_rotate(a, 13) ^ sha256_rotate(a, 22);
+            uint32_t t2 = s0 + ((a & b) ^ (a & c) ^ (b & c));
+            h = g, g = f, f = e, e = d + t1, d = c, c = b, b = a, a = t1 + t2;
+        }
+        state[0] += a, state[1] += b, state[2] += c, state[3] += d;
+        state[4] += e, state[5] += f, state[6] += g, state[7] += h;
+    }
+}
+
+#if THOTH_SHA256_NI
+/* Two rounds an instruction, on state words laid out as ABEF and CDGH: Intel's "SHA Extensions" paper, 2013. */
+__attribute__((target("sha,sse4.1,ssse3")))
+static void sha256_blocks_ni(uint32_t *state, const uint8_t *data, size_t count) {
+    const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
+    __m128i low = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0xB1);
+    __m128i high = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(state + 4)), 0x1B);
+    __m128i abef = _mm_alignr_epi8(low, high, 8);
+    __m128i cdgh = _mm_blend_epi16(high, low, 0xF0);
+
+    while (count--) {
+        const __m128i abef_before = abef, cdgh_before = cdgh;
+        __m128i w[4];
+        for (int i = 0; i < 4; i++, data += 16)
+            w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)data), big_endian);
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++) {
+            __m128i word = _mm_add_epi32(w[i & 3], _mm_load_si128((const __m128i *)(sha256_k + 4 * i)));
+            cdgh = _mm_sha256rnds2_epu32(cdgh, abef, word);
+            abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(word, 0x0E));
+            if (i < 12) {
+                __m128i sum = _mm_add_epi32(_mm_sha256msg1_epu32(w[i & 3], w[(i + 1) & 3]),
+                                            _mm_alignr_epi8(w[(i + 3) & 3], w[(i + 2) & 3], 4));
+                w[i & 3] = _mm_sha256msg2_epu32(sum, w[(i + 3) & 3]);
+            }
+        }
+        abef = _mm_add_epi32(abef, abef_before);
+        cdgh = _mm_add_epi32(cdgh, cdgh_before);
+    }
+
+    low = _mm_shuffle_epi32(abef, 0x1B);
+    high = _mm_shuffle_epi32(cdgh, 0xB1);
+    _mm_storeu_si128((__m128i *)state, _mm_blend_epi16(low, high, 0xF0));
+    _mm_storeu_si128((__m128i *)(state + 4), _mm_alignr_epi8(high, low, 8));
+}
+#endif
+
+/* Whether this processor has the instructions: SHA is bit 29 of EBX in leaf 7, SSSE3 and SSE4.1 bits 9 and 19 of ECX
+ * in leaf 1. None of them needs more of the operating system than SSE2 does, which x86-64 always has. */
+static int sha256_has_ni(void) {
+#if THOTH_SHA256_NI
+    unsigned int eax, ebx, ecx, edx;
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx >> 9 & 1) || !(ecx >> 19 & 1)) return 0;
+    return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ebx >> 29 & 1);
+#else
+    return 0;
+#endif
+}
+
+static void (*sha256_blocks)(uint32_t *state, const uint8_t *data, size_t count) = sha256_blocks_plain;
+
+/* Chooses the rounds for every later hash; 0 asks for plain C. Returns whether the processor's own are in use. */
+static int sha256_choose(int want_ni) {
+    int ni = want_ni && sha256_has_ni();
+#if THOTH_SHA256_NI
+    sha256_blocks = ni ? sha256_blocks_ni : sha256_blocks_plain;
+#endif
+    return ni;
+}
+
+static inline void sha256_begin(sha256_run *run) {
+    static const uint32_t start[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                      0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    memcpy(run->state, start, sizeof start);
+    run->total = 0;
+}
+
+static inline void sha256_take(sha256_run *run, const uint8_t *data, size_t length) {
+    size_t held = run->total % 64;
+    if (!length) return; /* and then there may be no data to point at */
+    run->total += length;
+    if (held) {
+        size_t taken = length < 64 - held ? length : 64 - held;
+        memcpy(run->tail + held, data, taken);
+        data += taken;
+        length -= taken;
+        if (held + taken < 64) return;
+        sha256_blocks(run->state, run->tail, 1);
+    }
+    if (length >= 64) {
+        sha256_blocks(run->state, data, length / 64);
+        data += length / 64 * 64;
+    }
+    memcpy(run->tail, data, length % 64);
+}
+
+static inline void sha256_end(sha256_run *run, uint8_t *digest) {
+    uint8_t last[128] = {0};
+    size_t held = run->total % 64, padded = held < 56 ? 64 : 128;
+    uint64_t bits = run->total * 8;
+    memcpy(last, run->tail, held);
+    last[held] = 0x80;
+    for (int i = 0; i < 8; i++) last[padded - 1 - i] = (uint8_t)(bits >> 8 * i);
+    sha256_blocks(run->state, last, padded / 64);
+    for (int i = 0; i < 32; i++) digest[i] = (uint8_t)(run->state[i / 4] >> (24 - 8 * (i % 4)));
+}
+
+/* SHA256(prefix || first || second): a leaf, a tree node, or a link of the chain. */
+static inline void sha256_prefixed(uint8_t prefix, const uint8_t *first, size_t first_length,
+                                   const uint8_t *second, size_t second_length, uint8_t *digest) {
+    sha256_run run;
+    sha256_begin(&run);
+    sha256_take(&run, &prefix, 1);
+    sha256_take(&run, first, first_length);
+    sha256_take(&run, second, second_length);
+    sha256_end(&run, digest);
+}
+
+#endif

@@ -1,0 +1,131 @@
+"""Frames in C: the same hashes as the standard library gives, and nothing is taken for a frame that is none."""
+
+import hashlib
+import struct
+from collections.abc import Iterator
+
+import pytest
+import xxhash
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thoth.native.framing import (
+    BODY_BYTES_MAX,
+    HAS_SHA_INSTRUCTIONS,
+    Batch,
+    choose_sha,
+    read_frame,
+    scan_frames,
+    tagged_sha256,
+    zeros_end,
+)
+
+START = bytes(32)
+
+
+@pytest.fixture(params=[False, True], ids=["plain C", "instructions"])
+def rounds(request: pytest.FixtureRequest) -> Iterator[None]:
+    if choose_sha(request.param) != request.param:
+        pytest.skip("this processor has no instructions for SHA-256")
+    yield
+    choose_sha(HAS_SHA_INSTRUCTIONS)
+
+
+@pytest.mark.usefixtures("rounds")
+def test_every_length_hashes_as_the_standard_library_does() -> None:
+    data = bytes(range(251)) * 3
+    for length in range(700):
+        assert tagged_sha256(0, data[:length], b"") == hashlib.sha256(b"\0" + data[:length]).digest()
+        first, second = data[: length // 3], data[length // 3 : length]
+        assert tagged_sha256(2, first, second) == hashlib.sha256(b"\2" + data[:length]).digest()
+    long = data * 1_000
+    assert tagged_sha256(1, long, long) == hashlib.sha256(b"\1" + long + long).digest()
+
+
+def frame(seq: int, durable: int, salt: int, body: bytes) -> bytes:
+    """The layout, the obvious way."""
+    header = struct.pack("<IIQQQ", 0x3146549E, len(body), seq, durable, salt)
+    data = header + struct.pack("<Q", xxhash.xxh3_64_intdigest(header + body)) + body
+    return data + bytes(-len(data) % 8)
+
+
+@given(
+    st.lists(st.one_of(st.binary(max_size=80), st.integers(0, BODY_BYTES_MAX).map(lambda n: b"x" * n)), max_size=8),
+    st.integers(0, 2**63),
+    st.integers(0, 2**64 - 1),
+)
+def test_a_batch_is_its_frames_end_to_end_and_is_read_back(bodies: list[bytes], seq: int, salt: int) -> None:
+    batch = Batch(seq, START)
+    chain = START
+    for body in bodies:
+        leaf = hashlib.sha256(b"\0" + body).digest()
+        chain = hashlib.sha256(b"\2" + chain + leaf).digest()
+        assert batch.add(body) == (leaf, chain)
+    sizes = batch.byte_count
+    with batch.seal(seq, salt) as frames:
+        data = bytes(frames)
+    assert data == b"".join(frame(seq + at, seq, salt, body) for at, body in enumerate(bodies))
+    assert (batch.count, batch.next_seq, batch.chain, sizes) == (len(bodies), seq + len(bodies), chain, len(data))
+
+    scan = scan_frames(data, 0, seq, salt, START, True)
+    assert (scan.end, scan.frame_count, scan.chain, scan.cut) == (len(data), len(bodies), chain, True)
+    assert [data[begin:after] for begin, after in scan.spans] == bodies
+    assert scan.leaves == b"".join(hashlib.sha256(b"\0" + body).digest() for body in bodies)
+    assert scan.durable == (seq if bodies else 0)
+
+
+def test_a_batch_goes_on_where_the_one_before_ended() -> None:
+    batch = Batch(0, START)
+    batch.add(b"one")
+    batch.seal(0, 1).release()
+    batch.clear()
+    batch.add(b"two")
+    with batch.seal(1, 1) as frames:
+        assert bytes(frames) == frame(1, 1, 1, b"two")
+    assert (batch.count, batch.next_seq) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        frame(8, 7, 5, b"body"),  # another record
+        frame(7, 7, 3, b"body"),  # another salt
+        frame(7, 8, 5, b"body"),  # a watermark above itself
+        frame(7, 7, 5, b"body")[:-1] + b"\1",  # padding that is none
+        b"\0" * 48,
+        b"",
+        frame(7, 7, 5, b"body")[:39],
+    ],
+)
+def test_what_is_not_the_next_frame_is_not_taken(other: bytes) -> None:
+    assert scan_frames(frame(7, 7, 5, b"body"), 0, 7, 5, START, False).frame_count == 1
+    assert scan_frames(other, 0, 7, 5, START, False)[:2] == (0, 0)
+
+
+def test_a_frame_that_reaches_past_the_data_is_cut_not_bad() -> None:
+    whole = frame(7, 7, 5, b"body" * 10)
+    assert all(scan_frames(whole[:size], 0, 7, 5, START, False).cut for size in range(len(whole)))
+    assert not scan_frames(b"\1" + whole[1:], 0, 7, 5, START, False).cut
+
+
+def test_a_frame_is_known_by_itself() -> None:
+    whole = frame(7, 6, 5, b"body")
+    assert read_frame(bytes(8) + whole, 8) == (7, 6, 5, 4)
+    assert read_frame(whole, 8) is None
+    assert read_frame(whole[:-1], 0) is None
+
+
+@given(st.integers(0, 40), st.integers(0, 40))
+def test_zeros_end_at_the_first_byte_that_is_none(start: int, count: int) -> None:
+    data = b"\1" * start + bytes(count)
+    assert zeros_end(data, start) == len(data)
+    assert zeros_end(data + b"\1" + bytes(9), start) == len(data)
+
+
+def test_what_cannot_be_framed_is_refused() -> None:
+    with pytest.raises(ValueError, match="at most 65,535 bytes"):
+        Batch(0, START).add(bytes(65_536))
+    with pytest.raises(ValueError, match="32 bytes"):
+        Batch(0, b"")
+    with pytest.raises(ValueError, match="32 bytes"):
+        scan_frames(b"", 0, 0, 0, b"", False)
