@@ -68,7 +68,7 @@ def explain(
     # What the call itself adds to the session is no reason for the decision about it.
     before = copy.deepcopy(known)
     decision = engine.decide(text, session=known)
-    told = explanation(engine.policy, decision, before)
+    told = explanation(engine.policy, decision, before, witness=engine.witness)
     if format == "json":
         print_json(told.as_json())
     else:

@@ -49,6 +49,15 @@ def scan_of(pattern: c.Pattern) -> Scan:
     return Scan(compiled(regex), detector is not None, "" if detector is None else detector.check)
 
 
+def key_of(test: c.Test) -> tuple[str, bool]:
+    """Return what tells a test from any other, its opposite apart, and whether it is asked of each item.
+
+    It is a text, which keeps apart what Python calls equal: 1, 1.0 and true.
+    """
+    inside = bool(test.each) and not isinstance(test.predicate, WHOLE)
+    return f"{test.each if inside else ''} {inside and test.negated} {test.predicate!r}", inside
+
+
 class Columns:
     """The distinct tests met so far; `number` of a test is its column until `lay_out` gives the final ones."""
 
@@ -56,6 +65,7 @@ class Columns:
         self.knowledge = knowledge
         self.readers: list[Reader] = []
         self.costs: list[int] = []
+        self.places: list[int] = []
         self._reader_of: dict[str, int] = {}
         self._column_of: dict[str, int] = {}
         self._columns: list[Column | tuple[int, tuple[Any, ...]]] = []
@@ -67,10 +77,7 @@ class Columns:
     def number(self, test: c.Test) -> tuple[int, bool]:
         """Return a test's column, and whether the test is that its answer is NO."""
         predicate, each = test.predicate, test.each
-        whole = isinstance(predicate, WHOLE)
-        inside = bool(each) and not whole
-        # The text keeps apart what Python calls equal: 1, 1.0 and true.
-        key = f"{each if inside else ''} {inside and test.negated} {predicate!r}"
+        key, inside = key_of(test)
         column = self._column_of.get(key)
         if column is None:
             column = self._column_of[key] = len(self._columns)
@@ -96,7 +103,14 @@ class Columns:
             for number in numbers:
                 places[number] = len(columns)
                 columns.append(choice)
+        self.places = places
         return columns, places
+
+    def place_of(self, test: c.Test) -> tuple[int, bool] | None:
+        """Return a test's final column, and whether the test is that its answer is NO; None for a test never met."""
+        key, inside = key_of(test)
+        column = self._column_of.get(key)
+        return None if column is None else (self.places[column], test.negated and not inside)
 
     # ------------------------------------------------------------ columns
 

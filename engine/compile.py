@@ -62,7 +62,8 @@ class DecisionTable:
     """A policy laid out for deciding. `rows` are sorted by rule id, so that a row's number orders explanations.
 
     `buckets` maps a tool's name in NFC and its declaration's number (-1: none) to its rows; of names
-    that the policy does not know `unknown` holds the rows. `postures` maps what a request says.
+    that the policy does not know `unknown` holds the rows. `postures` maps what a request says. `columns` finds the
+    column of a test, for explaining.
     """
 
     policy: c.CheckedPolicy
@@ -74,6 +75,7 @@ class DecisionTable:
     unknown: Bucket
     result_rows: Rows
     postures: dict[str | None, Posture]
+    columns: Columns
 
     def bucket(self, name: str, declaration: int) -> Bucket:
         """Return the rows of a tool."""
@@ -132,6 +134,7 @@ class _Layout:
             unknown=unknown,
             result_rows=Rows(table, [(number, start, math.inf) for number, start in enumerate(results)]),
             postures=postures(policy.mode),
+            columns=self.columns,
         )
 
     # ------------------------------------------------------------ rows

@@ -42,6 +42,7 @@ from .learned import Baseline, read_learned
 from .ledger import Ledger
 from .results import pass_on
 from .session import Call, Session, text_of
+from .witness import Witness
 
 SESSIONS_MAX: Final = 10_000
 HELD_MAX: Final = 10_000
@@ -278,6 +279,10 @@ class Engine:
             pending=frozenset(pending) - labels,
         )
         session.let_through(call, labels)
+
+    def witness(self, request: Request, session: Session | None, now: float, risk: int) -> Witness:
+        """Return who says what each condition of a decision came to, from the table that decided it."""
+        return self._evaluator.witness(request, session, now, risk)
 
     # ------------------------------------------------------------ approvals
 

@@ -1,6 +1,5 @@
 """The two evaluators behind one face: the table, which answers, and the reference, which says what it means."""
 
-from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from ..contract import Approval, Decision, Fault, Request, admit
@@ -8,27 +7,20 @@ from ..native.names import nfc
 from ..native.scan import Scan
 from . import compile as table
 from . import decide as pdp
-from . import reference, reference_conditions, reference_facts
+from . import reference, reference_facts
 from .checked import (
     CheckedPolicy,
-    Has,
-    InHours,
-    InIntent,
-    InScope,
-    Listing,
     Pattern,
     ResultRule,
-    Rule,
-    Test,
     Tool,
-    ToolFits,
 )
 from .columns import scan_of
 from .ledger import Ledger
-from .reference_binding import Bound, bind, declaration
-from .reference_values import ABSENT, UNKNOWN, Named, Range, Truth, Word, spans
+from .reference_binding import Bound, declaration
+from .reference_values import spans
 from .session import Session
 from .toolsets import ToolSet
+from .witness import TableWitness, Witness
 
 
 class Evaluator(Protocol):
@@ -58,6 +50,8 @@ class Evaluator(Protocol):
     def result_labels(self, request: Request) -> frozenset[str]: ...
 
     def spans(self, pattern: Pattern, text: str) -> list[tuple[int, int]]: ...
+
+    def witness(self, request: Request, session: Session | None, now: float, risk: int) -> Witness: ...
 
 
 class Reference:
@@ -106,6 +100,10 @@ class Reference:
     def spans(self, pattern: Pattern, text: str) -> list[tuple[int, int]]:
         """Return where a pattern or detector is found."""
         return spans(pattern, text)
+
+    def witness(self, request: Request, session: Session | None, now: float, risk: int) -> Witness:
+        """Return who says what each condition came to."""
+        return Witness(self.policy, request, session, now, risk)
 
 
 class Native:
@@ -162,73 +160,9 @@ class Native:
             self._scans[pattern] = scan_of(pattern)
         return self._scans[pattern].spans(text)
 
-
-class Witness:
-    """What each condition of a decision came to: reads the decision's facts once more, in the reference's words."""
-
-    def __init__(self, policy: CheckedPolicy, request: Request, session: Session | None, now: float, risk: int) -> None:
-        """Bind the request as the decision did."""
-        self.facts = reference_facts.Facts(policy, request, bind(policy, request), session, now, risk)
-
-    def truth(self, test: Test) -> Truth:
-        """Return what a test came to."""
-        return reference_conditions.holds(test, self.facts)
-
-    def applies(self, rule: Rule) -> bool:
-        """Return whether a rule applies."""
-        return reference.applies(rule, self.facts)
-
-    def shown(self, test: Test) -> str:
-        """Return the value that a test saw, as JSON or as a word where there is none."""
-        match test.predicate:
-            case ToolFits() | InScope() | InIntent():
-                return show(self.facts.request.tool_name)
-            case Has(argument):
-                return show(self.facts.argument(argument.steps))
-            case InHours():
-                return datetime.fromtimestamp(self.facts.now, UTC).strftime("%a %Y-%m-%d %H:%M UTC")
-        left: Any = test.predicate.left
-        if isinstance(left, Listing):
-            return self._listing(left.name)
-        return show(reference_conditions.read(left, self.facts))
-
-    def _listing(self, name: str) -> str:
-        session, tool = self.facts.session, self.facts.bound.tool
-        if name == "class":
-            return "unknown" if tool is None else ", ".join(sorted(tool.classes)) or "none"
-        if session is None:
-            return "unknown"
-        perhaps = [f"{label} (perhaps)" for label in sorted(session.uncertain_labels())]
-        return ", ".join([*sorted(session.labels), *perhaps]) or ("none" if session.begun else "unknown")
-
-
-def show(value: Any) -> str:
-    """Return a value as a person would read it, cut to 80 characters."""
-    text = _show(value)
-    return text if len(text) <= 80 else f"{text[:77]}…"
-
-
-def _show(value: Any) -> str:
-    if value is ABSENT:
-        return "not carried"
-    if value is UNKNOWN:
-        return "unknown"
-    if isinstance(value, list):
-        return f"[{', '.join(_show(item) for item in value)}]"
-    if isinstance(value, dict):
-        return f"{{{len(value)} members}}"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Range):
-        low, high = _show(value.low), _show(value.high)
-        return low if value.low == value.high else f"between {low} and {high}"
-    if isinstance(value, Named | Word):
-        value = value.text
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-    if value == float("inf"):
-        return "any number"
-    return f"{float(value):g}" if getattr(value, "denominator", 1) != 1 else f"{int(value)}"
+    def witness(self, request: Request, session: Session | None, now: float, risk: int) -> Witness:
+        """Return who says what each condition came to."""
+        return TableWitness(self.table, request, session, now, risk)
 
 
 EVALUATORS: Final[dict[str, type[Any]]] = {"reference": Reference, "native": Native}

@@ -6,18 +6,19 @@ when somebody asks.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ..contract import Approval, Decision, Effect
+from ..contract import Approval, Decision, Effect, Request
 from . import checked as c
-from .evaluators import Witness
 from .session import Session
+from .witness import Witness
 from .wording import tests_of, word_condition, word_effect, word_predicate, word_tools
 
 if TYPE_CHECKING:
     from .embed import Engine
 
 NEAREST: Final = 3
+Asking: TypeAlias = Callable[[Request, Session | None, float, int], Witness]
 WORDS: Final = {True: "true", False: "false", None: "unknown"}
 
 
@@ -124,7 +125,7 @@ def explain(
 ) -> str:
     """Return a decision's explanation as text; see `explanation`."""
     moved = session is not None and session.version > seen_version + 1
-    return explanation(engine.policy, decision, session, moved_on=moved).as_text()
+    return explanation(engine.policy, decision, session, moved_on=moved, witness=engine.witness).as_text()
 
 
 def explanation(
@@ -133,13 +134,14 @@ def explanation(
     session: Session | None,
     *,
     moved_on: bool = False,
-    witness: Callable[..., Witness] = Witness,
+    witness: Asking | None = None,
 ) -> Explanation:
-    """Explain one decision from the facts that it was made of."""
+    """Explain one decision from the facts that it was made of; `witness` is the engine's that made it."""
     name = f"{policy.name} {policy.version}".strip() + f" ({policy.digest[:12]})"
     if decision.request is None:
         return Explanation(decision, name, (), ())
-    seer = witness(policy, decision.request, session, decision.now, decision.risk)
+    asked = (decision.request, session, decision.now, decision.risk)
+    seer = Witness(policy, *asked) if witness is None else witness(*asked)
     by_id = {rule.id: rule for rule in policy.rules}
     named = [*decision.rules, *[rule_id for rule_id in decision.would_be if rule_id not in decision.rules]]
     rules = tuple(_seen_rule(by_id[rule_id], seer) for rule_id in named if rule_id in by_id)

@@ -15,7 +15,6 @@ from ..contract import Decision, Json, Mode
 from ..grammar import syntax as s
 from . import checked as c
 from .embed import UNTOLD, Engine
-from .evaluators import Witness
 from .explain import explanation
 from .learned import digest_of
 from .session import Session
@@ -97,9 +96,9 @@ def run_test(
     assert test.call is not None
     decision = engine.decide(request_of(test, test.call), session=session)
     if coverage is not None:
-        _cover(coverage, policy, decision, session)
+        _cover(coverage, engine, decision, session)
     failures = tuple(_failures(test, decision))
-    told = explanation(policy, decision, session).as_text() if failures else ""
+    told = explanation(policy, decision, session, witness=engine.witness).as_text() if failures else ""
     return TestResult(test, decision, failures, told)
 
 
@@ -217,12 +216,12 @@ def _walk(args: Any, path: s.Path) -> Any:
     return args
 
 
-def _cover(coverage: Coverage, policy: c.CheckedPolicy, decision: Decision, session: Session) -> None:
+def _cover(coverage: Coverage, engine: Engine, decision: Decision, session: Session) -> None:
     """Count what each rule and condition came to; a rule whose tools cannot fit was not asked."""
     if decision.request is None:
         return
-    seer = Witness(policy, decision.request, session, decision.now, decision.risk)
-    for rule in policy.rules:
+    seer = engine.witness(decision.request, session, decision.now, decision.risk)
+    for rule in engine.policy.rules:
         if seer.truth(c.Test(c.ToolFits(rule.tools))) is False:
             continue
         coverage.applied[rule.id] += seer.applies(rule)

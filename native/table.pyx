@@ -125,6 +125,15 @@ cdef class Walk:
                 found.append(rows.rows[place].number)
         return found
 
+    def truth(self, int column, bint opposite):
+        """Return what a column's answer makes of a test: True, False, None in doubt; without an argument False."""
+        cdef uint8_t answer
+        assert 0 <= column < self.table.column_count
+        if self.answers[column] == UNASKED:
+            (<Column>self.table.columns[column]).answer(self, column)
+        answer = self.answers[column]
+        return None if answer == DOUBT else answer == (NO if opposite else YES)
+
 
 # ---------------------------------------------------------------- columns
 

@@ -517,17 +517,17 @@ def test_a_thousand_rules_are_checked_in_a_fraction_of_a_second() -> None:
     ]
     rules = [kinds[i % 5].format(i=i, m=i % 100) for i in range(1000)]
     tree = parse("\n".join([*tools, *rules]), "p")
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(check(tree).policy.rules) == 1000
-    assert time.perf_counter() - start < 1.0, "usually under 0.1 s"
+    assert time.process_time() - start < 1.0, "usually under 0.1 s"
 
 
 def test_a_thousand_changes_of_one_argument_are_compared_with_few_others() -> None:
     rules = [f'modify pack{i}.*, tool{i} as r{i} set args.body = "{i}"' for i in range(1000)]
     tree = parse("\n".join(rules), "p")
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(check(tree).policy.rules) == 1000
-    assert time.perf_counter() - start < 1.0, "usually under 0.1 s"
+    assert time.process_time() - start < 1.0, "usually under 0.1 s"
 
 
 def test_asking_whether_an_argument_is_there_warns_of_no_tool_that_lacks_it() -> None:
