@@ -16,6 +16,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "prove": ("thoth.cli.evidence_prove:prove", "prove that the log only grew since a checkpoint"),
     "export": ("thoth.cli.evidence_export:export", "write a log as tiles or as JSON lines"),
     "erase": ("thoth.cli.evidence_write:erase", "destroy the keys of a subject's values"),
+    "replay": ("thoth.cli.evidence_replay:replay", "derive every decision again"),
     "salvage": ("thoth.cli.evidence_export:salvage", "copy what can be read out of a damaged shard"),
 }
 listed: Final = "\n".join(f"  {name:8} {summary}" for name, (_, summary) in COMMANDS.items())

@@ -383,6 +383,21 @@ class Engine:
             self._recorder.ended(decision, outcome)
         return outcome
 
+    def restored(self, decision: Decision, ending: Ending, labels: frozenset[str]) -> None:
+        """Take an ending from a record: the labels that the result brought, where the result itself was not kept.
+
+        What was returned stays untold, so where a value comes from stays unknown.
+        """
+        with self._lock:
+            session = self._running.pop(decision.id, None)
+            call = session.find(decision.id) if session else None
+            if session is not None and call is not None:
+                session.ended(call, ending, None, frozenset())
+                session.labels |= labels
+                call.pending = frozenset()
+            if decision.request is not None:
+                self._settle(decision, ending, self._evaluator.tool_of(decision.request))
+
     def _settle(self, decision: Decision, ending: Ending, tool: Tool | None) -> None:
         """A limit gives back only where an atomic tool reports failure."""
         if ending is Ending.FAILED and tool is not None and tool.atomic:
