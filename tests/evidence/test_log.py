@@ -393,3 +393,25 @@ def test_the_body_of_a_record_is_canonical_json(directory: Path) -> None:
         pay(Engine.from_text(POLICY, recorder=log), note="ü\n")
     for entry in entries(directory):
         assert canonical(json.loads(entry.body)) == entry.body
+
+
+def test_a_missing_library_is_named_with_the_way_to_install_it(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from thoth.evidence import folder
+
+    monkeypatch.setattr(folder.importlib.util, "find_spec", lambda name: None)
+    for act in (
+        lambda: evidence.open(directory),
+        lambda: evidence.init(tmp_path / "new"),
+        lambda: evidence.audit(directory),
+    ):
+        with pytest.raises(evidence.EvidenceError, match=r"pip install 'thoth-runtime\[evidence\]'"):
+            act()
+
+
+def test_nothing_of_cryptography_is_loaded_before_a_key_is_used() -> None:
+    import subprocess
+
+    code = "import sys, thoth.evidence.log, thoth.evidence.browse; assert 'cryptography' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
