@@ -12,7 +12,7 @@ from ..contract import RequestError
 from .canonical import commitment
 from .checkpoint import open_checkpoint, peek_checkpoint
 from .errors import NoLog, explain
-from .folder import ROOT, LogFolder, open_folder
+from .folder import ROOT, LogFolder, need_cryptography, open_folder
 from .merkle import HashTree, ProofError, consistency_proof
 from .note import VerifierKey
 from .read import Record, read
@@ -184,6 +184,7 @@ class LogReader:
         Raises:
             RequestError: no checkpoint covers it yet.
         """
+        need_cryptography()
         note = self.checkpoint(entry.shard)
         size = peek_checkpoint(note).size if note is not None else 0
         if note is None or entry.seq >= size:
@@ -216,6 +217,7 @@ class LogReader:
             Erased: its key is gone.
             DoesNotFit: its box is missing, or does not hold what the record commits to.
         """
+        need_cryptography()
         sealed = entry.record.get("sealed")
         if not isinstance(sealed, dict):
             return {}

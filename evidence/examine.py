@@ -13,7 +13,7 @@ from typing import Final
 from ..contract import OperationError
 from .checkpoint import Checkpoint, open_checkpoint, peek_checkpoint
 from .errors import CorruptLog, NoLog, explain
-from .folder import PUBLIC, ROOT, LogFolder, open_folder, verifier_of
+from .folder import PUBLIC, ROOT, LogFolder, need_cryptography, open_folder, verifier_of
 from .merkle import HASH_SIZE, Frontier, ProofError
 from .note import VerifierKey
 from .read import read
@@ -87,6 +87,7 @@ def audit(
         OperationError: it cannot be read, or `key` or `since` is none.
     """
     storage = storage or FileStorage()
+    need_cryptography()
     folder = open_folder(directory, storage)
     found = Audit(folder.origin)
     if key is None:

@@ -8,6 +8,7 @@ root/               a log of the shards' checkpoints, with its own `checkpoint`
 vault/              what no record holds
 """
 
+import importlib.util
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,18 @@ class LogFolder:
         return key
 
 
+def need_cryptography() -> None:
+    """Return if signatures can be made and checked here.
+
+    Raises:
+        EvidenceError: what to install.
+    """
+    if importlib.util.find_spec("cryptography") is None:
+        raise EvidenceError(
+            "signatures and sealed values need `cryptography`; install it with `pip install 'thoth-runtime[evidence]'`"
+        )
+
+
 def verifier_of(key: VerifierKey, shard: str) -> VerifierKey:
     """The same public key under a shard's name."""
     return VerifierKey(f"{key.name}/{shard}", key.public)
@@ -146,6 +159,7 @@ def make_folder(
         Exists: there is a log already.
         KeyFileError: the key cannot be made.
     """
+    need_cryptography()
     storage = storage or FileStorage()
     directory = os.fspath(directory)
     path = f"{directory}/{SETTINGS}"

@@ -180,6 +180,8 @@ class EvidenceLog:
         try:
             item = self._sealed(draft)
         except OSError as error:
+            if error.errno in SPACE:
+                raise NoSpace(self.folder.directory, self.folder.settings.segment_bytes) from error
             raise explain(error, self.folder.directory, "write to") from error
         self._queue.append(item)
         if self.mode == "sync":

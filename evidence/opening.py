@@ -10,7 +10,7 @@ import msgspec
 
 from ..contract import OperationError
 from .errors import ClockWentBack, EvidenceError, ShardLocked
-from .folder import ROOT, LogFolder, open_folder
+from .folder import ROOT, LogFolder, need_cryptography, open_folder
 from .log import EvidenceLog, OnFailure, RecordingMode
 from .read import read
 from .record import Shown
@@ -50,6 +50,7 @@ def open_log(
     if on_failure not in ("block", "allow"):
         raise EvidenceError(f"`on_failure` is `block` or `allow`, not `{on_failure}`")
     storage = storage or FileStorage()
+    need_cryptography()
     folder = open_folder(directory, storage)
     writer = _open_shard(folder, storage, shard)
     try:

@@ -50,6 +50,7 @@ class Draft:
     tenant: str = ""
     subject: str = ""
     shortened: list[str] = field(default_factory=list)
+    _chance: bytes = b""  # random bytes not used yet: one system call for the salts of sixteen values
 
     def put(self, **fields: Any) -> None:
         """Add what is not empty, each text at most 200 characters and each list at most 32 of them."""
@@ -77,7 +78,10 @@ class Draft:
 
     def seal(self, path: str, value: Any) -> str:
         """Keep a value for the vault and return its commitment."""
-        salt, spelling = os.urandom(SALT_BYTES), canonical(value)
+        if not self._chance:
+            self._chance = os.urandom(16 * SALT_BYTES)
+        salt, self._chance = self._chance[:SALT_BYTES], self._chance[SALT_BYTES:]
+        spelling = canonical(value)
         self.secrets[path] = (salt, spelling)
         return commitment(salt, path, spelling)
 

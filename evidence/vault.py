@@ -82,7 +82,8 @@ class Vault:
         """Seal the values of one record. Nothing of the box is on disk before `write`."""
         key = f"{subject_folder(tenant, subject)}/{day}"
         text = msgspec.json.encode({path: [salt.hex(), value.decode()] for path, (salt, value) in secrets.items()})
-        box, nonce = os.urandom(16), os.urandom(12)
+        chance = os.urandom(28)
+        box, nonce = chance[:16], chance[16:]
         sealed = self._key(key).encrypt(nonce, text, _bound(key, box))
         return Sealed(box.hex(), key, FRAME.pack(MAGIC, len(sealed), box, nonce) + sealed)
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from thoth.contract import Answer, Approval, Effect
 from thoth.engine import Engine
 from thoth.evidence.browse import Disclosure, LogReader, verify_disclosure
 from thoth.evidence.errors import ClockWentBack, NoLog, ShardLocked
+from thoth.evidence.frames import leaf_hash
 from thoth.evidence.keys import KeyFileError
 from thoth.evidence.log import QUEUE_MAX
 from thoth.evidence.receipt import verify_receipt
@@ -393,3 +395,53 @@ def test_the_body_of_a_record_is_canonical_json(directory: Path) -> None:
         pay(Engine.from_text(POLICY, recorder=log), note="ü\n")
     for entry in entries(directory):
         assert canonical(json.loads(entry.body)) == entry.body
+
+
+def test_a_missing_library_is_named_with_the_way_to_install_it(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from thoth.evidence import folder
+
+    monkeypatch.setattr(folder.importlib.util, "find_spec", lambda name: None)
+    for act in (
+        lambda: evidence.open(directory),
+        lambda: evidence.init(tmp_path / "new"),
+        lambda: evidence.audit(directory),
+    ):
+        with pytest.raises(evidence.EvidenceError, match=r"pip install 'thoth-runtime\[evidence\]'"):
+            act()
+
+
+def test_nothing_of_cryptography_is_loaded_before_a_key_is_used() -> None:
+    code = "import sys, thoth.evidence.log, thoth.evidence.browse; assert 'cryptography' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+WRITER = """
+import sys
+from thoth import evidence
+from thoth.evidence.record import policy_load_draft
+log = evidence.open(sys.argv[1], mode="sync")
+for number in range(10_000):
+    place = log.write(policy_load_draft(f"{number:064x}"))
+    print(place.seq, place.leaf, flush=True)
+"""
+
+
+def test_every_record_that_was_acknowledged_survives_a_kill(directory: Path) -> None:
+    for _ in range(3):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(directory)], stdout=subprocess.PIPE, text=True
+        ) as writer:
+            assert writer.stdout is not None
+            said = [writer.stdout.readline().split() for _ in range(40)]
+            writer.kill()
+            said += [line.split() for line in writer.stdout.read().splitlines()]
+        reader = LogReader(directory)
+        for words in said:
+            if len(words) == 2:  # the last line may be torn
+                assert leaf_hash(reader.entry(f"00/{words[0]}").body).hex()[: len(words[1])] == words[1]
+        assert evidence.audit(directory).whole
+    with evidence.open(directory) as log:
+        assert log.shard == "00"
+    assert evidence.audit(directory).whole
