@@ -66,5 +66,3 @@ def _say(count: Count) -> None:
 def _reason(status: Status) -> str:
     derivable = {Status.SAME: "derived again, the same", Status.DIFFERENT: "derived again, and different"}
     return derivable.get(status, f"not derived: {status.value}")
-
-

@@ -203,6 +203,14 @@ class Engine:
                 session = self._session_of(admitted)
             return self._decide(admitted, session, approval)
 
+    def weigh(self, request: object, *, session: Session | None = None) -> Decision:
+        """Return what a call would be decided as now; nothing is recorded, counted or reserved."""
+        admitted = admit_json(request) if isinstance(request, bytes | str) else self._evaluator.admit(request)
+        with self._lock:
+            return self._evaluator.decide(
+                admitted, session=session, ledger=self.ledger, now=self._clock(), approval=None, id=self._new_id()
+            )
+
     def _decide(self, admitted: Request | Fault, session: Session | None, approval: Approval | None) -> Decision:
         now = self._clock()
         decision = self._evaluator.decide(
@@ -395,8 +403,6 @@ class Engine:
                 session.ended(call, ending, None, frozenset())
                 session.labels |= labels
                 call.pending = frozenset()
-            if decision.request is not None:
-                self._settle(decision, ending, self._evaluator.tool_of(decision.request))
 
     def _settle(self, decision: Decision, ending: Ending, tool: Tool | None) -> None:
         """A limit gives back only where an atomic tool reports failure."""

@@ -104,7 +104,7 @@ def need_cryptography() -> None:
     """
     if importlib.util.find_spec("cryptography") is None:
         raise EvidenceError(
-            "signatures and sealed values need `cryptography`; install it with `pip install 'thoth-runtime[evidence]'`"
+            "signatures and sealed values need `cryptography`; install it with `pip install cryptography`"
         )
 
 

@@ -13,9 +13,10 @@ keeps those that explain all its decisions so far; a decision that neither expla
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, Literal
+from fractions import Fraction
+from typing import Any, Final, Literal, TypeAlias
 
-from ..contract import Decision, Effect, Ending, Fault, Request, read_json
+from ..contract import Decision, Effect, Ending, Fault, Request, Reservation, Violation, read_json
 from ..engine import Engine, Session
 from ..engine.checked import CheckedPolicy, From, Rule
 from ..engine.wording import tests_of
@@ -24,6 +25,7 @@ from ..evidence.browse import Entry
 from ..evidence.errors import EvidenceError
 
 COMPARED: Final = ("effect", "verdict", "by", "reason_code", "rules", "would_be", "mode")
+_Key: TypeAlias = tuple[str | None, str | None]
 CLEAR: Final = {
     "tool": "tool_name",
     "tenant": "tenant_id",
@@ -76,40 +78,78 @@ class _Clock:
         return self.now
 
 
-class _World:
-    """One policy's engine under one belief about how sessions began."""
+@dataclass(slots=True)
+class _Made:
+    """What is known of a recorded decision that was let through or held: what it reserved, and its derivations."""
 
-    def __init__(self, policy: CheckedPolicy, begun: bool, evaluator: Literal["native", "reference"]) -> None:
+    reservations: list[Reservation]
+    derived: list[Decision] = field(default_factory=list)
+
+
+class _Past:
+    """One policy's engine, brought from record to record to where the log says it stood.
+
+    Each session stands here twice, as one whose beginning was seen and as one whose beginning was not. Counters
+    follow what the records say was reserved, so one decision that differs does not make all after it differ.
+    """
+
+    def __init__(self, policy: CheckedPolicy, evaluator: Literal["native", "reference"]) -> None:
         self.clock = _Clock()
         self.engine = Engine(policy, evaluator=evaluator, clock=self.clock)
-        self.begun = begun
-        self.sessions: dict[tuple[str | None, str], Session] = {}
-        self.made: dict[str, Decision] = {}
+        self.windows = {rule.id: rule.limit.window_s for rule in policy.rules if rule.limit is not None}
+        self.sessions: dict[_Key, dict[bool, Session]] = {}
+        self.made: dict[str, _Made] = {}
 
-    def decide(self, request: dict[str, Any], at: float, recorded: Mapping[str, Any]) -> Decision:
+    def weigh(self, request: dict[str, Any], at: float) -> dict[bool, Decision]:
+        """Return what the call comes out as, by whether its session's beginning was seen."""
         self.clock.now = at
-        session = self.session(request, at)
-        decision = self.engine.decide(request, session=session)
-        if recorded.get("effect") in (Effect.ALLOW, Effect.MODIFY):
-            self.engine.ran(decision, session)
-            self.made[str(recorded.get("id"))] = decision
-        return decision
-
-    def session(self, request: dict[str, Any], at: float) -> Session | None:
-        id = request.get("session_id")
-        if not id:
-            return None
-        key = (request.get("tenant_id"), id)
+        key = (request.get("tenant_id"), request.get("session_id"))
+        if not key[1]:
+            return {False: self.engine.weigh(request)}
         if key not in self.sessions:
-            alone = request.get("session_tool_calls") == [request.get("tool_name")]
             bound = self.engine.policy.bounds.provenance_bytes
-            self.sessions[key] = Session(id, at, self.begun or alone, key[0], provenance_bytes=bound)
-        return self.sessions[key]
+            begun = [True] if request.get("session_tool_calls") == [request["tool_name"]] else [True, False]
+            self.sessions[key] = {b: Session(key[1], at, b, key[0], provenance_bytes=bound) for b in begun}
+        return {begun: self.engine.weigh(request, session=s) for begun, s in self.sessions[key].items()}
 
-    def ended(self, record: Mapping[str, Any]) -> None:
-        decision = self.made.pop(str(record.get("decision")), None)
-        if decision is not None:
-            self.engine.restored(decision, Ending(record["ended"]), frozenset(record.get("labels", ())))
+    def take(
+        self, record: Mapping[str, Any], values: Mapping[str, tuple[bytes, bytes]], made: dict[bool, Decision]
+    ) -> None:
+        """Count a decision as the record says that it was enforced."""
+        id, at, effect = str(record["id"]), self.clock.now, record.get("effect")
+        if record.get("approval"):
+            self._give_back(str(record["approval"]).removeprefix("approval-"))
+            self.engine.ledger.use(str(record["approval"]))
+        kept = [Reservation(limit, key, Fraction(n)) for limit, key, n in _kept(values, "decision.reservations") or ()]
+        for reservation in kept:
+            if reservation.limit in self.windows:
+                self.engine.ledger.reserve(reservation, at, id, self.windows[reservation.limit])
+        violation = _kept(values, "decision.violation")
+        if violation:
+            principal = (violation[0], violation[1], violation[2])
+            same_s = self.engine.policy.ladder.same_s
+            self.engine.ledger.violate(Violation(principal, violation[3]), at, same_s)
+        self.made[id] = _Made(kept)
+        sessions = self.sessions.get((record.get("tenant"), record.get("session")), {})
+        for begun, session in sessions.items():
+            if effect in (Effect.ALLOW, Effect.MODIFY):
+                self.engine.ran(made[begun], session)
+                self.made[id].derived.append(made[begun])
+            elif effect == Effect.BLOCK:
+                session.blocked()
+
+    def end(self, record: Mapping[str, Any], atomic: Mapping[str, bool]) -> None:
+        """Take in how a call ended."""
+        id, ending = str(record.get("decision")), Ending(record["ended"])
+        made = self.made.get(id)
+        for decision in made.derived if made else ():
+            self.engine.restored(decision, ending, frozenset(record.get("labels", ())))
+        if ending is Ending.FAILED and atomic.get(str(record.get("tool"))):
+            self._give_back(id)
+
+    def _give_back(self, id: str) -> None:
+        for reservation in self.made[id].reservations if id in self.made else ():
+            self.engine.ledger.give_back(reservation, id)
 
 
 def derive(
@@ -119,52 +159,52 @@ def derive(
 
     `policies` are those that may have been in force; a record names the digest of its own.
     """
-    worlds = {
-        policy.digest: [_World(policy, begun, evaluator) for begun in (True, False)] for policy in policies
-    }
-    believed: dict[tuple[str | None, str | None], set[bool]] = {}
+    pasts = {policy.digest: _Past(policy, evaluator) for policy in policies}
+    atomic = {name: any(t.atomic for t in tools) for policy in policies for name, tools in policy.tools.items()}
+    believed: dict[_Key, set[bool]] = {}
     for entry in reader.entries():
         record = entry.record
         if record.get("kind") == "outcome":
-            for world in (world for pair in worlds.values() for world in pair):
-                world.ended(record)
+            for past in pasts.values():
+                past.end(record, atomic)
         elif record.get("kind") == "decision":
-            yield _derive_one(reader, entry, worlds.get(str(record.get("policy_digest")), []), believed)
+            yield _derive_one(reader, entry, pasts.get(str(record.get("policy_digest"))), believed)
 
 
-def _derive_one(
-    reader: LogReader,
-    entry: Entry,
-    worlds: list[_World],
-    believed: dict[tuple[str | None, str | None], set[bool]],
-) -> Derived:
+def _derive_one(reader: LogReader, entry: Entry, past: _Past | None, believed: dict[_Key, set[bool]]) -> Derived:
     record, id = entry.record, str(entry.record.get("id"))
     if "tool" not in record:
         return Derived(entry.place, id, Status.UNDECIDED)
     if record.get("shortened"):
         return Derived(entry.place, id, Status.SHORTENED)
-    if not worlds:
+    if past is None:
         return Derived(entry.place, id, Status.OTHER_POLICY)
     try:
-        request = request_of(record, reader.values(entry))
+        values = reader.values(entry)
     except EvidenceError:
         return Derived(entry.place, id, Status.ERASED)
-    at = int(record["decided_us"]) / 1_000_000
     recorded = facts_of(record)
-    made = {world.begun: world.decide(request, at, record) for world in worlds}
+    made = past.weigh(request_of(record, values), int(record["decided_us"]) / 1_000_000)
+    past.take(record, values, made)
     session = (record.get("tenant"), record.get("session"))
-    held = believed.setdefault(session, {True, False})
-    explaining = {begun for begun in held if facts_of(_said(made[begun])) == recorded}
+    held = believed.get(session, set(made)) & set(made)
+    explaining = {begun for begun in held if facts_of(made[begun].facts()) == recorded}
     if explaining:
-        believed[session] = explaining if record.get("session") else held
+        if record.get("session"):
+            believed[session] = explaining
         return Derived(entry.place, id, Status.SAME)
-    derived = facts_of(_said(made[max(held)]))
-    policy = worlds[0].engine.policy
+    nearest = made[max(held)]
+    status = Status.DIFFERENT
     if record.get("approval") or record.get("by") == "approval":
-        return Derived(entry.place, id, Status.APPROVAL, recorded, derived)
-    if any(_asks_for_words(rule) for rule in policy.rules if _may_concern(rule, made[max(held)].request)):
-        return Derived(entry.place, id, Status.WORDS, recorded, derived)
-    return Derived(entry.place, id, Status.DIFFERENT, recorded, derived)
+        status = Status.APPROVAL
+    elif any(_asks_for_words(rule) for rule in past.engine.policy.rules if _may_concern(rule, nearest.request)):
+        status = Status.WORDS
+    return Derived(entry.place, id, status, recorded, facts_of(nearest.facts()))
+
+
+def _kept(values: Mapping[str, tuple[bytes, bytes]], path: str) -> Any:
+    """Return one sealed value, None where there is none."""
+    return _value(values[path][1]) if path in values else None
 
 
 def request_of(record: Mapping[str, Any], values: Mapping[str, tuple[bytes, bytes]]) -> dict[str, Any]:
@@ -196,10 +236,6 @@ def _value(spelling: bytes) -> Any:
 def facts_of(said: Mapping[str, Any]) -> dict[str, Any]:
     """Return what two decisions are compared by; what is empty is left out of records."""
     return {name: said.get(name) or [] for name in COMPARED}
-
-
-def _said(decision: Decision) -> dict[str, Any]:
-    return decision.facts()
 
 
 def _asks_for_words(rule: Rule) -> bool:

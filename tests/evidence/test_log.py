@@ -408,7 +408,7 @@ def test_a_missing_library_is_named_with_the_way_to_install_it(
         lambda: evidence.init(tmp_path / "new"),
         lambda: evidence.audit(directory),
     ):
-        with pytest.raises(evidence.EvidenceError, match=r"pip install 'thoth-runtime\[evidence\]'"):
+        with pytest.raises(evidence.EvidenceError, match="pip install cryptography"):
             act()
 
 
