@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from ..contract import Decision, OperationError
+from ..contract import Decision, Fault, OperationError, read_json
 from ..engine import Engine
 from ..engine.embed import read_text
 from ..simulation import Call, ReplayClock, Traces, read_traces, replay
@@ -112,7 +112,8 @@ def _requests(engine: Engine, request: Path | None, out: Path | None) -> int:
 def requests_of(text: bytes) -> Iterator[bytes]:
     """Return the requests in a text: one object over several lines, or one a line."""
     lines = [line for line in text.splitlines() if line.strip()]
-    if lines and lines[0].strip() == b"{":
+    over_lines = len(lines) > 1 and isinstance(read_json(lines[0]), Fault) and not isinstance(read_json(text), Fault)
+    if over_lines or (lines and lines[0].strip() == b"{"):
         yield text
     else:
         yield from lines

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from thoth.cli import main
+from thoth.cli.decide import requests_of
 
 HOUSE = Path(__file__).resolve().parents[2]
 POLICY = """policy p
@@ -100,3 +101,14 @@ def test_a_mistake_in_the_policy_ends_with_one(tmp_path: Path, capsys: pytest.Ca
     file.write_text("policy p\nallow nobody when\n")
     assert main(["decide", "--policy", str(file), "--request", "-"]) == 1
     assert "p.thoth:2" in capsys.readouterr().out
+
+
+def test_a_request_may_stand_on_one_line_or_over_several() -> None:
+    one = b'{"tool_name": "a", "tool_args": {}}'
+    spread = b'{"tool_name": "a",\n  "tool_args": {}}\n'
+    opened = b'{\n  "tool_name": "a"\n}\n'
+    assert list(requests_of(one)) == [one]
+    assert list(requests_of(spread)) == [spread]
+    assert list(requests_of(opened)) == [opened]
+    assert list(requests_of(one + b"\n\n" + one + b"\n")) == [one, one]
+    assert list(requests_of(b"{broken\n" + one)) == [b"{broken", one]
