@@ -1,8 +1,8 @@
 """pycasbin: attribute-based rules in the policy, evaluated by the matcher; `FastEnforcer` holds them by tool.
 
-Translation: `eval(p.rule)` is Casbin's way to a condition for each rule; block, step_up and defer are all `deny`. Globs,
-folders and lists are functions added to the enforcer, plain Python; `regexMatch` is Casbin's own. Only yes or no
-comes back: `enforce_ex`, which would name a rule, does not work with `FastEnforcer` and one key.
+Translation: `eval(p.rule)` is Casbin's way to a condition for each rule; block, step_up and defer are all `deny`.
+Globs, folders and lists are functions added to the enforcer, plain Python; `regexMatch` is Casbin's own. Only yes or
+no comes back: `enforce_ex`, which would name a rule, does not work with `FastEnforcer` and one key.
 """
 
 import json

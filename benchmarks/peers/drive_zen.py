@@ -1,4 +1,4 @@
-"""GoRules Zen: one decision table, a column for the tool and for each attribute, a row for each rule, all hits collected.
+"""GoRules Zen: one decision table, a column for the tool and each attribute, a row for each rule, all hits collected.
 
 Translation: every kind of condition has words in Zen; a glob is `startsWith` and `endsWith`. A decision is made of the
 ids that come back (which effect wins is left to the caller and not measured).
