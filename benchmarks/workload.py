@@ -30,8 +30,21 @@ COLOURS = ("blue", "green", "red", "grey")
 SERVERS = tuple(f"mcp-{number:02}" for number in range(20))
 CURRENCIES = ("EUR", "USD", "GBP", "CHF", "JPY", "SEK", "NOK", "DKK")
 TAGS = tuple(f"tag-{number:02}" for number in range(24))
+PURPOSES = tuple(f"purpose-{number:02}" for number in range(60))
 AMOUNT_MAX = 10_000
 COUNT_MAX = 500
+
+
+def sample_sets(name: str, items: tuple[str, ...], least: int, most: int) -> dict[str, tuple[str, ...]]:
+    drawn = random.Random(f"{SEED} {name}")
+    sets = (sorted(drawn.sample(items, drawn.randint(least, most))) for _ in range(40))
+    return {f"{name}_{number:02}": tuple(items) for number, items in enumerate(sets)}
+
+
+TAG_SETS: Final = sample_sets("tags", TAGS, 12, 20)
+PURPOSE_SETS: Final = sample_sets("purposes", PURPOSES, 4, 8)
+NAMED: Final = {items: name for name, items in (TAG_SETS | PURPOSE_SETS).items()}
+"""Longer lists are sets with names, shared by many rules, as one would write them."""
 
 
 class Condition(NamedTuple):
@@ -101,7 +114,7 @@ FIFTEEN: Final = (
     *SEVEN,
     Attribute("tenant", ("tenant_id",), lambda drawn: f"tenant-{drawn.randrange(100):02}"),
     Attribute("user", ("user_id",), lambda drawn: f"user-{drawn.randrange(10_000):04}"),
-    Attribute("purpose", ("purpose",), lambda drawn: f"purpose-{drawn.randrange(60):02}"),
+    Attribute("purpose", ("purpose",), lambda drawn: drawn.choice(PURPOSES)),
     Attribute("server", ("server",), lambda drawn: drawn.choice(SERVERS)),
     Attribute("context.region", ("metadata", "region"), lambda drawn: drawn.choice(REGIONS)),
     Attribute("args.count", ("tool_args", "count"), lambda drawn: drawn.randrange(COUNT_MAX), "int"),
@@ -151,13 +164,13 @@ def broad(attribute: str, drawn: random.Random) -> Condition:
         case "args.tags":
             if drawn.random() < 0.5:
                 return Condition(attribute, "any in", sorted(drawn.sample(TAGS, drawn.randint(1, 4))))
-            return Condition(attribute, "all in", sorted(drawn.sample(TAGS, drawn.randint(12, 20))))
+            return Condition(attribute, "all in", list(drawn.choice(list(TAG_SETS.values()))))
         case "tenant":
             return Condition(attribute, "is", f"tenant-{drawn.randrange(100):02}")
         case "user":
             return Condition(attribute, "like", f"user-{drawn.randrange(100):02}*")
         case "purpose":
-            return Condition(attribute, "in", sorted(f"purpose-{n:02}" for n in drawn.sample(range(60), 6)))
+            return Condition(attribute, "in", list(drawn.choice(list(PURPOSE_SETS.values()))))
         case "server":
             return Condition(attribute, "is", drawn.choice(SERVERS))
         case "context.region":
@@ -309,6 +322,7 @@ class Workload:
         """Return the rules as policy text."""
         params = ", ".join(f"{a.name.removeprefix('args.')}: {a.type}" for a in self.attributes if a.type)
         lines = ["policy benchmark", '    approvers "ops"', ""]
+        lines += [f"set {name} = {', '.join(map(quoted, items))}" for items, name in NAMED.items()]
         lines += [f"tool {tool}({params}) is act" for tool in self.tools]
         lines.append("")
         for rule in self.rules:
@@ -353,7 +367,8 @@ def quoted(text: str) -> str:
 
 
 def listed(texts: list[str]) -> str:
-    return "{" + ", ".join(map(quoted, texts)) + "}"
+    name = NAMED.get(tuple(texts))
+    return name or "{" + ", ".join(map(quoted, texts)) + "}"
 
 
 def effects(rule_count: int, drawn: random.Random) -> list[str]:
