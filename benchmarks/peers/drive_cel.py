@@ -1,25 +1,33 @@
-"""CEL, through common-expression-language (a binding of the Rust implementation): one program for each tool.
+"""CEL, through cel-expr-python (a binding of the C++ implementation): one program for each tool.
 
 Translation: CEL is a language of expressions and knows no policies. The rules of a tool become one program, a list of
-booleans compiled once; a Python dict finds the program, and Python turns the list into ids. A glob is `startsWith` and
-`endsWith`; every other kind of condition has words in CEL.
+booleans, checked and compiled once; a Python dict finds the program, and Python turns the list into ids. A glob is
+`startsWith` and `endsWith`; every other kind of condition has words in CEL.
+
+Of the two compiled bindings that were tried, the other being common-expression-language 0.10.0 (Rust), this one took
+about half the time, on 10, 1,000 and 10,000 rules.
 """
 
 import json
 from typing import Any
 
-import cel
+from cel_expr_python import cel
 from driving import drive
+
+RECORD = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
 
 
 class Cel:
     def __init__(self, workload: dict[str, Any]) -> None:
         self.paths = {name: ".".join(attribute["path"]) for name, attribute in workload["attributes"].items()}
+        variables = {path.partition(".")[0]: cel.Type.STRING for path in self.paths.values()}
+        variables |= {path.partition(".")[0]: RECORD for path in self.paths.values() if "." in path}
+        environment = cel.NewEnv(variables=variables | {"tool_name": cel.Type.STRING, "request_id": cel.Type.STRING})
         by_tool: dict[str, list[dict[str, Any]]] = {}
         for rule in workload["rules"]:
             by_tool.setdefault(rule["tool"], []).append(rule)
         self.by_tool = {
-            tool: (cel.compile(f"[{', '.join(map(self.rule, rules))}]"), [rule["id"] for rule in rules])
+            tool: (environment.compile(f"[{', '.join(map(self.rule, rules))}]"), [rule["id"] for rule in rules])
             for tool, rules in by_tool.items()
         }
 
@@ -60,11 +68,11 @@ class Cel:
         if found is None:
             return []
         program, ids = found
-        return [id for id, holds in zip(ids, program.execute(prepared), strict=True) if holds]
+        return [id for id, holds in zip(ids, program.eval(data=prepared).plain_value(), strict=True) if holds]
 
     def problem(self, answer: list[str], applying: list[str]) -> str:
         return "" if answer == applying else f"{answer}, not {applying}"
 
 
 if __name__ == "__main__":
-    drive("common-expression-language", Cel)
+    drive("cel-expr-python", Cel)

@@ -69,14 +69,14 @@ def timed(peer: Peer, texts: list[str], seconds_max: float) -> list[int]:
     """Return the nanoseconds of each call; each request is decoded anew and used once."""
     clock, ask = time.perf_counter_ns, peer.ask
     taken: list[int] = []
-    end = time.perf_counter() + seconds_max / 5
+    end = clock() + round(seconds_max / 5 * 1e9)
     for start in range(0, len(texts), BATCH):
         batch = [peer.prepare(json.loads(text)) for text in texts[start : start + BATCH]]
         for prepared in batch:
             begun = clock()
             ask(prepared)
             taken.append(clock() - begun)
-            if begun & 15 == 0 and time.perf_counter() > end:
+            if begun > end:
                 return taken
     return taken
 
