@@ -30,9 +30,10 @@ KIND_INSTALLED := $(shell cat .venv/.kind 2>/dev/null)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test check bench replay crash interop fmt dist clean FORCE
+.PHONY: help demo test check bench bench-full peers replay interop fmt dist clean FORCE
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.installed ## build, then watch a policy decide the calls of an agent
 	@$(BIN)/python examples/demo.py
@@ -46,9 +47,25 @@ check: .venv/.installed .venv/.needs-test .venv/.needs-dev ## lint, format, type
 	@$(BIN)/python -m mypy --strict -p thoth
 	@$(BIN)/python -m pytest --numprocesses=0 --quiet tests/house/test_arrows.py
 
-bench: .venv/.installed .venv/.needs-test ## run the benchmarks; the raw run is kept in out/bench.json
+bench: .venv/.installed .venv/.needs-test ## a few minutes of benchmarks; runs are kept in out/bench.json and benchmarks/runs/
 	@mkdir -p out
 	@$(BIN)/python -m pytest benchmarks --numprocesses=0 --benchmark-enable --benchmark-only --benchmark-json=out/bench.json
+	@$(BIN)/python benchmarks/compare.py $(BENCH)
+
+bench-full: .venv/.installed ## up to 100,000 rules and every peer, then table and plot; leave the machine alone
+	@$(BIN)/python benchmarks/compare.py --full $(BENCH)
+	@$(BIN)/python benchmarks/plot.py
+
+peers: ## install the engines that the benchmarks compare with, each into an environment of its own
+	@grep -v '^#' benchmarks/peers.txt | while read -r name requirement; do \
+		room=.venvs/peer-$$name; \
+		[ "`cat $$room/.requirement 2>/dev/null`" = "$$requirement" ] && continue; \
+		echo "installing $$requirement"; \
+		rm -rf $$room; \
+		if $(PYTHON) -m venv $$room && $$room/bin/python -m pip --disable-pip-version-check --quiet install "$$requirement"; \
+		then echo "$$requirement" > $$room/.requirement; \
+		else echo "\`$$requirement\` does not install here and is left out" >&2; rm -rf $$room; fi; \
+	done
 
 replay: ## TRACES=DIR: decide recorded calls again and report where the evaluators disagree
 	@test -n "$(TRACES)" || { echo 'TRACES is missing; write `make replay TRACES=DIR`, a folder of recorded calls' >&2; exit 2; }
@@ -79,7 +96,7 @@ dist: .venv/.needs-run .venv/.needs-dev ## wheel and sdist into dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist .
 
 clean: ## take away everything that was built, .venv included
-	rm -rf .venv build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	rm -rf .venv .venvs build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
 
 .venv/.made: $(if $(USABLE),,FORCE)
 	@command -v "$(PYTHON)" >/dev/null || { echo 'there is no `$(PYTHON)`; write `make PYTHON=python3.12 ...`' >&2; exit 2; }
