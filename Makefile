@@ -29,8 +29,7 @@ KIND_INSTALLED := $(shell cat .venv/.kind 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench replay crash interop fmt dist clean FORCE
-.PHONY: help demo test check bench bench-full peers replay interop fmt dist clean FORCE
+.PHONY: help demo test check bench bench-full peers replay crash interop fmt dist clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
