@@ -59,7 +59,7 @@ class Reservation:
 
     limit: str
     key: str
-    amount: Fraction
+    amount: Fraction | int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from ..contract import MODE_NAMES, Effect, Mode
+from ..contract import MODE_NAMES, Effect, Mode, call_digest
+from ..native.answer import Answers, Place
+from ..native.limits import Limit
 from ..native.names import nfc
 from ..native.table import FAILS, HOLDS, MASK_DOUBT, MASK_NO, MASK_YES, Rows, Table
 from . import checked as c
-from .binding import Declarations
-from .call import Knowledge
+from .binding import NO_KINDS, Declarations, Declared
+from .call import NONE_OPTIONAL, Call, Knowledge
 from .changes import Plan
 from .collecting import not_collecting
 from .columns import Columns
+from .forms import DECISION, REQUEST, RESERVATION
+from .pivots import lay_out_rows
 
 PROOF: Final = 0
 DOUBT: Final = MASK_DOUBT
@@ -33,6 +37,7 @@ class Row:
     rule: c.Rule
     asks: Effect | None
     plan: Plan | None = None
+    limit: Limit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ class DecisionTable:
     unknown: Bucket
     result_rows: Rows
     postures: dict[str | None, Posture]
+    answers: Answers
 
     def bucket(self, name: str, declaration: int) -> Bucket:
         """Return the rows of a tool."""
@@ -122,16 +128,19 @@ class _Layout:
         nodes = [(places[column], *rest) for column, *rest in self.nodes]
         table = Table(columns, tuple(self.columns.readers), nodes)  # type: ignore[arg-type]
         known, unknown = self.buckets(table, rules, starts, somewhere)
+        rows = tuple(Row(rule, asks_for(rule), self.plan(rule), self.limit(rule)) for rule in rules)
+        said = postures(policy.mode)
         return DecisionTable(
             policy=policy,
             knowledge=self.knowledge,
             declarations=self.declarations,
             table=table,
-            rows=tuple(Row(rule, asks_for(rule), self.plan(rule)) for rule in rules),
+            rows=rows,
             buckets=known,
             unknown=unknown,
             result_rows=Rows(table, [(number, start, math.inf) for number, start in enumerate(results)]),
-            postures=postures(policy.mode),
+            postures=said,
+            answers=self.answers(table, rows, known, unknown, said),
         )
 
     # ------------------------------------------------------------ rows
@@ -191,6 +200,65 @@ class _Layout:
         scans = ((one, None if one.pattern is None else self.columns.scan(one.pattern)) for one in rule.changes)
         return Plan(rule.id, scans)
 
+    def limit(self, rule: c.Rule) -> Limit | None:
+        if rule.limit is None:
+            return None
+        by, of = rule.limit.by, rule.limit.of
+        key = None if by == "session" else self.columns.read_term(c.Attribute(by) if isinstance(by, str) else by)
+        amount = None if of is None else self.columns.read_term(of)
+        spelled = isinstance(by, c.Argument)
+        return Limit(RESERVATION, rule.id, key, amount, spelled, rule.limit.amount, rule.limit.window_s)
+
+    # ------------------------------------------------------------ answers
+
+    def answers(
+        self,
+        table: Table,
+        rows: tuple[Row, ...],
+        known: dict[tuple[str, int], Bucket],
+        unknown: Bucket,
+        said: dict[str | None, Posture],
+    ) -> Answers:
+        """Return where answers are kept, with what it takes to find the rows that hold."""
+        distinct = list(dict.fromkeys(said.values()))
+        places = {name: self.place(name, known) for name, _ in known}
+        digest = self.policy.digest
+        return Answers(
+            table,
+            REQUEST,
+            DECISION,
+            Call,
+            self.knowledge,
+            lambda request, args, session: call_digest(request, args, None if session is None else session.id, digest),
+            Call.default_reason,
+            places,
+            self.placed(None, unknown),
+            {word: distinct.index(posture) for word, posture in said.items()},
+            [(trial_end(row.rule), row.rule.points, row.rule.effect == Effect.MODIFY) for row in rows],
+            [row.limit for row in rows],
+        )
+
+    def place(self, name: str, known: dict[tuple[str, int], Bucket]) -> Place | None:
+        """Return a tool's place; None where its declaration depends on the environment."""
+        if name in self.declarations.special:
+            return None
+        declared = self.declarations.general.get(name)
+        return self.placed(declared, known[name, -1 if declared is None else declared.number])
+
+    def placed(self, declared: Declared | None, bucket: Bucket) -> Place:
+        if declared is None:
+            return Place(None, (), NO_KINDS, NONE_OPTIONAL, True, False, bucket.risk, bucket.rules)
+        return Place(
+            declared,
+            declared.params,
+            declared.kinds,
+            declared.optional,
+            declared.more,
+            self.declarations.lenient,
+            bucket.risk,
+            bucket.rules,
+        )
+
     # ------------------------------------------------------------ tools
 
     def buckets(
@@ -238,13 +306,20 @@ class _Layout:
             row = (number, starts[number], math.inf if rule.until is None else rule.until)
             (risk if rule.effect == "risk" else others).append(row)
         return Bucket(
-            (Rows(table, risk),) if risk else (),
-            (Rows(table, others),) if others else (),
+            (lay_out_rows(table, self.columns, rules, risk),) if risk else (),
+            (lay_out_rows(table, self.columns, rules, others),) if others else (),
         )
 
 
 def joined(one: Bucket, other: Bucket) -> Bucket:
     return Bucket(one.risk + other.risk, one.rules + other.rules)
+
+
+def trial_end(rule: c.Rule) -> float:
+    """Return the time before which a rule is only recorded."""
+    if not rule.trial:
+        return -math.inf
+    return math.inf if rule.trial_until is None else rule.trial_until
 
 
 def postures(setting: c.ModeSetting) -> dict[str | None, Posture]:

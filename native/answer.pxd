@@ -1,0 +1,36 @@
+from libc.stdint cimport int32_t
+
+from thoth.native.forms cimport Form
+from thoth.native.table cimport Table
+
+cdef class Place:
+    cdef object declared
+    cdef tuple params, risk, rules     # risk and rules are Rows
+    cdef dict kinds
+    cdef frozenset optional
+    cdef bint more, lenient
+
+cdef class Template:
+    cdef tuple values                  # one for each field of the answer
+    cdef bint held, reserving, scoped
+
+cdef struct RowFacts:
+    double trial_until                 # recorded only while now is before it
+    int32_t points
+    bint stops                         # the rows that hold do not say it all
+
+cdef class Answers:
+    cdef Table table
+    cdef Form request, answer
+    cdef object facts_kind, knowledge, digest, default_reason
+    cdef dict places                   # a tool's name -> Place; None: ask elsewhere
+    cdef Place unknown
+    cdef dict postures
+    cdef int32_t posture
+    cdef RowFacts *rows                # [R]
+    cdef list limits                   # [R] Limit or None
+    cdef dict kept                     # rows and posture -> Template
+    cdef Py_ssize_t row_count, kept_bytes
+    cdef Py_ssize_t tool_name, tool_args, mode
+    cdef Py_ssize_t id, asked, now, args, risk, reason, reservations, call
+    cdef object filled(self, Template template, object facts, object args, list reserved, object id)
