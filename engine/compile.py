@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from ..contract import MODE_NAMES, Effect, Mode, call_digest
+from ..contract import MODE_NAMES, STRICTNESS, Effect, Mode, call_digest
 from ..native.answer import Answers, Place
 from ..native.limits import Limit
 from ..native.names import nfc
@@ -21,10 +21,11 @@ from .changes import Plan
 from .collecting import not_collecting
 from .columns import Columns
 from .forms import DECISION, REQUEST, RESERVATION
-from .pivots import lay_out_rows
+from .pivots import Pivoting
 
 PROOF: Final = 0
 DOUBT: Final = MASK_DOUBT
+ALLOW: Final = Effect.ALLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ class _Layout:
     def lay_out(self) -> DecisionTable:
         policy = self.policy
         rules = sorted(policy.rules, key=lambda rule: rule.id)
+        self.pivoting = Pivoting(self.columns, rules)
         starts = [self.chain(rule) for rule in rules]
         somewhere = [self.guarded(rule, start) for rule, start in zip(rules, starts, strict=True)]
         results = [self.guarded(rule, self.chain(rule)) for rule in policy.result_rules]
@@ -221,7 +223,7 @@ class _Layout:
     ) -> Answers:
         """Return where answers are kept, with what it takes to find the rows that hold."""
         distinct = list(dict.fromkeys(said.values()))
-        places = {name: self.place(name, known) for name, _ in known}
+        places = {name: self.place(name, known) for name in {name for name, _ in known}}
         digest = self.policy.digest
         return Answers(
             table,
@@ -234,7 +236,8 @@ class _Layout:
             places,
             self.placed(None, unknown),
             {word: distinct.index(posture) for word, posture in said.items()},
-            [(trial_end(row.rule), row.rule.points, row.rule.effect == Effect.MODIFY) for row in rows],
+            frozenset(place for place, posture in enumerate(distinct) if posture.observing),
+            [(trial_end(r.rule), r.rule.points, STRICTNESS[r.asks or ALLOW], r.asks is Effect.MODIFY) for r in rows],
             [row.limit for row in rows],
         )
 
@@ -294,7 +297,8 @@ class _Layout:
     def tools(self, named: Iterable[str]) -> Iterable[tuple[str, int, frozenset[str] | None]]:
         """Return name, declaration and classes of each tool that the policy knows; it may be used without one, too."""
         for name in {*map(nfc, self.policy.tools), *named}:
-            yield name, -1, None
+            if name not in self.declarations.general or name in self.declarations.special:
+                yield name, -1, None
         for declared in self.declarations.every:
             yield declared.tool.name, declared.number, declared.tool.classes
 
@@ -306,8 +310,8 @@ class _Layout:
             row = (number, starts[number], math.inf if rule.until is None else rule.until)
             (risk if rule.effect == "risk" else others).append(row)
         return Bucket(
-            (lay_out_rows(table, self.columns, rules, risk),) if risk else (),
-            (lay_out_rows(table, self.columns, rules, others),) if others else (),
+            (self.pivoting.lay_out(table, risk),) if risk else (),
+            (self.pivoting.lay_out(table, others),) if others else (),
         )
 
 

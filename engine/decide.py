@@ -9,6 +9,7 @@ from typing import Any, Final
 from ..contract import Approval, By, Decision, Effect, Fault, Request, admit
 from ..contract.request import DEPTH_MAX, INT_BITS_MAX, TEXT_CHARS_MAX, VALUES_MAX
 from ..native.admission import Bounds, Intake
+from ..native.answer import Missing
 from ..native.names import nfc
 from ..native.table import Walk
 from .assemble import Assembly, Judgement
@@ -56,16 +57,38 @@ def decide_admitted(
     """Decide what `admitted` returned; nobody else may have had a hand on it since."""
     if isinstance(request, Fault):
         return refused(table, request, now, id)
-    key = None if approval is not None else table.answers.find(request, session, ledger, now, id)
-    if type(key) is Decision:
-        return key
-    assembly = judged(table, request, session, ledger, now, approval, id)
+    found = None if approval is not None else table.answers.find(request, session, ledger, now, id)
+    if type(found) is Decision:
+        return found
+    if found is None:
+        return judged(table, request, session, ledger, now, approval, id).decision()
+    assembly = Assembly(table, request, session, ledger, now, None, id, judgement_of(table, found))
     decision = assembly.decision()
-    if key is not None and assembly.follows_from_rows(decision):
+    if assembly.follows_from_rows(decision):
         effect = decision.effect
         by_default = effect is BLOCK and decision.by is By.DEFAULT
-        table.answers.keep(key, decision, effect is STEP_UP, effect is not BLOCK and effect is not DEFER, by_default)
+        held, reserving = effect is STEP_UP, effect is not BLOCK and effect is not DEFER
+        table.answers.keep(found.key, decision, held, reserving, by_default)
     return decision
+
+
+def judgement_of(table: DecisionTable, missing: Missing) -> Judgement:
+    """Return what was found of a call whose arguments fit, and for which nothing is kept."""
+    call = missing.facts
+    judgement = Judgement(call, Binding(call.declared, call.read, call.read))
+    judgement.limits = missing.reserved
+    for row in missing.rows:
+        number = row >> 1
+        rule = table.rows[number].rule
+        if row & 1:
+            judgement.trial.add(rule.id)
+        elif rule.limit is not None:
+            judgement.exceeded.add(number)
+        elif rule.effect is ALLOW:
+            judgement.allowing.add(number)
+        else:
+            judgement.rules.add(number)
+    return judgement
 
 
 def judged(

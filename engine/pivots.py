@@ -7,7 +7,6 @@ it shares with the fewest rows is its pivot; a row without such a test is looked
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from ..native.names import nfc, read_email, read_host
@@ -38,71 +37,95 @@ Laid = tuple[int, int, float]
 """A row as `Rows` takes it: number, first node, until when it holds."""
 
 
-@dataclass(frozen=True, slots=True)
 class Key:
-    """One test that a row can lie under: what kind it is of, whose value it looks up, and what it compares it with."""
+    """One test that a row can lie under: what kind it is of, whose value it looks up, and what it compares it with.
 
-    kind: str
-    reader: int
-    constants: tuple[Any, ...]
+    `shares` are what rows under the same constant have in common; 1 and true are two constants.
+    """
 
-    @property
-    def group(self) -> tuple[str, int]:
-        return self.kind, self.reader
+    __slots__ = ("constants", "group", "kind", "reader", "shares")
 
-    def shares(self) -> Iterator[tuple[str, int, type, Any]]:
-        """Yield what rows under the same constant have in common; 1 and true are two constants."""
-        return ((self.kind, self.reader, type(one), one) for one in self.constants)
+    def __init__(self, kind: str, reader: int, constants: tuple[Any, ...]) -> None:
+        self.kind, self.reader, self.constants = kind, reader, constants
+        self.group = (kind, reader)
+        self.shares = [(kind, reader, type(one), one) for one in constants]
 
 
-def lay_out_rows(table: Table, columns: Columns, rules: Sequence[c.Rule], rows: list[Laid]) -> Rows:
-    """Return the rows of a bucket, under pivots where they are many."""
-    if len(rows) < PIVOTED_MIN:
-        return Rows(table, rows)
-    keys = [list(keys_of(columns, rules[number].when)) for number, _, _ in rows]
-    shared = Counter(share for ours in keys for key in ours for share in key.shares())
+class Pivoting:
+    """The rules of a policy, to be laid out bucket by bucket; the tests of each are looked through once."""
 
-    def weight(key: Key) -> float:
-        if key.kind in (ABOVE, BELOW):
-            return len(rows) / 2
-        return sum(shared[share] for share in key.shares())
+    def __init__(self, columns: Columns, rules: Sequence[c.Rule]) -> None:
+        self.columns = columns
+        self.rules = rules
+        self._keys: dict[int, list[Key]] = {}
+        self._readers: dict[c.Term, int] = {}
 
-    chosen = [min(ours, key=weight, default=None) for ours in keys]
-    groups = Counter(key.group for key in chosen if key is not None)
-    kept = {group for group, _ in groups.most_common(PIVOTS_MAX)}
-    if len(kept) < len(groups):
-        chosen = [min((key for key in ours if key.group in kept), key=weight, default=None) for ours in keys]
-    under: dict[tuple[str, int], list[tuple[int, Key]]] = {}
-    rest: list[int] = []
-    for place, one in enumerate(chosen):
-        if one is None:
-            rest.append(place)
-        else:
-            under.setdefault(one.group, []).append((place, one))
-    pivots = tuple(pivot(columns, group, placed) for group, placed in under.items())
-    return Rows(table, rows, run(rest), pivots) if pivots else Rows(table, rows)
+    def lay_out(self, table: Table, rows: list[Laid]) -> Rows:
+        """Return the rows of a bucket, under pivots where they are many."""
+        if len(rows) < PIVOTED_MIN:
+            return Rows(table, rows)
+        keys = [self.keys(number) for number, _, _ in rows]
+        shared = Counter(share for ours in keys for key in ours for share in key.shares)
 
+        def weight(key: Key) -> float:
+            if key.kind in (ABOVE, BELOW):
+                return len(rows) / 2
+            return sum([shared[share] for share in key.shares])
 
-def keys_of(columns: Columns, condition: c.Condition) -> Iterator[Key]:
-    """Yield the tests under which a row with this `when` can lie."""
-    match condition:
-        case c.AllOf(parts):
-            for part in parts:
-                yield from keys_of(columns, part)
-        case c.Test(c.Compare(left, "is", c.Constant(value)), False, "") if looked_up(left):
-            yield Key(EQUALS, columns.reader(left), (constant(value),))
-        case c.Test(c.Member(left, values), False, "") if looked_up(left):
-            yield Key(EQUALS, columns.reader(left), tuple(constant(value.value) for value in values))
-        case c.Test(c.Compare(left, op, c.Constant(value)), False, "") if op in BOUNDS and looked_up(left):
-            bound = constant(value)
-            if is_exact_number(bound):
-                yield Key(BOUNDS[op], columns.reader(left), (bound,))
-        case c.Test(c.Affix("starts", left, c.Constant(str(beginning))), False, "") if looked_up(left):
-            yield Key(BEGINS, columns.reader(left), (nfc(beginning),))
-        case c.Test(c.Like(left, (glob,)), False, "") if looked_up(left):
-            literal = beginning_of(glob_of(glob))
-            if literal:
-                yield Key(BEGINS, columns.reader(left), (literal,))
+        chosen = [min(ours, key=weight, default=None) if len(ours) != 1 else ours[0] for ours in keys]
+        groups = Counter([key.group for key in chosen if key is not None])
+        kept = {group for group, _ in groups.most_common(PIVOTS_MAX)}
+        if len(kept) < len(groups):
+            chosen = [min((key for key in ours if key.group in kept), key=weight, default=None) for ours in keys]
+        under: dict[tuple[str, int], list[tuple[int, Key]]] = {}
+        rest: list[int] = []
+        for place, one in enumerate(chosen):
+            if one is None:
+                rest.append(place)
+            else:
+                under.setdefault(one.group, []).append((place, one))
+        pivots = tuple(pivot(self.columns, group, placed) for group, placed in under.items())
+        return Rows(table, rows, run(rest), pivots) if pivots else Rows(table, rows)
+
+    def keys(self, number: int) -> list[Key]:
+        """Return the tests under which a row can lie."""
+        found = self._keys.get(number)
+        if found is None:
+            found = self._keys[number] = list(self.keys_of(self.rules[number].when))
+        return found
+
+    def keys_of(self, condition: c.Condition) -> Iterator[Key]:
+        """Yield the tests under which a row with this `when` can lie."""
+        match condition:
+            case c.AllOf(parts):
+                for part in parts:
+                    yield from self.keys_of(part)
+            case c.Test(predicate, False, ""):
+                key = self.key(predicate)
+                if key is not None:
+                    yield key
+
+    def key(self, predicate: c.Predicate) -> Key | None:
+        match predicate:
+            case c.Compare(left, "is", c.Constant(value)) if looked_up(left):
+                return Key(EQUALS, self.reader(left), (constant(value),))
+            case c.Member(left, values) if looked_up(left):
+                return Key(EQUALS, self.reader(left), tuple(constant(value.value) for value in values))
+            case c.Compare(left, op, c.Constant(value)) if op in BOUNDS and looked_up(left):
+                bound = constant(value)
+                return Key(BOUNDS[op], self.reader(left), (bound,)) if is_exact_number(bound) else None
+            case c.Affix("starts", left, c.Constant(str(beginning))) if looked_up(left):
+                return Key(BEGINS, self.reader(left), (nfc(beginning),))
+            case c.Like(left, (glob,)) if looked_up(left):
+                literal = beginning_of(glob_of(glob))
+                return Key(BEGINS, self.reader(left), (literal,)) if literal else None
+        return None
+
+    def reader(self, term: c.Term) -> int:
+        found = self._readers.get(term)
+        if found is None:
+            found = self._readers[term] = self.columns.reader(term)
+        return found
 
 
 def looked_up(term: c.Term) -> bool:

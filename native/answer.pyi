@@ -19,6 +19,12 @@ class Place:
         rules: tuple[Rows, ...],
     ) -> None: ...
 
+class Missing:
+    key: bytes
+    facts: Any
+    rows: list[int]
+    reserved: list[Any]
+
 class Answers:
     def __new__(
         cls,
@@ -32,7 +38,8 @@ class Answers:
         places: dict[str, Place | None],
         unknown: Place,
         postures: dict[str | None, int],
-        rows: list[tuple[float, int, bool]],
+        observing: frozenset[int],
+        rows: list[tuple[float, int, int, bool]],
         limits: list[Limit | None],
     ) -> Answers: ...
     def find(self, request: Any, session: Any, ledger: Any, now: float, id: str) -> Any: ...

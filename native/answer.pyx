@@ -41,6 +41,13 @@ cdef class Place:
         self.more, self.lenient, self.risk, self.rules = more, lenient, risk, rules
 
 
+cdef class Missing:
+    """A call that no answer is kept for: its facts, what it takes from limits (None where unreadable), its rows.
+
+    A row is its number twice, and one more where it is on trial; a limit that has room is left out.
+    """
+
+
 cdef class Template:
     """An answer without what is the call's own. `held`: it binds the call; `scoped`: its reason asks for the scope."""
 
@@ -50,21 +57,21 @@ cdef class Answers:
 
     def __cinit__(self, Table table not None, Form request not None, Form answer not None, facts_kind, knowledge,
                   digest, default_reason, dict places not None, Place unknown not None, dict postures not None,
-                  list rows not None, list limits not None):
-        """Take each row as (time until which it is on trial, points, whether rows do not say it all where it holds)."""
+                  frozenset observing not None, list rows not None, list limits not None):
+        """Take each row as (end of its trial, points, how strict it is, whether rows do not say it all if it holds)."""
         cdef Py_ssize_t number
         assert answer.count <= FIELDS_MAX and len(rows) == len(limits) and issubclass(facts_kind, Facts)
         self.table, self.request, self.answer = table, request, answer
         self.facts_kind, self.knowledge, self.digest, self.default_reason = facts_kind, knowledge, digest, default_reason
         self.places, self.unknown = places, unknown
-        self.postures, self.posture = postures, postures[None]
+        self.postures, self.posture, self.observing = postures, postures[None], observing
         self.limits, self.row_count = limits, len(rows)
         self.rows = <RowFacts *>PyMem_Calloc(max(1, self.row_count), sizeof(RowFacts))
         if self.rows == NULL:
             raise MemoryError
         for number in range(self.row_count):
-            trial_until, points, stops = rows[number]
-            self.rows[number] = RowFacts(trial_until, points, stops)
+            trial_until, points, level, stops = rows[number]
+            self.rows[number] = RowFacts(trial_until, points, level, stops)
         self.kept = {}
         self.tool_name, self.tool_args = request.place("tool_name"), request.place("tool_args")
         self.mode = request.place("enforcement_mode")
@@ -76,7 +83,7 @@ cdef class Answers:
         PyMem_Free(self.rows)
 
     def find(self, request, session, ledger, now, id):
-        """Return an answer; the key under which to keep it, where it has to be worked out; or None: do not keep it.
+        """Return an answer; what is missing, where it has to be worked out and kept; or None: work it out, do not keep it.
 
         Cost: one look at the arguments, and at the rows of the tool that its pivots let through.
         """
@@ -86,7 +93,9 @@ cdef class Answers:
         cdef Limit limit
         cdef dict args = self.request.read(request, self.tool_args)
         cdef str name = normal(self.request.read(request, self.tool_name))
-        cdef object said = self.request.read(request, self.mode), found, key, reservation
+        cdef object said = self.request.read(request, self.mode), found, reservation
+        cdef Missing missing
+        cdef bytes key
         cdef list reserved = None
         cdef double moment = now
         cdef int32_t posture = self.posture, number
@@ -132,20 +141,41 @@ cdef class Answers:
             if self.limits[number] is not None:
                 limit = <Limit>self.limits[number]
                 reservation = limit.reserved(facts)
-                if reservation is not None:
-                    if reserved is None:
-                        reserved = []
-                    reserved.append(reservation)
+                if reserved is None:
+                    reserved = []
+                reserved.append(reservation)
                 if limit.roomy(reservation, now, ledger, ""):
                     continue
             walk.found[count] = number << 1 | (moment < self.rows[number].trial_until)
             count += 1
         walk.found_count = count
-        walk.put(posture)
-        key = PyBytes_FromStringAndSize(<char *>walk.found, walk.found_count * sizeof(int32_t))
-        self.table.end(walk)
+        key = self.keyed(walk, posture)
         found = self.kept.get(key)
-        return key if found is None else self.filled(<Template>found, facts, args, reserved, id)
+        if found is None:
+            missing = Missing()
+            missing.key, missing.facts, missing.reserved = key, facts, reserved or []
+            missing.rows = [walk.found[one] for one in range(count)]
+            self.table.end(walk)
+            return missing
+        self.table.end(walk)
+        return self.filled(<Template>found, facts, args, reserved, id)
+
+    cdef object keyed(self, Walk walk, int32_t posture):
+        """Return the key of the rows found: where one restricts, the milder ones only say whether any permits."""
+        cdef Py_ssize_t one, count = walk.found_count
+        cdef int32_t level, strictest = 0
+        cdef bint permitted = False
+        if posture not in self.observing:
+            for one in range(count):
+                if not walk.found[one] & 1:
+                    level = self.rows[walk.found[one] >> 1].level
+                    permitted = permitted or level == 0
+                    strictest = max(strictest, level)
+        walk.put(posture << 1 | permitted)
+        for one in range(count):
+            if walk.found[one] & 1 or strictest == 0 or self.rows[walk.found[one] >> 1].level == strictest:
+                walk.put(walk.found[one])
+        return PyBytes_FromStringAndSize(<char *>(walk.found + count), (walk.found_count - count) * sizeof(int32_t))
 
     cdef object filled(self, Template template, object about, object args, list reserved, object id):
         cdef PyObject *values[FIELDS_MAX]
@@ -157,7 +187,7 @@ cdef class Answers:
         if template.scoped:
             reason = self.default_reason(facts)
         if reserved is not None and template.reserving:
-            reservations = tuple(reserved)
+            reservations = tuple([reservation for reservation in reserved if reservation is not None])
         for place in range(self.answer.count):
             values[place] = <PyObject *>template.values[place]
         values[self.id], values[self.asked], values[self.now] = <PyObject *>id, <PyObject *>facts.request, <PyObject *>facts.now
