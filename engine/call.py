@@ -261,7 +261,7 @@ class Call(Facts):
             return None
         if label in session.labels:
             return True
-        return None if not session.begun or label in session.uncertain_labels() else False
+        return None if not session.begun or session.may_hold(label) else False
 
     # ------------------------------------------------------------ where a value has been seen
 

@@ -120,6 +120,8 @@ class Columns:
                 return (self.reader(left), (constant(value),)), CHOSEN
             case c.Member(left, values):
                 return (self.reader(left), tuple(constant(value.value) for value in values)), CHOSEN
+            case c.Contains(c.Listing("session.labels"), c.Constant(str(label))):
+                return Asked(labelled(nfc(label))), CALLED
             case c.Contains(c.Listing(name), right):
                 return Asked(holding(name, self.read_term(right))), CALLED
         question, right, right_reader, cost = self.question(predicate)
@@ -386,6 +388,10 @@ def carrying(steps: Steps) -> Read:
 
 def hours_of(hours: c.Hours) -> Read:
     return lambda call: in_hours(call.now, hours.zone, hours.ranges, hours.excepted)
+
+
+def labelled(label: str) -> Read:
+    return lambda call: call.has_label(label)
 
 
 def holding(name: str, read_word: Reader) -> Callable[[Call], Truth]:

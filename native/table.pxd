@@ -51,7 +51,7 @@ cdef class Walk:
     cdef object value(self, int reader)
     cdef bint holds(self, int32_t place) except -1
     cdef int put(self, int32_t number) except -1
-    cdef int look(self, Row row, double now) except -1
+    cdef int look(self, const Row *row, double now) except -1
     cdef int look_along(self, Rows rows, bytes places, Py_ssize_t first, Py_ssize_t last, double now) except -1
     cdef int gather(self, Rows rows, double now) except -1
 

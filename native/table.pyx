@@ -185,7 +185,7 @@ cdef class Walk:
         self.found_count += 1
         return 0
 
-    cdef int look(self, Row row, double now) except -1:
+    cdef int look(self, const Row *row, double now) except -1:
         """Take a row in if it stands now and holds."""
         if now < row.until and self.holds(row.start):
             self.put(row.number)
@@ -196,7 +196,7 @@ cdef class Walk:
         cdef const int32_t *run = <const int32_t *><const char *>places
         cdef Py_ssize_t place
         for place in range(first, last):
-            self.look(rows.rows[run[place]], now)
+            self.look(rows.rows + run[place], now)
         return 0
 
     cdef int gather(self, Rows rows, double now) except -1:
@@ -204,13 +204,15 @@ cdef class Walk:
         cdef Py_ssize_t place, first = self.found_count
         if not rows.pivots:
             for place in range(rows.count):
-                self.look(rows.rows[place], now)
+                self.look(rows.rows + place, now)
             return 0
         self.look_along(rows, rows.rest, 0, len(rows.rest) // sizeof(int32_t), now)
         for pivot in rows.pivots:
             (<Pivot>pivot).gather(self, rows, now, self.value((<Pivot>pivot).reader))
-        if self.found_count - first > 1:
-            qsort(self.found + first, self.found_count - first, sizeof(int32_t), before)
+        for place in range(first + 1, self.found_count):
+            if self.found[place] < self.found[place - 1]:
+                qsort(self.found + first, self.found_count - first, sizeof(int32_t), before)
+                break
         return 0
 
     def holding(self, Rows rows not None, double now) -> list:
