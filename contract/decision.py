@@ -59,7 +59,7 @@ class Reservation:
 
     limit: str
     key: str
-    amount: Fraction
+    amount: Fraction | int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +108,14 @@ class Decision:
     call: str = ""
     approval: str = ""
     problem: str = ""
-    explainer: Callable[[], str] | None = field(default=None, compare=False, repr=False)
+    explainer: "Callable[[Decision], str] | None" = field(default=None, compare=False, repr=False)
 
     def __bool__(self) -> NoReturn:
         raise TypeError("a decision has no truth value; compare `decision.effect`, e.g. `decision.effect == 'ALLOW'`")
 
     def explain(self) -> str:
         """Return what decided, condition by condition, as text; rendered now, from the facts of the decision."""
-        return self.explainer() if self.explainer else f"{self.effect} by {self.by}: {self.reason_code}"
+        return self.explainer(self) if self.explainer else f"{self.effect} by {self.by}: {self.reason_code}"
 
     def facts(self) -> dict[str, Any]:
         """Return everything that two evaluations of the same inputs must agree on, as JSON values."""

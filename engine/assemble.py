@@ -6,7 +6,6 @@ Rows stand here by their numbers, which order as the rules' ids do.
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import fields
 from typing import Any, Final
 
 from ..contract import (
@@ -24,11 +23,12 @@ from ..contract import (
     call_digest,
 )
 from ..contract.decision import RULES_SHOWN_MAX, USER
-from ..native.admission import fill
 from ..native.values import UNKNOWN
+from .binding import Binding
 from .call import Call
 from .checked import Rule
 from .compile import DecisionTable
+from .forms import DECISION
 from .ledger import Ledger
 from .session import Session
 
@@ -36,7 +36,6 @@ from .session import Session
 ALLOW, MODIFY, STEP_UP, DEFER, BLOCK = Effect
 BY_ERROR, BY_ARGUMENTS, BY_APPROVAL, BY_RULE, BY_LIMIT, BY_MODE, BY_DEFAULT = By
 PROGRESSIVE: Final = Mode.PROGRESSIVE
-FIELDS: Final = tuple(field.name for field in fields(Decision))
 MODE_ASKS: Final = "mode"
 MODE_HOLD_S: Final = 900
 
@@ -57,10 +56,11 @@ OF_STEP_UP: Final = frozenset({Mode.PROGRESSIVE, Mode.STEP_UP})
 class Judgement:
     """What the rows say about one set of arguments: those that hold, by what becomes of them."""
 
-    __slots__ = ("allowing", "call", "exceeded", "limits", "modifying", "rules", "trial")
+    __slots__ = ("allowing", "binding", "call", "exceeded", "limits", "modifying", "rules", "trial")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, binding: Binding) -> None:
         self.call = call
+        self.binding = binding
         self.allowing: set[int] = set()
         self.rules: set[int] = set()
         self.modifying: set[int] = set()
@@ -96,14 +96,14 @@ class Assembly:
         self.first = self.last = first
         self.allowing, self.rules, self.limits = first.allowing, first.rules, first.exceeded
         self.trial, self.risk = first.trial, first.call.risk
-        self.args = first.call.binding.args
-        self.problem = first.call.binding.problem
+        self.args = first.binding.args
+        self.problem = first.binding.problem
         self.failed = ""
 
     def judge_again(self, second: Judgement, args: dict[str, Any]) -> None:
         """Take in what the rows but `modify` say of the changed arguments: what runs was judged (law 8)."""
         self.last = second
-        self.problem = second.call.binding.problem
+        self.problem = second.binding.problem
         self.rules = self.rules | (second.rules - second.modifying)
         self.limits = self.limits | second.exceeded
         self.trial = self.trial | second.trial
@@ -115,7 +115,7 @@ class Assembly:
 
     def decision(self) -> Decision:
         table, first = self.table, self.first
-        bound_args = first.call.binding.args
+        bound_args = first.binding.args
         base = ALLOW if self.allowing or table.policy.default == ALLOW else BLOCK
         ladder_step, violation = ALLOW, None
         if base is BLOCK and PROGRESSIVE in self.modes:
@@ -155,9 +155,7 @@ class Assembly:
         approval = ""
         if granted and self.approval is not None and (effect is ALLOW or effect is MODIFY):
             approval = self.approval.id
-        return fill(
-            Decision,
-            FIELDS,
+        made: Decision = DECISION.fill(
             (
                 self.id,
                 effect,
@@ -175,7 +173,7 @@ class Assembly:
                 self.risk,
                 self.args if modified else bound_args,
                 modified,
-                first.call.binding.lenient,
+                first.binding.lenient,
                 asks,
                 hold_s,
                 retry_after_s,
@@ -188,8 +186,19 @@ class Assembly:
                 approval,
                 self.problem or self.failed,
                 None,
-            ),
+            )
         )
+        return made
+
+    def follows_from_rows(self, decision: Decision) -> bool:
+        """Say whether any call for which the same rows hold is decided so, but for what is the call's own.
+
+        Not where arguments were changed or do not fit, an approval speaks, or the ladder counts.
+        """
+        if self.approval is not None or self.first is not self.last or self.problem or self.failed:
+            return False
+        laddered = PROGRESSIVE in self.modes and not self.allowing and self.table.policy.default is not ALLOW
+        return not laddered and not decision.lenient
 
     # ------------------------------------------------------------ rows by what they ask
 
@@ -217,7 +226,7 @@ class Assembly:
         """Return what the call takes from its limits, as the arguments stand that run; a refused one takes nothing."""
         if effect is BLOCK or effect is DEFER:
             return ()
-        modified = self.args is not self.first.call.binding.args
+        modified = self.args is not self.first.binding.args
         limits = self.last.limits if modified else self.first.limits
         return tuple([reservation for reservation in limits if reservation is not None])
 
@@ -249,7 +258,7 @@ class Assembly:
                 place = earlier
                 break
         step = ladder.steps[place] if place < len(ladder.steps) else ladder.steps[-1]
-        declared = call.binding.declared
+        declared = call.declared
         floor = LADDER_FLOORS.get("high" if declared is None else declared.tool.risk, ALLOW)
         return stricter(step, floor), Violation(principal, digest)
 
@@ -346,9 +355,7 @@ class Assembly:
         if by is BY_DEFAULT:
             if effect is ALLOW:
                 return "allowed_by_default"
-            scoped = bool(self.table.policy.agents) or self.request.approved_scope is not None
-            outside = scoped and self.first.call.in_scope() is not True
-            return "policy_scope_violation" if outside else "no_rule_allows"
+            return self.first.call.default_reason()
         if by is BY_MODE:
             if self.observing:
                 return "mode_observe"

@@ -11,11 +11,12 @@ from typing import Any, Final
 
 from ..contract import Request
 from ..contract.attributes import ALIASES, CWD, RISK_ORDER, WIRE
+from ..native.facts import Facts
 from ..native.glob import match_glob
 from ..native.names import nfc
 from ..native.provenance import stands_in, token_of
-from ..native.values import ABSENT, UNKNOWN, Range, Word, argument
-from .binding import NO_KINDS, Binding, glob_of
+from ..native.values import ABSENT, UNKNOWN, Kind, Range, Word, argument
+from .binding import NO_KINDS, Binding, Declared, glob_of
 from .checked import EACH, CheckedPolicy, Count, HoursRange
 from .session import Session
 from .toolsets import ToolSet
@@ -48,10 +49,16 @@ SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-class Call:
+class Call(Facts):
     """One request, bound, and the facts around it. `risk` is what the risk rules have summed up so far."""
 
-    __slots__ = ("binding", "knowledge", "name", "now", "request", "result", "risk", "session")
+    __slots__ = ()
+
+    knowledge: Knowledge
+    request: Request
+    declared: Declared | None
+    session: Session | None
+    result: str | None
 
     def __init__(
         self,
@@ -66,7 +73,11 @@ class Call:
         self.knowledge = knowledge
         self.request = request
         self.name = name
-        self.binding = binding
+        declared = self.declared = binding.declared
+        self.read = binding.read
+        self.readable = binding.readable
+        self.kinds: dict[str, Kind] = NO_KINDS if declared is None else declared.kinds
+        self.optional = NONE_OPTIONAL if declared is None else declared.optional
         self.session = session
         self.now = now
         self.risk = 0
@@ -98,7 +109,7 @@ class Call:
         return self.text(name) if reader is None else reader(self)
 
     def tool_risk(self) -> Any:
-        declared = self.binding.declared
+        declared = self.declared
         return UNKNOWN if declared is None else RISKS[declared.tool.risk]
 
     def data(self) -> Any:
@@ -137,28 +148,21 @@ class Call:
 
     def argument(self, steps: Steps) -> Any:
         """Read one path into the arguments."""
-        binding = self.binding
-        if not binding.readable:
-            return UNKNOWN
-        declared = binding.declared
-        if declared is None:
-            return argument(binding.read, NO_KINDS, NONE_OPTIONAL, steps)
-        return argument(binding.read, declared.kinds, declared.optional, steps)
+        return argument(self.read, self.kinds, self.optional, steps) if self.readable else UNKNOWN
 
     def carries(self, steps: Steps) -> Truth:
         """Say whether the call carries an argument; of something unreadable on the way it is unknown."""
         value = self.argument(steps)
         if value is not UNKNOWN:
             return value is not ABSENT
-        binding = self.binding
-        return True if binding.readable and len(steps) == 1 and binding.read.get(str(steps[0])) is not None else None
+        return True if self.readable and len(steps) == 1 and self.read.get(str(steps[0])) is not None else None
 
     def key_arguments(self) -> list[tuple[str, Any]] | None:
         """Return name and value of each key argument that the call carries, None where nobody declared the tool."""
-        binding = self.binding
-        if binding.declared is None or not binding.readable:
+        declared = self.declared
+        if declared is None or not self.readable:
             return None
-        read = [(name, self.argument((name,))) for name in binding.declared.keys]
+        read = [(name, self.argument((name,))) for name in declared.keys]
         return [(name, value) for name, value in read if value is not ABSENT]
 
     def keys(self) -> Any:
@@ -172,7 +176,7 @@ class Call:
 
     def classes(self) -> frozenset[str] | None:
         """Return the classes of the call's tool, None where nobody declared it."""
-        declared = self.binding.declared
+        declared = self.declared
         return None if declared is None else declared.tool.classes
 
     def tool_fits(self, tools: ToolSet) -> Truth:
@@ -211,6 +215,11 @@ class Call:
                 scopes = [*scopes, tools] if literal == longest else [tools]
                 longest = literal
         return least([self.tool_fits(tools) for tools in scopes]) if scopes else False
+
+    def default_reason(self) -> str:
+        """Return why the default blocks: for want of a rule, or because the tool is outside a scope."""
+        scoped = bool(self.knowledge.agents) or self.request.approved_scope is not None
+        return "policy_scope_violation" if scoped and self.in_scope() is not True else "no_rule_allows"
 
     def in_intent(self) -> Truth:
         """Say whether the tool belongs to the declared intent; one that nobody declared has no tools."""
@@ -252,7 +261,7 @@ class Call:
             return None
         if label in session.labels:
             return True
-        return None if not session.begun or label in session.uncertain_labels() else False
+        return None if not session.begun or session.may_hold(label) else False
 
     # ------------------------------------------------------------ where a value has been seen
 

@@ -8,7 +8,6 @@ import ipaddress
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
-from operator import attrgetter
 from typing import Any, Final
 
 import idna
@@ -16,6 +15,7 @@ import re2
 
 from ..contract.attributes import WIRE
 from ..contract.detectors import DETECTORS
+from ..native.facts import ArgumentPath, Function, Reader, TextField
 from ..native.names import nfc, read_email, read_url_host
 from ..native.questions import (
     Affixed,
@@ -34,9 +34,10 @@ from ..native.values import ABSENT, ANY_KIND, HOST_CODE, UNKNOWN, Named, equal, 
 from . import checked as c
 from .binding import glob_of
 from .call import ATTRIBUTES, Call, Knowledge, Steps, Truth, in_hours, least, most, steps_of
+from .forms import REQUEST
 from .toolsets import ToolSet
 
-Reader = Callable[[Call], Any]
+Read = Callable[[Call], Any]
 
 # What a test costs, roughly, so that a rule asks the cheap ones first.
 CHOSEN, COMPARED, CALLED, SCANNED, REMEMBERED = range(5)
@@ -133,6 +134,8 @@ class Columns:
                 return (self.reader(left), (constant(value),)), CHOSEN
             case c.Member(left, values):
                 return (self.reader(left), tuple(constant(value.value) for value in values)), CHOSEN
+            case c.Contains(c.Listing("session.labels"), c.Constant(str(label))):
+                return Asked(labelled(nfc(label))), CALLED
             case c.Contains(c.Listing(name), right):
                 return Asked(holding(name, self.read_term(right))), CALLED
         question, right, right_reader, cost = self.question(predicate)
@@ -166,7 +169,7 @@ class Columns:
             case c.Matches(_, pattern):
                 return Finding(self.scan(pattern), scan_chars), None, -1, SCANNED
             case c.Under(_, folders):
-                return Below(tuple(map(nfc, folders))), None, self.add_reader("cwd", Call.cwd), COMPARED
+                return Below(tuple(map(nfc, folders))), None, self.add_reader("cwd", Function(Call.cwd)), COMPARED
             case c.InCidr(_, networks):
                 return Inside(tuple(map(network_of, networks))), None, -1, COMPARED
         raise AssertionError(predicate)
@@ -174,7 +177,7 @@ class Columns:
     def right(self, term: c.Term) -> tuple[Any, int]:
         return (constant(term.value), -1) if isinstance(term, c.Constant) else (None, self.reader(term))
 
-    def listed(self, predicate: Any, name: str, each: str, negated: bool) -> Reader:
+    def listed(self, predicate: Any, name: str, each: str, negated: bool) -> Read:
         """Return the test of each class, label or link of the chain; of labels some may be uncertain."""
         one = self.of_item(predicate, negated)
         together, empty = (most, False) if each == "any" else (least, True)
@@ -215,7 +218,7 @@ class Columns:
 
         return ask
 
-    def provenance(self, predicate: c.From | c.InBaseline) -> Reader:
+    def provenance(self, predicate: c.From | c.InBaseline) -> Read:
         """Return the test that asks where every item of an argument has been seen."""
         scan_chars = self.knowledge.scan_chars
         if isinstance(predicate, c.InBaseline):
@@ -279,19 +282,26 @@ class Columns:
         return self.add_reader(key, self.read_term(term)) if found is None else found
 
     def read_term(self, term: c.Term) -> Reader:
-        """Return a function of the call that reads a term: a value, ABSENT or UNKNOWN."""
+        """Return the reader of a term: of a value, ABSENT or UNKNOWN."""
+        match term:
+            case c.Attribute(name) if name not in ATTRIBUTES:
+                return read_text(name)
+            case c.Argument(steps):
+                return ArgumentPath(steps_of(steps))
+        return Function(self.read_otherwise(term))
+
+    def read_otherwise(self, term: c.Term) -> Read:
+        """Return a function of the call that reads a term."""
         match term:
             case c.Constant(value):
                 exact = constant(value)
                 return lambda call: exact
             case c.Attribute(name):
-                return ATTRIBUTES.get(name) or read_text(name)
+                return ATTRIBUTES[name]
             case c.Listing("task.chain"):
                 return read_chain
             case c.Listing():
                 return lambda call: UNKNOWN
-            case c.Argument(steps):
-                return read_argument(steps_of(steps))
             case c.Keys():
                 return Call.keys
             case c.Context(steps):
@@ -364,22 +374,10 @@ def ascii_label(label: str) -> str:
 
 def read_text(name: str) -> Reader:
     path = WIRE[name]
-    if len(path) > 1:
-        return lambda call: call.text(name)
-    field = attrgetter(path[0])
-
-    def read(call: Call) -> Any:
-        value = field(call.request)
-        return nfc(value) if isinstance(value, str) and value else UNKNOWN
-
-    return read
+    return TextField(REQUEST, path[0]) if len(path) == 1 else Function(lambda call: call.text(name))
 
 
-def read_argument(steps: Steps) -> Reader:
-    return lambda call: call.argument(steps)
-
-
-def read_context(steps: Steps) -> Reader:
+def read_context(steps: Steps) -> Read:
     def read(call: Call) -> Any:
         value = follow(call.request.metadata, ANY_KIND, steps)
         return UNKNOWN if value is ABSENT else value
@@ -394,16 +392,20 @@ def read_chain(call: Call) -> Any:
     return [UNKNOWN if link is None else nfc(link) if isinstance(link, str) else link for link in chain]
 
 
-def fitting(tools: ToolSet) -> Reader:
+def fitting(tools: ToolSet) -> Read:
     return lambda call: call.tool_fits(tools)
 
 
-def carrying(steps: Steps) -> Reader:
+def carrying(steps: Steps) -> Read:
     return lambda call: call.carries(steps)
 
 
-def hours_of(hours: c.Hours) -> Reader:
+def hours_of(hours: c.Hours) -> Read:
     return lambda call: in_hours(call.now, hours.zone, hours.ranges, hours.excepted)
+
+
+def labelled(label: str) -> Read:
+    return lambda call: call.has_label(label)
 
 
 def holding(name: str, read_word: Reader) -> Callable[[Call], Truth]:
@@ -424,7 +426,7 @@ def holding(name: str, read_word: Reader) -> Callable[[Call], Truth]:
     return ask
 
 
-def applying(function: str, read: Reader) -> Reader:
+def applying(function: str, read: Reader) -> Read:
     """Return the reader of a function of a term; of a list, all but size are taken of each item."""
     apply = FUNCTIONS[function]
 

@@ -9,18 +9,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from ..contract import MODE_NAMES, Effect, Mode
+from ..contract import MODE_NAMES, STRICTNESS, Effect, Mode, call_digest
+from ..native.answer import Answers, Place
+from ..native.limits import Limit
 from ..native.names import nfc
 from ..native.table import FAILS, HOLDS, MASK_DOUBT, MASK_NO, MASK_YES, Rows, Table
 from . import checked as c
-from .binding import Declarations
-from .call import Knowledge
+from .binding import NO_KINDS, Declarations, Declared
+from .call import NONE_OPTIONAL, Call, Knowledge
 from .changes import Plan
 from .collecting import not_collecting
 from .columns import Columns
+from .forms import DECISION, REQUEST, RESERVATION
+from .pivots import Pivoting
 
 PROOF: Final = 0
 DOUBT: Final = MASK_DOUBT
+ALLOW: Final = Effect.ALLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class Row:
     rule: c.Rule
     asks: Effect | None
     plan: Plan | None = None
+    limit: Limit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,7 @@ class DecisionTable:
     result_rows: Rows
     postures: dict[str | None, Posture]
     columns: Columns
+    answers: Answers
 
     def bucket(self, name: str, declaration: int) -> Bucket:
         """Return the rows of a tool."""
@@ -117,6 +124,7 @@ class _Layout:
     def lay_out(self) -> DecisionTable:
         policy = self.policy
         rules = sorted(policy.rules, key=lambda rule: rule.id)
+        self.pivoting = Pivoting(self.columns, rules)
         starts = [self.chain(rule) for rule in rules]
         somewhere = [self.guarded(rule, start) for rule, start in zip(rules, starts, strict=True)]
         results = [self.guarded(rule, self.chain(rule)) for rule in policy.result_rules]
@@ -124,17 +132,20 @@ class _Layout:
         nodes = [(places[column], *rest) for column, *rest in self.nodes]
         table = Table(columns, tuple(self.columns.readers), nodes)  # type: ignore[arg-type]
         known, unknown = self.buckets(table, rules, starts, somewhere)
+        rows = tuple(Row(rule, asks_for(rule), self.plan(rule), self.limit(rule)) for rule in rules)
+        said = postures(policy.mode)
         return DecisionTable(
             policy=policy,
             knowledge=self.knowledge,
             declarations=self.declarations,
             table=table,
-            rows=tuple(Row(rule, asks_for(rule), self.plan(rule)) for rule in rules),
+            rows=rows,
             buckets=known,
             unknown=unknown,
             result_rows=Rows(table, [(number, start, math.inf) for number, start in enumerate(results)]),
-            postures=postures(policy.mode),
+            postures=said,
             columns=self.columns,
+            answers=self.answers(table, rows, known, unknown, said),
         )
 
     # ------------------------------------------------------------ rows
@@ -194,6 +205,66 @@ class _Layout:
         scans = ((one, None if one.pattern is None else self.columns.scan(one.pattern)) for one in rule.changes)
         return Plan(rule.id, scans)
 
+    def limit(self, rule: c.Rule) -> Limit | None:
+        if rule.limit is None:
+            return None
+        by, of = rule.limit.by, rule.limit.of
+        key = None if by == "session" else self.columns.read_term(c.Attribute(by) if isinstance(by, str) else by)
+        amount = None if of is None else self.columns.read_term(of)
+        spelled = isinstance(by, c.Argument)
+        return Limit(RESERVATION, rule.id, key, amount, spelled, rule.limit.amount, rule.limit.window_s)
+
+    # ------------------------------------------------------------ answers
+
+    def answers(
+        self,
+        table: Table,
+        rows: tuple[Row, ...],
+        known: dict[tuple[str, int], Bucket],
+        unknown: Bucket,
+        said: dict[str | None, Posture],
+    ) -> Answers:
+        """Return where answers are kept, with what it takes to find the rows that hold."""
+        distinct = list(dict.fromkeys(said.values()))
+        places = {name: self.place(name, known) for name in {name for name, _ in known}}
+        digest = self.policy.digest
+        return Answers(
+            table,
+            REQUEST,
+            DECISION,
+            Call,
+            self.knowledge,
+            lambda request, args, session: call_digest(request, args, None if session is None else session.id, digest),
+            Call.default_reason,
+            places,
+            self.placed(None, unknown),
+            {word: distinct.index(posture) for word, posture in said.items()},
+            frozenset(place for place, posture in enumerate(distinct) if posture.observing),
+            [(trial_end(r.rule), r.rule.points, STRICTNESS[r.asks or ALLOW], r.asks is Effect.MODIFY) for r in rows],
+            [row.limit for row in rows],
+        )
+
+    def place(self, name: str, known: dict[tuple[str, int], Bucket]) -> Place | None:
+        """Return a tool's place; None where its declaration depends on the environment."""
+        if name in self.declarations.special:
+            return None
+        declared = self.declarations.general.get(name)
+        return self.placed(declared, known[name, -1 if declared is None else declared.number])
+
+    def placed(self, declared: Declared | None, bucket: Bucket) -> Place:
+        if declared is None:
+            return Place(None, (), NO_KINDS, NONE_OPTIONAL, True, False, bucket.risk, bucket.rules)
+        return Place(
+            declared,
+            declared.params,
+            declared.kinds,
+            declared.optional,
+            declared.more,
+            self.declarations.lenient,
+            bucket.risk,
+            bucket.rules,
+        )
+
     # ------------------------------------------------------------ tools
 
     def buckets(
@@ -229,7 +300,8 @@ class _Layout:
     def tools(self, named: Iterable[str]) -> Iterable[tuple[str, int, frozenset[str] | None]]:
         """Return name, declaration and classes of each tool that the policy knows; it may be used without one, too."""
         for name in {*map(nfc, self.policy.tools), *named}:
-            yield name, -1, None
+            if name not in self.declarations.general or name in self.declarations.special:
+                yield name, -1, None
         for declared in self.declarations.every:
             yield declared.tool.name, declared.number, declared.tool.classes
 
@@ -241,13 +313,20 @@ class _Layout:
             row = (number, starts[number], math.inf if rule.until is None else rule.until)
             (risk if rule.effect == "risk" else others).append(row)
         return Bucket(
-            (Rows(table, risk),) if risk else (),
-            (Rows(table, others),) if others else (),
+            (self.pivoting.lay_out(table, risk),) if risk else (),
+            (self.pivoting.lay_out(table, others),) if others else (),
         )
 
 
 def joined(one: Bucket, other: Bucket) -> Bucket:
     return Bucket(one.risk + other.risk, one.rules + other.rules)
+
+
+def trial_end(rule: c.Rule) -> float:
+    """Return the time before which a rule is only recorded."""
+    if not rule.trial:
+        return -math.inf
+    return math.inf if rule.trial_until is None else rule.trial_until
 
 
 def postures(setting: c.ModeSetting) -> dict[str | None, Posture]:

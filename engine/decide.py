@@ -4,28 +4,26 @@ Pure: no clock, no disk, no socket. Everything a decision depends on is in its a
 can be repeated from its evidence record alone.
 """
 
-import json
-from fractions import Fraction
 from typing import Any, Final
 
-from ..contract import Approval, By, Decision, Effect, Fault, Request, Reservation, admit
-from ..contract.request import DEPTH_MAX, FIELDS, INT_BITS_MAX, TEXT_CHARS_MAX, VALUES_MAX
-from ..native.admission import Bounds, read_plain_fields
+from ..contract import Approval, By, Decision, Effect, Fault, Request, admit
+from ..contract.request import DEPTH_MAX, INT_BITS_MAX, TEXT_CHARS_MAX, VALUES_MAX
+from ..native.admission import Bounds, Intake
+from ..native.answer import Missing
 from ..native.names import nfc
-from ..native.provenance import spell
 from ..native.table import Walk
-from ..native.values import UNKNOWN, is_exact_number, text_of_value
 from .assemble import Assembly, Judgement
 from .binding import Binding
-from .call import Call, steps_of
+from .call import Call
 from .changes import ChangeError, change
-from .checked import Argument, ResultRule, Rule
+from .checked import ResultRule, Rule
 from .compile import DecisionTable
+from .forms import REQUEST
 from .ledger import Ledger
 from .session import Session
 
-BOUNDS: Final = Bounds(DEPTH_MAX, INT_BITS_MAX, VALUES_MAX, TEXT_CHARS_MAX)
-ALLOW, MODIFY = Effect.ALLOW, Effect.MODIFY
+INTAKE: Final = Intake(REQUEST, Bounds(DEPTH_MAX, INT_BITS_MAX, VALUES_MAX, TEXT_CHARS_MAX), "tool_name", "tool_args")
+ALLOW, MODIFY, STEP_UP, DEFER, BLOCK = Effect
 
 
 def decide(
@@ -59,10 +57,54 @@ def decide_admitted(
     """Decide what `admitted` returned; nobody else may have had a hand on it since."""
     if isinstance(request, Fault):
         return refused(table, request, now, id)
+    found = None if approval is not None else table.answers.find(request, session, ledger, now, id)
+    if type(found) is Decision:
+        return found
+    if found is None:
+        return judged(table, request, session, ledger, now, approval, id).decision()
+    assembly = Assembly(table, request, session, ledger, now, None, id, judgement_of(table, found))
+    decision = assembly.decision()
+    if assembly.follows_from_rows(decision):
+        effect = decision.effect
+        by_default = effect is BLOCK and decision.by is By.DEFAULT
+        held, reserving = effect is STEP_UP, effect is not BLOCK and effect is not DEFER
+        table.answers.keep(found.key, decision, held, reserving, by_default)
+    return decision
+
+
+def judgement_of(table: DecisionTable, missing: Missing) -> Judgement:
+    """Return what was found of a call whose arguments fit, and for which nothing is kept."""
+    call = missing.facts
+    judgement = Judgement(call, Binding(call.declared, call.read, call.read))
+    judgement.limits = missing.reserved
+    for row in missing.rows:
+        number = row >> 1
+        rule = table.rows[number].rule
+        if row & 1:
+            judgement.trial.add(rule.id)
+        elif rule.limit is not None:
+            judgement.exceeded.add(number)
+        elif rule.effect is ALLOW:
+            judgement.allowing.add(number)
+        else:
+            judgement.rules.add(number)
+    return judgement
+
+
+def judged(
+    table: DecisionTable,
+    request: Request,
+    session: Session | None,
+    ledger: Ledger | None,
+    now: float,
+    approval: Approval | None,
+    id: str,
+) -> Assembly:
+    """Return what the rows say of a request, and of its arguments as they are changed."""
     name = nfc(request.tool_name)
     binding = table.declarations.bind(name, request.environment, request.tool_args)
     leave_out = "" if approval is None else approval.reservations
-    first = judge(table, Call(table.knowledge, request, name, binding, session, now), ledger, leave_out)
+    first = judge(table, Call(table.knowledge, request, name, binding, session, now), binding, ledger, leave_out)
     assembly = Assembly(table, request, session, ledger, now, approval, id, first)
     if first.modifying and not binding.problem:
         try:
@@ -71,19 +113,15 @@ def decide_admitted(
             assembly.failed = str(error)
         else:
             again = table.declarations.bind_named(name, request.environment, args)
-            second = judge(table, Call(table.knowledge, request, name, again, session, now), ledger, leave_out)
+            second = judge(table, Call(table.knowledge, request, name, again, session, now), again, ledger, leave_out)
             assembly.judge_again(second, args)
-    return assembly.decision()
+    return assembly
 
 
 def admitted(given: object) -> Request | Fault:
     """Return what `admit` returns; a plain dict, as JSON is read into, is taken in faster."""
-    fields = read_plain_fields(given, FIELDS, BOUNDS)
-    if fields is not None:
-        name = fields.get("tool_name")
-        if name and isinstance(name, str) and isinstance(fields.setdefault("tool_args", {}), dict):
-            return Request(**fields)
-    return admit(given)
+    request = INTAKE.read(given)
+    return admit(given) if request is None else request
 
 
 def on_result(
@@ -114,10 +152,10 @@ def refused(table: DecisionTable, fault: Fault, now: float, id: str) -> Decision
     )
 
 
-def judge(table: DecisionTable, call: Call, ledger: Ledger | None, leave_out: str) -> Judgement:
+def judge(table: DecisionTable, call: Call, binding: Binding, ledger: Ledger | None, leave_out: str) -> Judgement:
     """Find the rows that hold, those that add risk first, and ask of each limit among them what it has left."""
-    judgement = Judgement(call)
-    declared = call.binding.declared
+    judgement = Judgement(call, binding)
+    declared = call.declared
     bucket = table.bucket(call.name, -1 if declared is None else declared.number)
     walk, now = Walk(table.table, call), call.now
     for rows in bucket.risk:
@@ -129,11 +167,12 @@ def judge(table: DecisionTable, call: Call, ledger: Ledger | None, leave_out: st
                 call.risk = min(100, call.risk + rule.points)
     for rows in bucket.rules:
         for number in walk.holding(rows, now):
-            rule = table.rows[number].rule
-            if rule.limit is not None:
-                reservation = reserve(rule, call)
+            row = table.rows[number]
+            rule = row.rule
+            if row.limit is not None:
+                reservation = row.limit.reserve(call)
                 judgement.limits.append(reservation)
-                if within(rule, reservation, now, ledger, leave_out):
+                if row.limit.has_room(reservation, now, ledger, leave_out):
                     continue
             if on_trial(rule, now):
                 judgement.trial.add(rule.id)
@@ -163,38 +202,3 @@ def changed(table: DecisionTable, binding: Binding, numbers: set[int]) -> dict[s
         raise ChangeError("positional arguments have no names")
     plans = [plan for number in sorted(numbers) if (plan := table.rows[number].plan) is not None]
     return change(binding.read, plans, table.knowledge.scan_chars)
-
-
-def reserve(rule: Rule, call: Call) -> Reservation | None:
-    """Return what a call takes from a limit, None where the key or the amount cannot be read."""
-    limit = rule.limit
-    assert limit is not None
-    key: str | None = None
-    if isinstance(limit.by, Argument):
-        value = call.argument(steps_of(limit.by.steps))
-        text = text_of_value(value)
-        if isinstance(value, bool):
-            key = json.dumps(value)
-        elif is_exact_number(value):
-            key = spell(value)
-        elif text is not None:
-            key = "=" + text
-    elif limit.by == "session":
-        key = None if call.session is None else call.session.id
-    else:
-        value = call.attribute(limit.by)
-        key = None if value is UNKNOWN else value
-    amount: Any = 1 if limit.of is None else call.argument(steps_of(limit.of.steps))
-    if key is None or not is_exact_number(amount) or amount < 0:
-        return None
-    return Reservation(rule.id, key, Fraction(amount))
-
-
-def within(rule: Rule, reservation: Reservation | None, now: float, ledger: Ledger | None, leave_out: str) -> bool:
-    """Say whether a limit has room for a call; one that cannot be counted has none."""
-    limit = rule.limit
-    assert limit is not None
-    if reservation is None or ledger is None:
-        return False
-    spent = ledger.total(reservation.limit, reservation.key, now - limit.window_s, leave_out)
-    return spent is not None and spent + reservation.amount <= limit.amount

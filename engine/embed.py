@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -47,7 +48,11 @@ from .witness import Witness
 SESSIONS_MAX: Final = 10_000
 HELD_MAX: Final = 10_000
 RUNNING_MAX: Final = 100_000
+NO_LABELS: Final[frozenset[str]] = frozenset()
+ALLOW: Final = Effect.ALLOW
 LET_THROUGH: Final = (Effect.ALLOW, Effect.MODIFY)
+TEXT: Final = (bytes, str)
+set_field: Final = object.__setattr__
 
 
 class _Untold:
@@ -197,9 +202,9 @@ class Engine:
         Never raises for anything in the request; what is wrong with it is a decision. The decision is
         recorded before it is given out, counted in its session, and reserved with its limits.
         """
-        admitted = admit_json(request) if isinstance(request, bytes | str) else self._evaluator.admit(request)
+        admitted = admit_json(request) if isinstance(request, TEXT) else self._evaluator.admit(request)
         with self._lock:
-            if session is None and isinstance(admitted, Request):
+            if session is None and type(admitted) is Request and admitted.session_id is not None:
                 session = self._session_of(admitted)
             return self._decide(admitted, session, approval)
 
@@ -207,27 +212,29 @@ class Engine:
         """Return what a call would be decided as now; nothing is recorded, counted or reserved."""
         admitted = admit_json(request) if isinstance(request, bytes | str) else self._evaluator.admit(request)
         with self._lock:
+            id = f"{self._prefix}-{next(self._numbers)}"
             return self._evaluator.decide(
-                admitted, session=session, ledger=self.ledger, now=self._clock(), approval=None, id=self._new_id()
+                admitted, session=session, ledger=self.ledger, now=self._clock(), approval=None, id=id
             )
 
     def _decide(self, admitted: Request | Fault, session: Session | None, approval: Approval | None) -> Decision:
         now = self._clock()
+        id = f"{self._prefix}-{next(self._numbers)}"
         decision = self._evaluator.decide(
-            admitted, session=session, ledger=self.ledger, now=now, approval=approval, id=self._new_id()
+            admitted, session=session, ledger=self.ledger, now=now, approval=approval, id=id
         )
-        seen = session.version if session else 0
-        object.__setattr__(decision, "explainer", lambda: explain(self, decision, session, approval, seen))
+        # Not a function of the decision itself: then each would be a circle, and wait for the collector.
+        set_field(decision, "explainer", partial(_explain, self, session, approval, session.version if session else 0))
         if self._recorder is not None:
             try:
                 self._recorder.decided(decision)
             except Exception as error:  # noqa: BLE001 - whatever went wrong, there is no evidence
                 decision = _unrecorded(decision, error)
-        self._account(decision, session, approval)
+        if decision.effect is ALLOW and approval is None and not decision.reservations and decision.violation is None:
+            self._let_through(decision, session)
+        else:
+            self._account(decision, session, approval)
         return decision
-
-    def _new_id(self) -> str:
-        return f"{self._prefix}-{next(self._numbers)}"
 
     def _account(self, decision: Decision, session: Session | None, approval: Approval | None) -> None:
         """Count a decision: its call, its block, its reservations, its violation, the approval that it used up."""
@@ -267,26 +274,23 @@ class Engine:
                 self._let_through(decision, session)
 
     def _let_through(self, decision: Decision, session: Session | None) -> None:
-        request = decision.request
+        request, running = decision.request, self._running
         if request is None:
             return
-        self._running[decision.id] = session
-        if len(self._running) > RUNNING_MAX:
-            self._running.popitem(last=False)
+        running[decision.id] = session
+        if len(running) > RUNNING_MAX:
+            running.popitem(last=False)
         if session is None:
             return
         tool = self._evaluator.tool_of(request)
-        labels = frozenset(y.label for y in tool.yields if y.pattern is None) if tool else frozenset()
-        pending = {y.label for y in tool.yields if y.pattern is not None} if tool else set()
-        pending |= self._evaluator.result_labels(request)
-        call = Call(
-            decision.id,
-            request.tool_name,
-            tool.classes if tool else None,
-            decision.now,
-            pending=frozenset(pending) - labels,
-        )
-        session.let_through(call, labels)
+        labels, pending = NO_LABELS, self._evaluator.result_labels(request)
+        if tool is not None and tool.yields:
+            labels = frozenset([y.label for y in tool.yields if y.pattern is None])
+            pending = pending | {y.label for y in tool.yields if y.pattern is not None}
+        classes = None if tool is None else tool.classes
+        if pending:
+            pending = pending - labels
+        session.let_through(Call(decision.id, request.tool_name, classes, decision.now, pending=pending), labels)
 
     def witness(self, request: Request, session: Session | None, now: float, risk: int) -> Witness:
         """Return who says what each condition of a decision came to, from the table that decided it."""
@@ -409,6 +413,10 @@ class Engine:
         if ending is Ending.FAILED and tool is not None and tool.atomic:
             for reservation in decision.reservations:
                 self.ledger.give_back(reservation, decision.id)
+
+
+def _explain(engine: Engine, session: Session | None, approval: Approval | None, seen: int, decision: Decision) -> str:
+    return explain(engine, decision, session, approval, seen)
 
 
 def _told(result: object) -> Json | _Untold:

@@ -113,12 +113,11 @@ class Native:
         """Lay the policy out."""
         self.table: Final = table.compile(policy)
         self.windows = {rule.id: rule.limit.window_s for rule in policy.rules if rule.limit is not None}
+        self._find = self.table.declarations.find
         self._labelling = [(rule.label, ToolSet(rule.tools)) for rule in policy.result_rules if rule.action == "label"]
         self._scans: dict[Pattern, Scan] = {}
 
-    def admit(self, given: object) -> Request | Fault:
-        """Return a request of plain values, or why it is none; plain dicts are read in compiled code."""
-        return pdp.admitted(given)
+    admit = staticmethod(pdp.admitted)
 
     def decide(
         self,
@@ -143,7 +142,7 @@ class Native:
 
     def tool_of(self, request: Request) -> Tool | None:
         """Return the declaration that holds for a request."""
-        declared = self.table.declarations.find(nfc(request.tool_name), request.environment)[0]
+        declared = self._find(nfc(request.tool_name), request.environment)[0]
         return None if declared is None else declared.tool
 
     def result_labels(self, request: Request) -> frozenset[str]:

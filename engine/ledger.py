@@ -76,16 +76,16 @@ class Ledger:
     used: set[str] = field(default_factory=set)
     lost_until: float = float("-inf")
 
-    def total(self, limit: str, key: str, since: float, leave_out: str = "") -> Fraction | None:
+    def total(self, limit: str, key: str, since: float, leave_out: str = "") -> Fraction | int | None:
         """Return what a limit has spent for a key after `since`, but for what `leave_out` took; None if not held.
 
         Cost: a binary search; with `leave_out` a look at every amount that is held.
         """
         account = self.spent.get((limit, key))
         if account is None:
-            return None if self.lost_until > since else Fraction(0)
+            return None if self.lost_until > since else 0
         total = account.since(since)
-        return Fraction(total - account.amount_of(leave_out, since) if leave_out else total)
+        return total - account.amount_of(leave_out, since) if leave_out else total
 
     def reserve(self, reservation: Reservation, at: float, by: str, window_s: int) -> None:
         """Take an amount from a limit in the name of the decision `by`, and forget what left the window."""

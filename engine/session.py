@@ -104,11 +104,16 @@ class Session:
             pending |= call.pending
         return pending - self.labels
 
+    def may_hold(self, label: str) -> bool:
+        """Say whether a label may hold that is not known to: it is one of `uncertain_labels`."""
+        return label in self.doubtful or any(label in call.pending for call in self.calls if call.pending)
+
     def let_through(self, call: Call, labels: frozenset[str]) -> None:
         """Count a call from the moment of its decision, with the labels that hold from then on."""
         self.version += 1
         self.calls.append(call)
-        self.labels |= labels
+        if labels:
+            self.labels |= labels
         if len(self.calls) > CALLS_MAX:
             oldest = self.calls.pop(0)
             self.dropped_until = max(self.dropped_until, oldest.at)

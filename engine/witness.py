@@ -100,7 +100,7 @@ class TableWitness(Witness):
         if place is not None:
             return self.walk.truth(*place)
         assert isinstance(test.predicate, ToolFits), test
-        declared = self.call.binding.declared
+        declared = self.call.declared
         return ToolSet(test.predicate.tools).fits(self.call.name, None if declared is None else declared.tool.classes)
 
 

@@ -4,13 +4,19 @@ Only exact dicts, lists, tuples, texts, numbers, booleans and None are plain her
 while it is read. The copy shares no mutable value with what it was made from.
 """
 
+from cython cimport freelist
+
 from cpython.unicode cimport PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND, PyUnicode_READ
 from libc.math cimport isfinite
 
 
-cdef extern from "Python.h":
-    int PyObject_GenericSetAttr(object o, object name, object value) except -1
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF
 
+from thoth.native.forms cimport Form
+
+cdef enum:
+    FIELDS_MAX = 32
 
 cdef class Bounds:
     """How much one reading may take in: levels of nesting, bits of an integer, values, characters of text."""
@@ -19,6 +25,7 @@ cdef class Bounds:
         self.depth, self.bits, self.values, self.chars = depth, bits, values, chars
 
 
+@freelist(4)
 cdef class Reading:
     """What is left of the bounds in one reading."""
 
@@ -87,36 +94,75 @@ cdef class Reading:
         return NotImplemented
 
 
-def read_plain_fields(given, tuple names not None, Bounds bounds not None) -> dict | None:
-    """Return copies of some fields of a dict, those left out that are missing or None; None where one is not plain.
+cdef class Intake:
+    """Takes plain dicts in as objects of one class, field by field.
 
-    Cost: one pass over the fields named.
+    One field is a text that must be there and not be empty, another an object, empty where it is missing.
     """
-    cdef Reading reading
-    cdef dict fields
-    cdef object value
-    if type(given) is not dict:
-        return None
-    reading = Reading(bounds)
-    fields = {}
-    try:
-        for name in names:
-            value = (<dict>given).get(name)
-            if value is not None:
-                value = reading.plain(value, 1)
-                if value is NotImplemented:
-                    return None
-                fields[name] = value
-    except RuntimeError:  # somebody changed it meanwhile
-        return None
-    return fields
+
+    def __init__(self, Form form not None, Bounds bounds not None, str text not None, str members not None):
+        assert form.count <= FIELDS_MAX
+        self.form, self.bounds = form, bounds
+        self.text, self.members = form.place(text), form.place(members)
+        self.places = {name: place for place, name in enumerate(form.names)}
+
+    def read(self, given):
+        """Return an object of copies of the fields of a dict, None in those left out; None where one is not plain.
+
+        Cost: one pass over the fields named.
+        """
+        cdef PyObject *values[FIELDS_MAX]
+        cdef Py_ssize_t place
+        cdef bint plain
+        if type(given) is not dict:
+            return None
+        for place in range(self.form.count):
+            values[place] = NULL
+        try:
+            plain = self.take(<dict>given, values)
+        except Exception:  # somebody changed it meanwhile, or a key compares in a way of its own
+            plain = False
+        if plain and values[self.members] == NULL:
+            values[self.members] = owned({})
+        if not plain or values[self.text] == NULL or type(<object>values[self.text]) is not str \
+                or not <str>values[self.text] or type(<object>values[self.members]) is not dict:
+            for place in range(self.form.count):
+                Py_XDECREF(values[place])
+            return None
+        for place in range(self.form.count):
+            if values[place] == NULL:
+                values[place] = owned(None)
+        return self.form.made(values)
+
+    cdef bint take(self, dict given, PyObject **values) except -1:
+        """Copy the fields; say whether all are plain."""
+        cdef Reading reading = Reading(self.bounds)
+        cdef object found
+        if len(given) > 2 * self.form.count:
+            for name, found in self.places.items():
+                if not self.take_one(reading, values, found, given.get(name)):
+                    return False
+            return True
+        for key, value in given.items():
+            if type(key) is not str:
+                return False  # it may yet equal the name of a field
+            found = self.places.get(key)
+            if found is not None and not self.take_one(reading, values, found, value):
+                return False
+        return True
+
+    cdef bint take_one(self, Reading reading, PyObject **values, Py_ssize_t place, object value) except -1:
+        cdef object copy
+        if value is None:
+            return True
+        copy = reading.plain(value, 1)
+        if copy is NotImplemented:
+            return False
+        values[place] = owned(copy)
+        return True
 
 
-def fill(type kind not None, tuple names not None, tuple values not None):
-    """Return a new object of a class with slots, its fields set past any `__setattr__` of its own."""
-    cdef Py_ssize_t place
-    cdef object made = kind.__new__(kind)
-    assert len(names) == len(values)
-    for place in range(len(names)):
-        PyObject_GenericSetAttr(made, names[place], values[place])
-    return made
+cdef PyObject *owned(object one):
+    """Return a reference that is somebody else's from now on."""
+    Py_INCREF(one)
+    return <PyObject *>one

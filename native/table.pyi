@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from .facts import Facts, Reader
 from .questions import Question
 
 HOLDS: Final[int]
@@ -33,14 +34,22 @@ class Choice(Column):
 
 class Table:
     def __new__(
-        cls, columns: list[Column], readers: tuple[Callable[[Any], Any], ...], nodes: list[tuple[int, int, int, int]]
+        cls, columns: list[Column], readers: tuple[Reader, ...], nodes: list[tuple[int, int, int, int]]
     ) -> Table: ...
 
+class Pivot: ...
+
 class Rows:
-    def __new__(cls, table: Table, rows: list[tuple[int, int, float]]) -> Rows: ...
+    def __new__(
+        cls,
+        table: Table,
+        rows: list[tuple[int, int, float]],
+        rest: bytes | None = None,
+        pivots: tuple[Pivot, ...] = (),
+    ) -> Rows: ...
     def __len__(self) -> int: ...
 
 class Walk:
-    def __new__(cls, table: Table, facts: Any) -> Walk: ...
+    def __new__(cls, table: Table, facts: Facts) -> Walk: ...
     def holding(self, rows: Rows, now: float) -> list[int]: ...
     def truth(self, column: int, opposite: bool) -> bool | None: ...

@@ -42,6 +42,8 @@ cdef class Kind:
     cdef readonly Kind items
     cdef readonly frozenset values
 
+cdef object read_argument(dict args, dict kinds, frozenset optional, tuple steps)
+cdef bint fits_exactly(dict args, tuple params, bint more, bint lenient) except -1
 cdef object text_of(object value)
 cdef bint is_number(object value) noexcept
 cdef int equals(object left, object right) except -1

@@ -206,6 +206,10 @@ def follow(value, Kind kind not None, tuple steps not None):
 
 def argument(dict args not None, dict kinds not None, frozenset optional not None, tuple steps not None):
     """Read one path into named arguments; null stands for absent where the argument is optional."""
+    return read_argument(args, kinds, optional, steps)
+
+
+cdef object read_argument(dict args, dict kinds, frozenset optional, tuple steps):
     cdef object value = args.get(steps[0], absent)
     cdef object kind
     if value is absent or (value is None and steps[0] in optional):
@@ -221,6 +225,10 @@ def fit_exactly(dict args not None, tuple params not None, bint more, bint lenie
 
     `params` are (name, kind, optional). False is no verdict: the slow way says what is wrong, if anything.
     """
+    return fits_exactly(args, params, more, lenient)
+
+
+cdef bint fits_exactly(dict args, tuple params, bint more, bint lenient) except -1:
     cdef Py_ssize_t carried = 0
     cdef object name, kind, optional, value
     for name, kind, optional in params:

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.strategies.corners import CORNERS
 from tests.strategies.decisions import (
     NOW,
     NOWS,
@@ -23,6 +25,7 @@ from thoth.engine import reference
 from thoth.engine.checked import CheckedPolicy
 from thoth.engine.compile import compile
 from thoth.engine.decide import decide, on_result
+from thoth.engine.ledger import Ledger
 from thoth.engine.session import Session
 
 EXAMPLES = settings().max_examples if settings().max_examples > 1000 else 400
@@ -61,6 +64,26 @@ def test_the_table_agrees_with_the_reference_about_changed_arguments(
     for call in calls:
         expected = reference.decide(policy, call, ledger=ledger, now=NOW)
         assert decide(table, call, ledger=ledger, now=NOW).facts() == expected.facts()
+
+
+@pytest.mark.parametrize("corner", CORNERS)
+@settings(max_examples=EXAMPLES)
+@given(data=st.data(), counted=st.booleans())
+def test_the_table_agrees_with_the_reference_in_corners(corner: str, data: st.DataObject, counted: bool) -> None:
+    """Several things at once that have to be just so; every call is decided twice, the second time with a past."""
+    policy, calls, session = data.draw(CORNERS[corner])
+    ledger = Ledger() if counted else None
+    table = compile(policy)
+    for call in [*calls, *calls]:
+        expected = reference.decide(policy, call, session=session, ledger=ledger, now=NOW)
+        decided = decide(table, call, session=session, ledger=ledger, now=NOW)
+        assert decided.facts() == expected.facts()
+        assert repr(decided.args) == repr(expected.args)
+        if ledger is not None:
+            for reservation in expected.reservations:
+                ledger.reserve(reservation, NOW - 1, "", 86_400)
+            if expected.violation is not None:
+                ledger.violate(expected.violation, NOW - 61, 60)
 
 
 @settings(max_examples=EXAMPLES)

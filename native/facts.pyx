@@ -1,0 +1,55 @@
+"""What is known about one call, and the readers that read a value from it: a value, ABSENT or UNKNOWN.
+
+A reader that no class here describes is a function of the facts.
+"""
+
+from thoth.native.forms cimport Form
+from thoth.native.names cimport normal
+from thoth.native.values cimport read_argument, unknown
+
+
+cdef class Facts:
+    """The request, the arguments as tests read them with what is declared of each, the session, the time."""
+
+
+cdef class Reader:
+    """Reads one value."""
+
+    cdef object value(self, Facts facts):
+        raise NotImplementedError
+
+    def __call__(self, Facts facts not None):
+        return self.value(facts)
+
+
+cdef class Function(Reader):
+    """What a function of the facts returns."""
+
+    def __init__(self, function):
+        self.function = function
+
+    cdef object value(self, Facts facts):
+        return self.function(facts)
+
+
+cdef class TextField(Reader):
+    """A field of the request that is a text, in NFC; anything else, the empty text too, is UNKNOWN."""
+
+    def __init__(self, Form form not None, str name not None):
+        self.form, self.place = form, form.place(name)
+
+    cdef object value(self, Facts facts):
+        cdef object value = self.form.read(facts.request, self.place)
+        return normal(<str>value) if type(value) is str and <str>value else unknown
+
+
+cdef class ArgumentPath(Reader):
+    """One path into the arguments."""
+
+    def __init__(self, tuple steps not None):
+        self.steps = steps
+
+    cdef object value(self, Facts facts):
+        if not facts.readable:
+            return unknown
+        return read_argument(facts.read, facts.kinds, facts.optional, self.steps)

@@ -1,0 +1,9 @@
+from cpython.object cimport PyObject
+
+cdef class Form:
+    cdef readonly object kind
+    cdef readonly tuple names
+    cdef Py_ssize_t *offsets    # [count]
+    cdef Py_ssize_t count
+    cdef object made(self, PyObject **values)
+    cdef object read(self, object one, Py_ssize_t place)
