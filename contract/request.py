@@ -9,7 +9,7 @@ the caller.
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias, final
 
 import msgspec
 
@@ -44,6 +44,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=True):
     request_id: str | None = None
 
 
+@final
 class Fault(msgspec.Struct, frozen=True):
     """Why something is not a well-formed request: `path` names the place, `problem` what is wrong there."""
 

@@ -11,13 +11,14 @@ from typing import Any, Final
 
 from ..contract import Request
 from ..contract.attributes import ALIASES, CWD, RISK_ORDER, WIRE
-from ..native.facts import Facts
+from ..native.facts import Facts, TextField
 from ..native.glob import match_glob
 from ..native.names import nfc
 from ..native.provenance import stands_in, token_of
 from ..native.values import ABSENT, UNKNOWN, Kind, Range, Word, argument
 from .binding import NO_KINDS, Binding, Declared, glob_of
 from .checked import EACH, CheckedPolicy, Count, HoursRange
+from .forms import REQUEST
 from .session import Session
 from .toolsets import ToolSet
 from .zones import zone_of
@@ -29,13 +30,17 @@ NONE_OPTIONAL: Final[frozenset[str]] = frozenset()
 SCOPE_PREFIX: Final = "tool_call:"
 
 
+AGENT: Final = TextField(REQUEST, *WIRE["agent"])
+
+
 class Knowledge:
     """What a policy knows beside its rules, laid out once: registered agents, intents, ordered words."""
 
     def __init__(self, policy: CheckedPolicy) -> None:
         self.policy = policy
         self.scan_chars = policy.bounds.scan_chars
-        self.agents = tuple((glob_of(agent.pattern), agent.literal, ToolSet(agent.scope)) for agent in policy.agents)
+        agents = [(glob_of(agent.pattern), agent.literal, ToolSet(agent.scope)) for agent in policy.agents]
+        self.agents = tuple(sorted(agents, key=lambda agent: -agent[1]))
         self.intents = {nfc(name): ToolSet(tools) for name, tools in policy.intents.items()}
         self.data = {word: Word(word, policy.data_order) for word in policy.data_order}
 
@@ -89,6 +94,8 @@ class Call(Facts):
         """Return the field behind an attribute's name as it was sent, None where it was not."""
         field, members = PATHS[name]
         value = getattr(self.request, field)
+        if value is None:
+            return None
         for member in members:
             if not isinstance(value, dict):
                 return None
@@ -205,16 +212,17 @@ class Call(Facts):
         return fits
 
     def in_registered_scope(self) -> Truth:
-        agent = self.text("agent")
+        agent = AGENT(self)
         if agent is UNKNOWN:
             return None
-        longest = -1
-        scopes: list[ToolSet] = []
+        longest, fits = -1, []
         for glob, literal, tools in self.knowledge.agents:
-            if literal >= longest and match_glob(glob, agent):
-                scopes = [*scopes, tools] if literal == longest else [tools]
+            if literal < longest:
+                break
+            if match_glob(glob, agent):
                 longest = literal
-        return least([self.tool_fits(tools) for tools in scopes]) if scopes else False
+                fits.append(self.tool_fits(tools))
+        return least(fits) if fits else False
 
     def default_reason(self) -> str:
         """Return why the default blocks: for want of a rule, or because the tool is outside a scope."""

@@ -40,7 +40,9 @@ def decide(
 
     Cost: one pass over the request, and over the rows of its tool; each distinct test at most once.
     """
-    request = given if isinstance(given, Fault) else admitted(given)
+    request = INTAKE.read(given)
+    if request is None:
+        request = given if isinstance(given, Fault) else admit(given)
     return decide_admitted(table, request, session=session, ledger=ledger, now=now, approval=approval, id=id)
 
 
@@ -55,7 +57,7 @@ def decide_admitted(
     id: str,
 ) -> Decision:
     """Decide what `admitted` returned; nobody else may have had a hand on it since."""
-    if isinstance(request, Fault):
+    if type(request) is Fault:  # asked so, because `isinstance` goes through the metaclass
         return refused(table, request, now, id)
     found = None if approval is not None else table.answers.find(request, session, ledger, now, id)
     if type(found) is Decision:

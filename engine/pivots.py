@@ -77,9 +77,15 @@ class Pivoting:
         kept = {group for group, _ in groups.most_common(PIVOTS_MAX)}
         if len(kept) < len(groups):
             chosen = [min((key for key in ours if key.group in kept), key=weight, default=None) for ours in keys]
+        # Rows that are looked at together lie side by side.
+        together: dict[Any, list[tuple[Laid, Key | None]]] = {}
+        for row, one in zip(rows, chosen, strict=True):
+            together.setdefault(None if one is None else one.shares[0], []).append((row, one))
+        rows = []
         under: dict[tuple[str, int], list[tuple[int, Key]]] = {}
         rest: list[int] = []
-        for place, one in enumerate(chosen):
+        for place, (row, one) in enumerate(pair for pairs in together.values() for pair in pairs):
+            rows.append(row)
             if one is None:
                 rest.append(place)
             else:
@@ -109,7 +115,7 @@ class Pivoting:
         match predicate:
             case c.Compare(left, "is", c.Constant(value)) if looked_up(left):
                 return Key(EQUALS, self.reader(left), (constant(value),))
-            case c.Member(left, values) if looked_up(left):
+            case c.Member(left, values) if values and looked_up(left):
                 return Key(EQUALS, self.reader(left), tuple(constant(value.value) for value in values))
             case c.Compare(left, op, c.Constant(value)) if op in BOUNDS and looked_up(left):
                 bound = constant(value)

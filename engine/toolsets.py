@@ -21,8 +21,11 @@ class ToolSet:
 
     def fits(self, name: str, classes: frozenset[str] | None) -> bool | None:
         """Say whether a tool (name in NFC) fits; whether one without a declaration has a class is None, unknown."""
-        if self.any or name in self.names or any(match_glob(glob, name) for glob in self.globs):
+        if self.any or name in self.names:
             return True
+        for glob in self.globs:
+            if match_glob(glob, name):
+                return True
         if not self.classes:
             return False
         return None if classes is None else not classes.isdisjoint(self.classes)

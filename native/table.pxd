@@ -16,9 +16,11 @@ cdef struct Node:
     uint8_t mask          # the answers that are accepted, a bit each
 
 cdef struct Row:
+    double until
     int32_t number
     int32_t start
-    double until
+    int32_t column        # of the first node, where refusing it ends the row; else -1
+    uint8_t mask
 
 cdef class Table:
     cdef list columns        # [C] Column

@@ -95,7 +95,10 @@ cdef class Rows:
         for place in range(self.count):
             number, start, until = rows[place]
             assert _FAILS <= start < table.node_count
-            self.rows[place] = Row(number, start, until)
+            self.rows[place] = Row(until, number, start, -1, 0)
+            if start >= 0 and table.nodes[<int32_t>start].refused == _FAILS:
+                self.rows[place].column = table.nodes[<int32_t>start].column
+                self.rows[place].mask = table.nodes[<int32_t>start].mask
         for one in pivots:
             assert isinstance(one, Pivot)
 
@@ -187,6 +190,12 @@ cdef class Walk:
 
     cdef int look(self, const Row *row, double now) except -1:
         """Take a row in if it stands now and holds."""
+        cdef uint32_t answer
+        if row.column >= 0:
+            # Most rows end here, before their nodes are fetched from memory.
+            answer = self.answers[row.column] - self.stamp
+            if answer < ANSWER_COUNT and not row.mask >> answer & 1:
+                return 0
         if now < row.until and self.holds(row.start):
             self.put(row.number)
         return 0
