@@ -6,6 +6,8 @@ can be repeated from its evidence record alone.
 
 from typing import Any, Final
 
+from msgspec import structs
+
 from ..contract import Approval, By, Decision, Effect, Fault, Request, admit
 from ..contract.request import DEPTH_MAX, INT_BITS_MAX, TEXT_CHARS_MAX, VALUES_MAX
 from ..native.admission import Bounds, Intake
@@ -121,8 +123,8 @@ def judged(
 
 
 def admitted(given: object) -> Request | Fault:
-    """Return what `admit` returns; a plain dict, as JSON is read into, is taken in faster."""
-    request = INTAKE.read(given)
+    """Return what `admit` returns; a plain dict, as JSON is read into, and a `Request` are taken in faster."""
+    request = INTAKE.read(structs.asdict(given) if type(given) is Request else given)
     return admit(given) if request is None else request
 
 
