@@ -306,12 +306,17 @@ class Engine:
         call that it lets through.
 
         Raises:
-            RequestError: the decision holds nothing, or nobody of that name was asked.
+            RequestError: the decision holds nothing, nobody of that name was asked, or the request does not say
+                whose call it is, so that anybody could be its agent or user.
         """
         with self._lock:
             held = self._held.get(decision.id)
             if held is None:
                 raise RequestError("this decision holds no call; only a STEP_UP of this engine can be answered")
+            if held[0].request is None or not (held[0].request.agent_id and held[0].request.user_id):
+                raise RequestError(
+                    "nobody may approve a call without `agent_id` and `user_id`; send both to have it held"
+                )
             asks = [ask for ask in held[0].asks if approver in ask.approvers]
             if not asks:
                 names = sorted({name for ask in held[0].asks for name in ask.approvers})

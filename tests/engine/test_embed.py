@@ -300,6 +300,15 @@ def test_the_agent_and_an_unasked_user_may_not_approve(evaluator: Any) -> None:
     assert engine.decide(request, approval=denial).reason_code == "approval_denied"
 
 
+@pytest.mark.parametrize("hidden", ["agent_id", "user_id"])
+def test_who_answers_a_call_that_hides_its_agent_or_user_is_told_why_it_is_no_use(evaluator: Any, hidden: str) -> None:
+    engine, _ = engine_of(evaluator, 'policy p\n    approvers "boss"\nallow *\nstep_up pay as big\n')
+    held = engine.decide({name: value for name, value in call("pay").items() if name != hidden})
+    assert held.effect == "STEP_UP"
+    with pytest.raises(RequestError, match="`agent_id` and `user_id`; send both"):
+        engine.answer(held, approver="boss", principal="eve")
+
+
 def test_a_decision_that_cannot_be_recorded_is_a_block(evaluator: Any) -> None:
     recording = Recording()
     engine, _ = engine_of(evaluator, recorder=recording)
