@@ -1,6 +1,6 @@
 """What both sides of the socket have promised: Request, Decision, Outcome. I have never seen a socket."""
 
-from .decision import Answer, Approval, Ask, Decision, Reservation, Violation, call_digest
+from .decision import Answer, Approval, Ask, Counter, Decision, Reservation, Violation, call_digest
 from .effects import MODE_NAMES, STRICTNESS, By, Effect, Mode, strictest
 from .errors import OperationError, RequestError
 from .reasons import REASONS
@@ -15,6 +15,7 @@ __all__ = [
     "Approval",
     "Ask",
     "By",
+    "Counter",
     "Decision",
     "Effect",
     "Ending",

@@ -63,6 +63,18 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True)
+class Counter:
+    """What was read of a count: what a limit had spent for a key, None where nobody could say.
+
+    The ladder's count, of a principal's violations before this one, stands under the limit `mode`.
+    """
+
+    limit: str
+    key: str
+    spent: Fraction | int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Violation:
     """A soft violation to be counted by the ladder: `principal` (tenant, agent, user) and the call's digest."""
 
@@ -78,6 +90,11 @@ class Decision:
     rules of the enforced effect that apply, sorted, the first 16; `rules_more` counts the others.
     `args` are the arguments as they are to run. `would_be` names the rules that ask for the verdict
     where the mode does not enforce it, `trial` the rules on trial that apply.
+
+    The last fields say what it was decided on, besides the request, the policy and `now`: the session, when it
+    was opened and whether its beginning was seen; `session_digest`, 32 bytes, over all that happened in it, and
+    `said_digest` over what the user of its root session said; the counters that were read; and the approval that
+    was presented, used or not.
     """
 
     id: str
@@ -108,6 +125,13 @@ class Decision:
     call: str = ""
     approval: str = ""
     problem: str = ""
+    session_id: str | None = None
+    session_begun: bool = True
+    session_opened_at: float = 0.0
+    session_digest: bytes = b""
+    said_digest: bytes = b""
+    counters: tuple[Counter, ...] = ()
+    presented: Approval | None = None
     explainer: "Callable[[Decision], str] | None" = field(default=None, compare=False, repr=False)
 
     def __bool__(self) -> NoReturn:
@@ -144,6 +168,13 @@ class Decision:
             "call": self.call,
             "approval": self.approval,
             "problem": self.problem,
+            "session_id": self.session_id,
+            "session_begun": self.session_begun,
+            "session_opened_at": self.session_opened_at,
+            "session_digest": self.session_digest.hex(),
+            "said_digest": self.said_digest.hex(),
+            "counters": sorted([c.limit, c.key, str(c.spent)] for c in self.counters),
+            "presented": self.presented.id if self.presented else "",
             "policy_digest": self.policy_digest,
         }
 

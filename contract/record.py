@@ -25,7 +25,9 @@ class Outcome:
     """What the enforcement point reports when a call is over; `result` is what the agent may see of it.
 
     `rules` names the result rules that applied, `labels` those that the session now holds because of
-    this result. `result` is None where it was withheld or nothing was told.
+    this result. `result` is None where it was withheld or nothing was told. `told` is the SHA-256 of the text
+    that the session heard, before it was redacted; empty where it heard none. `whole` is False where that was
+    only a part, `perhaps` are labels that may hold now. `late`: it was no longer counted in the session.
     """
 
     decision_id: str
@@ -34,6 +36,10 @@ class Outcome:
     withheld: bool = False
     rules: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    told: bytes = b""
+    whole: bool = True
+    perhaps: tuple[str, ...] = ()
+    late: bool = False
 
 
 class Recorder(Protocol):

@@ -14,6 +14,7 @@ from ..contract import (
     Approval,
     Ask,
     By,
+    Counter,
     Decision,
     Effect,
     Mode,
@@ -56,7 +57,7 @@ OF_STEP_UP: Final = frozenset({Mode.PROGRESSIVE, Mode.STEP_UP})
 class Judgement:
     """What the rows say about one set of arguments: those that hold, by what becomes of them."""
 
-    __slots__ = ("allowing", "binding", "call", "exceeded", "limits", "modifying", "rules", "trial")
+    __slots__ = ("allowing", "binding", "call", "counters", "exceeded", "limits", "modifying", "rules", "trial")
 
     def __init__(self, call: Call, binding: Binding) -> None:
         self.call = call
@@ -66,6 +67,7 @@ class Judgement:
         self.modifying: set[int] = set()
         self.exceeded: set[int] = set()
         self.limits: list[Reservation | None] = []
+        self.counters: list[Counter] = []
         self.trial: set[str] = set()
 
 
@@ -73,7 +75,7 @@ class Assembly:
     """One decision in the making."""
 
     __slots__ = (
-        "allowing", "approval", "args", "failed", "first", "id", "last", "ledger", "limits", "modes", "now",
+        "allowing", "approval", "args", "counters", "failed", "first", "id", "last", "ledger", "limits", "modes", "now",
         "observing", "posture", "problem", "request", "risk", "rules", "session", "table", "trial",
     )  # fmt: skip
 
@@ -96,6 +98,7 @@ class Assembly:
         self.first = self.last = first
         self.allowing, self.rules, self.limits = first.allowing, first.rules, first.exceeded
         self.trial, self.risk = first.trial, first.call.risk
+        self.counters = first.counters
         self.args = first.binding.args
         self.problem = first.binding.problem
         self.failed = ""
@@ -107,6 +110,7 @@ class Assembly:
         self.rules = self.rules | (second.rules - second.modifying)
         self.limits = self.limits | second.exceeded
         self.trial = self.trial | second.trial
+        self.counters = list(dict.fromkeys([*self.counters, *second.counters]))
         self.risk = max(self.risk, second.call.risk)
         if not second.allowing:
             self.allowing = set()
@@ -114,7 +118,7 @@ class Assembly:
             self.args = args
 
     def decision(self) -> Decision:
-        table, first = self.table, self.first
+        table, first, session = self.table, self.first, self.session
         bound_args = first.binding.args
         base = ALLOW if self.allowing or table.policy.default == ALLOW else BLOCK
         ladder_step, violation = ALLOW, None
@@ -185,6 +189,13 @@ class Assembly:
                 call,
                 approval,
                 self.problem or self.failed,
+                None if session is None else session.id,
+                True if session is None else session.begun,
+                0.0 if session is None else session.opened_at,
+                b"" if session is None else session.digest,
+                b"" if session is None else session.speaker().said_digest,
+                tuple(self.counters),
+                self.approval,
                 None,
             )
         )
@@ -249,6 +260,7 @@ class Assembly:
             return BLOCK, None
         held = self.ledger.violated(principal, self.now - ladder.window_s)
         if held is None:
+            self.counters = [*self.counters, Counter(MODE_ASKS, "", None)]
             return BLOCK, None
         text = json.dumps([self.request.tool_name, self.args], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
@@ -257,6 +269,7 @@ class Assembly:
             if violation == digest and self.now - at <= ladder.same_s:
                 place = earlier
                 break
+        self.counters = [*self.counters, Counter(MODE_ASKS, "", place)]
         step = ladder.steps[place] if place < len(ladder.steps) else ladder.steps[-1]
         declared = call.declared
         floor = LADDER_FLOORS.get("high" if declared is None else declared.tool.risk, ALLOW)

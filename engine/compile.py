@@ -20,7 +20,7 @@ from .call import NONE_OPTIONAL, Call, Knowledge
 from .changes import Plan
 from .collecting import not_collecting
 from .columns import Columns
-from .forms import DECISION, REQUEST, RESERVATION
+from .forms import COUNTER, DECISION, REQUEST, RESERVATION
 from .pivots import Pivoting
 
 PROOF: Final = 0
@@ -212,7 +212,7 @@ class _Layout:
         key = None if by == "session" else self.columns.read_term(c.Attribute(by) if isinstance(by, str) else by)
         amount = None if of is None else self.columns.read_term(of)
         spelled = isinstance(by, c.Argument)
-        return Limit(RESERVATION, rule.id, key, amount, spelled, rule.limit.amount, rule.limit.window_s)
+        return Limit(RESERVATION, COUNTER, rule.id, key, amount, spelled, rule.limit.amount, rule.limit.window_s)
 
     # ------------------------------------------------------------ answers
 

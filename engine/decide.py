@@ -80,7 +80,7 @@ def judgement_of(table: DecisionTable, missing: Missing) -> Judgement:
     """Return what was found of a call whose arguments fit, and for which nothing is kept."""
     call = missing.facts
     judgement = Judgement(call, Binding(call.declared, call.read, call.read))
-    judgement.limits = missing.reserved
+    judgement.limits, judgement.counters = missing.reserved, missing.counters
     for row in missing.rows:
         number = row >> 1
         rule = table.rows[number].rule
@@ -176,7 +176,7 @@ def judge(table: DecisionTable, call: Call, binding: Binding, ledger: Ledger | N
             if row.limit is not None:
                 reservation = row.limit.reserve(call)
                 judgement.limits.append(reservation)
-                if row.limit.has_room(reservation, now, ledger, leave_out):
+                if row.limit.has_room(reservation, now, ledger, leave_out, judgement.counters):
                     continue
             if on_trial(rule, now):
                 judgement.trial.add(rule.id)

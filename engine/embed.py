@@ -34,6 +34,7 @@ from ..contract import (
 )
 from ..grammar import Message, PolicyError, parse, read_policy
 from ..grammar.syntax import Policy, UseItem
+from ..native.digests import digest_of
 from .check import check
 from .checked import CheckedPolicy, Tool
 from .collecting import not_collecting
@@ -208,13 +209,13 @@ class Engine:
                 session = self._session_of(admitted)
             return self._decide(admitted, session, approval)
 
-    def weigh(self, request: object, *, session: Session | None = None) -> Decision:
+    def weigh(self, request: object, *, session: Session | None = None, approval: Approval | None = None) -> Decision:
         """Return what a call would be decided as now; nothing is recorded, counted or reserved."""
         admitted = admit_json(request) if isinstance(request, bytes | str) else self._evaluator.admit(request)
         with self._lock:
             id = f"{self._prefix}-{next(self._numbers)}"
             return self._evaluator.decide(
-                admitted, session=session, ledger=self.ledger, now=self._clock(), approval=None, id=id
+                admitted, session=session, ledger=self.ledger, now=self._clock(), approval=approval, id=id
             )
 
     def _decide(self, admitted: Request | Fault, session: Session | None, approval: Approval | None) -> Decision:
@@ -376,6 +377,7 @@ class Engine:
             now = self._clock()
             tool = self._evaluator.tool_of(request)
             call = session.find(decision.id) if session else None
+            heard: str | None = None
             text = None if told is UNTOLD else text_of(told)  # type: ignore[arg-type]
             rules = () if text is None else self._evaluator.on_result(request, decision.args or {}, text, session, now)
             passed = None
@@ -384,9 +386,9 @@ class Engine:
                 passed = pass_on(told, text, tool, rules, scan, self._evaluator.spans)  # type: ignore[arg-type]
             in_time = now - decision.now <= self.policy.bounds.in_flight_s
             if session is not None and call is not None and in_time:
-                session.ended(call, ending, text, passed.labels if passed else frozenset(), whole)
-                if passed:
-                    session.doubtful |= passed.perhaps
+                labels, perhaps = (passed.labels, passed.perhaps) if passed else (NO_LABELS, NO_LABELS)
+                session.ended(call, ending, text, labels, whole, perhaps)
+                heard = text
             self._settle(decision, ending, tool)
         outcome = Outcome(
             decision.id,
@@ -395,23 +397,23 @@ class Engine:
             passed.withheld if passed else False,
             tuple(sorted(rule.id for rule in rules)),
             tuple(sorted(passed.labels)) if passed else (),
+            b"" if heard is None else digest_of(heard),
+            whole,
+            tuple(sorted(passed.perhaps)) if passed else (),
+            not in_time,
         )
         if self._recorder is not None:
             self._recorder.ended(decision, outcome)
         return outcome
 
-    def restored(self, decision: Decision, ending: Ending, labels: frozenset[str]) -> None:
-        """Take an ending from a record: the labels that the result brought, where the result itself was not kept.
-
-        What was returned stays untold, so where a value comes from stays unknown.
-        """
+    def restored(self, decision: Decision, outcome: Outcome) -> None:
+        """Take an ending from a record, where the result itself was not kept, only its digest and its labels."""
         with self._lock:
             session = self._running.pop(decision.id, None)
             call = session.find(decision.id) if session else None
-            if session is not None and call is not None:
-                session.ended(call, ending, None, frozenset())
-                session.labels |= labels
-                call.pending = frozenset()
+            if session is not None and call is not None and not outcome.late:
+                labels, perhaps = frozenset(outcome.labels), frozenset(outcome.perhaps)
+                session.restored(call, outcome.ending, outcome.told, labels, outcome.whole, perhaps)
 
     def _settle(self, decision: Decision, ending: Ending, tool: Tool | None) -> None:
         """A limit gives back only where an atomic tool reports failure."""

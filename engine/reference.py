@@ -19,6 +19,7 @@ from ..contract import (
     Approval,
     Ask,
     By,
+    Counter,
     Decision,
     Effect,
     Fault,
@@ -83,6 +84,7 @@ class Judgement:
     rules: list[c.Rule] = field(default_factory=list)
     exceeded: list[c.Rule] = field(default_factory=list)
     limits: list[tuple[c.Rule, Reservation | None]] = field(default_factory=list)
+    counters: list[Counter] = field(default_factory=list)
     trial: list[str] = field(default_factory=list)
 
     @property
@@ -107,7 +109,7 @@ def judge(policy: c.CheckedPolicy, facts: Facts, ledger: Ledger | None, leave_ou
         if rule.limit is not None:
             reservation = reserve(rule, facts)
             judgement.limits.append((rule, reservation))
-            counts = not within(rule, reservation, facts, ledger, leave_out)
+            counts = not within(rule, reservation, facts, ledger, leave_out, judgement.counters)
         if counts and on_trial(rule, facts.now):
             judgement.trial.append(rule.id)
         elif counts:
@@ -134,12 +136,23 @@ def reserve(rule: c.Rule, facts: Facts) -> Reservation | None:
     return Reservation(rule.id, key, amount)
 
 
-def within(rule: c.Rule, reservation: Reservation | None, facts: Facts, ledger: Ledger | None, leave_out: str) -> bool:
-    """Say whether a limit still has room for the call; what cannot be read or counted has none."""
+def within(
+    rule: c.Rule,
+    reservation: Reservation | None,
+    facts: Facts,
+    ledger: Ledger | None,
+    leave_out: str,
+    counters: list[Counter],
+) -> bool:
+    """Say whether a limit still has room for the call; what cannot be read or counted has none.
+
+    What was read of the ledger is added to `counters`.
+    """
     assert rule.limit is not None
     if reservation is None or ledger is None:
         return False
     spent = ledger.total(rule.id, reservation.key, facts.now - rule.limit.window_s, leave_out)
+    counters.append(Counter(rule.id, reservation.key, spent))
     return spent is not None and spent + reservation.amount <= rule.limit.amount
 
 
@@ -213,6 +226,7 @@ class _Deciding:
         self.leave_out = approval.reservations if approval else ""
         self.posture = posture(policy, request)
         self.observing = self.posture == {Mode.OBSERVE}
+        self.violations_read: list[Counter] = []
 
     def facts(self, bound: Bound) -> Facts:
         return Facts(self.policy, self.request, bound, self.session, self.now)
@@ -276,6 +290,7 @@ class _Deciding:
         asks = self.asks(rules, limits, mode_base) if effect == STEP_UP else ()
         retries = [rule.retry_after_s for rule in winning if effect == DEFER and rule.retry_after_s is not None]
         binds = effect == STEP_UP or self.approval is not None
+        counters = [counter for judgement in judgements for counter in judgement.counters] + self.violations_read
         return Decision(
             id=self.id,
             effect=effect,
@@ -305,6 +320,13 @@ class _Deciding:
             call=self.call(args) if binds else "",
             approval=self.approval.id if self.approval and granted and effect in (ALLOW, MODIFY) else "",
             problem=problem or failed,
+            session_id=self.session.id if self.session else None,
+            session_begun=self.session.begun if self.session else True,
+            session_opened_at=self.session.opened_at if self.session else 0.0,
+            session_digest=self.session.digest if self.session else b"",
+            said_digest=self.session.speaker().said_digest if self.session else b"",
+            counters=tuple(dict.fromkeys(counters)),
+            presented=self.approval,
         )
 
     # ------------------------------------------------------------ mode
@@ -321,9 +343,11 @@ class _Deciding:
         principal = (names[0], names[1], names[2])
         held = self.ledger.violated(principal, self.now - ladder.window_s)
         if held is None:
+            self.violations_read = [Counter("mode", "", None)]
             return BLOCK, None
         same = [place for place, (at, call) in enumerate(held) if call == digest and self.now - at <= ladder.same_s]
         place = same[0] if same else len(held)
+        self.violations_read = [Counter("mode", "", place)]
         step = ladder.steps[min(place, len(ladder.steps) - 1)]
         risk = facts.bound.tool.risk if facts.bound.tool else "high"
         floor = {"high": STEP_UP, "critical": BLOCK}.get(risk, ALLOW)

@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ..contract import Ending, Json
+from ..native.digests import FIRST, after, digest_of
 
 CALLS_MAX: Final = 10_000
+OPENED, SAID, LET_THROUGH, BLOCKED, ENDED = range(5)
+"""The kinds of events that a session's digest covers."""
 
 
 @dataclass(slots=True)
@@ -22,7 +25,7 @@ class Call:
     """One call that was let through. `classes` is None where nobody declared the tool.
 
     `ending` is None until the call reports. `told` says whether its whole result was told. `pending`
-    are labels that depend on that result.
+    are labels that depend on that result. `number` counts the calls of its session.
     """
 
     id: str
@@ -32,6 +35,7 @@ class Call:
     ending: Ending | None = None
     told: bool = False
     pending: frozenset[str] = frozenset()
+    number: int = 0
 
     @property
     def completed(self) -> bool:
@@ -55,7 +59,9 @@ class Told:
 class Session:
     """One session's facts. `begun`: its beginning was seen. `root` is the session whose user speaks for it.
 
-    `version` grows with everything that is written, so that a reader can tell whether facts have moved on.
+    `version` grows with everything that is written, so that a reader can tell whether facts have moved on;
+    `digest` covers all of it, in order, and the beginning, but for what the user said, which `said_digest` covers:
+    sessions of equal digests answer alike.
     """
 
     id: str
@@ -74,20 +80,33 @@ class Session:
     dropped_until: float = -math.inf
     remembered_bytes: int = 0
     version: int = 0
+    counted: int = 0
+    digest: bytes = FIRST
+    said_digest: bytes = FIRST
+
+    def __post_init__(self) -> None:
+        """Begin the digest."""
+        begun = "begun" if self.begun else None
+        self.digest = after(self.digest, OPENED, self.opened_at, self.id, self.tenant, begun)
 
     def said(self, text: str) -> None:
         """Take in what the user of this session said: a turn reported over the authenticated channel."""
         self.version += 1
+        self.said_digest = after(self.said_digest, SAID, 0.0, digest_of(text))
         if self.remembered_bytes + len(text) <= self.provenance_bytes:
             self.texts.append(clean(text))
             self.remembered_bytes += len(text)
 
     def heard(self) -> list[str]:
         """Return what the user of the root session said."""
+        return self.speaker().texts
+
+    def speaker(self) -> "Session":
+        """Return the root session, whose user speaks for this one."""
         session = self
         while session.root is not None:
             session = session.root
-        return session.texts
+        return session
 
     def seen_from(self) -> float:
         """Return the time after which no call is missing: minus infinity where all are held."""
@@ -111,6 +130,9 @@ class Session:
     def let_through(self, call: Call, labels: frozenset[str]) -> None:
         """Count a call from the moment of its decision, with the labels that hold from then on."""
         self.version += 1
+        self.counted += 1
+        call.number = self.counted
+        self.digest = after(self.digest, LET_THROUGH, call.at, call.tool, call.classes, labels, call.pending)
         self.calls.append(call)
         if labels:
             self.labels |= labels
@@ -125,6 +147,7 @@ class Session:
         """Count a call that was blocked."""
         self.version += 1
         self.blocks += 1
+        self.digest = after(self.digest, BLOCKED, 0.0)
 
     def find(self, decision_id: str) -> Call | None:
         """Return the call of a decision, or None where it was never let through here or is no longer held."""
@@ -133,21 +156,61 @@ class Session:
                 return call
         return None
 
-    def ended(self, call: Call, ending: Ending, result: str | None, labels: frozenset[str], whole: bool = True) -> None:
-        """Take in how a call ended; `result` is its text, or a part of it, None where it was not told."""
-        self.version += 1
-        call.ending = ending
+    def ended(
+        self,
+        call: Call,
+        ending: Ending,
+        result: str | None,
+        labels: frozenset[str],
+        whole: bool = True,
+        perhaps: frozenset[str] = frozenset(),
+    ) -> None:
+        """Take in how a call ended; `result` is its text, or a part of it, None where it was not told.
+
+        `labels` hold from now on, those of `perhaps` may.
+        """
+        told = None if result is None else digest_of(result)
+        self._note_end(call, ending, told, labels, whole, perhaps)
         if result is None:
             return
         if whole:
             call.told = True
             call.pending = frozenset()
         self.labels |= labels
+        self.doubtful |= perhaps
         if self.remembered_bytes + len(result) <= self.provenance_bytes:
             self.results.append(Told(call.tool, call.classes, clean(result)))
             self.remembered_bytes += len(result)
         else:
             self.results_cut = True
+
+    def restored(
+        self, call: Call, ending: Ending, told: bytes, labels: frozenset[str], whole: bool, perhaps: frozenset[str]
+    ) -> None:
+        """Take in an ending as a record holds it: of what was returned only its digest, empty where nothing was told.
+
+        Its labels are known; the text is not, so where a value comes from stays unknown.
+        """
+        self._note_end(call, ending, told or None, labels, whole, perhaps)
+        if told:
+            if whole:
+                call.pending = frozenset()
+            self.labels |= labels
+            self.doubtful |= perhaps
+
+    def _note_end(
+        self,
+        call: Call,
+        ending: Ending,
+        told: bytes | None,
+        labels: frozenset[str],
+        whole: bool,
+        perhaps: frozenset[str],
+    ) -> None:
+        self.version += 1
+        call.ending = ending
+        part = None if whole else "part"
+        self.digest = after(self.digest, ENDED, 0.0, call.number, ending.value, told, part, labels, perhaps)
 
 
 def clean(text: str) -> str:

@@ -30,8 +30,6 @@ SEALED_FIELDS: Final = (
     "task_context",
     "metadata",
 )
-NOT_KEPT: Final = ["session_facts", "counters", "approval_answers"]
-"""What a decision may have read and its record does not hold: a verdict that hangs on these cannot be derived again."""
 SHORTENED_FIRST: Final = (
     "shown", "ran", "asks", "would_be", "trial", "lenient", "limits", "controls", "regimes", "labels", "rules",
     "args", "request", "days", "files",
@@ -174,9 +172,12 @@ def decision_draft(
         regimes=decision.regimes,
         limits=sorted({reservation.limit for reservation in decision.reservations}),
         approval=decision.approval,
-        not_kept=NOT_KEPT,
     )
     about(draft, request)
+    if decision.session_digest:
+        draft.put(session_opened_us=microseconds(decision.session_opened_at), session_begun=decision.session_begun)
+        if request is None or request.session_id != decision.session_id:
+            draft.put(decided_in=decision.session_id)
     if request is not None:
         draft.subject = _subject(request, subject)
         draft.seal_each("args", request.tool_args, shown)
@@ -195,9 +196,23 @@ def decision_draft(
         "tells": [list(tell) for tell in decision.tells],
         "reservations": [[r.limit, r.key, str(r.amount)] for r in decision.reservations],
         "violation": [*decision.violation.principal, decision.violation.call] if decision.violation else None,
+        "session": [decision.session_digest.hex(), decision.said_digest.hex()] if decision.session_digest else None,
+        "counters": [[c.limit, c.key, None if c.spent is None else str(c.spent)] for c in decision.counters],
+        "presented": _presented(decision.presented) if decision.presented else None,
     }
     draft.seal_each("decision", {name: value for name, value in rest.items() if value})
     return draft
+
+
+def _presented(approval: Approval) -> dict[str, Any]:
+    answers = [[a.source, a.approver, a.principal, a.granted] for a in approval.answers]
+    return {
+        "id": approval.id,
+        "call": approval.call,
+        "expires": approval.expires,
+        "answers": answers,
+        "reservations": approval.reservations,
+    }
 
 
 def _same(left: Any, right: Any) -> bool:
@@ -239,12 +254,17 @@ def outcome_draft(
         withheld=outcome.withheld or None,
         rules=outcome.rules,
         labels=outcome.labels,
+        perhaps=outcome.perhaps,
+        part=None if outcome.whole else True,
+        late=outcome.late or None,
     )
     about(draft, request)
     for name in IN_CLEAR:
         draft.body.pop(name, None)
     if request is not None:
         draft.subject = _subject(request, subject)
+    if outcome.told:
+        draft.put(told=draft.seal("told", outcome.told.hex()))
     if outcome.result is not None:
         digest = draft.seal("result", outcome.result)
         salt, spelling = draft.secrets["result"]

@@ -13,7 +13,7 @@ cdef class Place:
 cdef class Missing:
     cdef readonly bytes key
     cdef readonly object facts
-    cdef readonly list rows, reserved
+    cdef readonly list rows, reserved, counters
 
 cdef class Template:
     cdef tuple values                  # one for each field of the answer
@@ -40,5 +40,6 @@ cdef class Answers:
     cdef Py_ssize_t row_count, kept_bytes
     cdef Py_ssize_t tool_name, tool_args, mode
     cdef Py_ssize_t id, asked, now, args, risk, reason, reservations, call
+    cdef Py_ssize_t session_id, begun, opened_at, session_digest, said_digest, counters
     cdef object keyed(self, Walk walk, int32_t posture)
-    cdef object filled(self, Template template, object facts, object args, list reserved, object id)
+    cdef object filled(self, Template template, object facts, object args, list reserved, list counters, object id)

@@ -24,6 +24,7 @@ class Missing:
     facts: Any
     rows: list[int]
     reserved: list[Any]
+    counters: list[Any]
 
 class Answers:
     def __new__(

@@ -30,6 +30,7 @@ cdef enum:
     RISK_MAX = 100
 
 cdef tuple nothing = ()
+cdef object never = 0.0
 
 
 cdef class Place:
@@ -78,6 +79,9 @@ cdef class Answers:
         self.id, self.asked, self.now, self.args, self.risk, self.reason, self.reservations, self.call = map(
             answer.place, ("id", "request", "now", "args", "risk", "reason_code", "reservations", "call")
         )
+        self.session_id, self.begun, self.opened_at, self.session_digest, self.said_digest, self.counters = map(
+            answer.place, ("session_id", "session_begun", "session_opened_at", "session_digest", "said_digest", "counters")
+        )
 
     def __dealloc__(self):
         PyMem_Free(self.rows)
@@ -96,7 +100,7 @@ cdef class Answers:
         cdef object said = self.request.read(request, self.mode), found, reservation
         cdef Missing missing
         cdef bytes key
-        cdef list reserved = None
+        cdef list reserved = None, counters = None
         cdef double moment = now
         cdef int32_t posture = self.posture, number
         cdef Py_ssize_t one, count = 0, first
@@ -142,9 +146,9 @@ cdef class Answers:
                 limit = <Limit>self.limits[number]
                 reservation = limit.reserved(facts)
                 if reserved is None:
-                    reserved = []
+                    reserved, counters = [], []
                 reserved.append(reservation)
-                if limit.roomy(reservation, now, ledger, ""):
+                if limit.roomy(reservation, now, ledger, "", counters):
                     continue
             walk.found[count] = number << 1 | (moment < self.rows[number].trial_until)
             count += 1
@@ -153,12 +157,13 @@ cdef class Answers:
         found = self.kept.get(key)
         if found is None:
             missing = Missing()
-            missing.key, missing.facts, missing.reserved = key, facts, reserved or []
+            missing.key, missing.facts = key, facts
+            missing.reserved, missing.counters = reserved or [], counters or []
             missing.rows = [walk.found[one] for one in range(count)]
             self.table.end(walk)
             return missing
         self.table.end(walk)
-        return self.filled(<Template>found, facts, args, reserved, id)
+        return self.filled(<Template>found, facts, args, reserved, counters, id)
 
     cdef object keyed(self, Walk walk, int32_t posture):
         """Return the key of the rows found: where one restricts, the milder ones only say whether any permits."""
@@ -177,11 +182,19 @@ cdef class Answers:
                 walk.put(walk.found[one])
         return PyBytes_FromStringAndSize(<char *>(walk.found + count), (walk.found_count - count) * sizeof(int32_t))
 
-    cdef object filled(self, Template template, object about, object args, list reserved, object id):
+    cdef object filled(self, Template template, object about, object args, list reserved, list counters, object id):
         cdef PyObject *values[FIELDS_MAX]
         cdef Facts facts = <Facts>about
         cdef Py_ssize_t place
-        cdef object reservations = nothing, call = None, reason = None
+        cdef object reservations = nothing, call = None, reason = None, session = facts.session
+        cdef object session_id = None, begun = True, opened_at = never, digest = b"", said = b"", read = nothing
+        if session is not None:
+            session_id = session.id
+            digest = session.digest
+            said = session.said_digest if session.root is None else session.speaker().said_digest
+            begun, opened_at = session.begun, session.opened_at
+        if counters is not None:
+            read = tuple(counters)
         if template.held:
             call = self.digest(facts.request, args, facts.session)
         if template.scoped:
@@ -193,6 +206,10 @@ cdef class Answers:
         values[self.id], values[self.asked], values[self.now] = <PyObject *>id, <PyObject *>facts.request, <PyObject *>facts.now
         values[self.args], values[self.risk] = <PyObject *>args, <PyObject *>facts.risk
         values[self.reservations] = <PyObject *>reservations
+        values[self.session_id], values[self.begun] = <PyObject *>session_id, <PyObject *>begun
+        values[self.opened_at] = <PyObject *>opened_at
+        values[self.session_digest], values[self.said_digest] = <PyObject *>digest, <PyObject *>said
+        values[self.counters] = <PyObject *>read
         if template.held:
             values[self.call] = <PyObject *>call
         if template.scoped:
@@ -209,7 +226,9 @@ cdef class Answers:
             self.kept = {}
             self.kept_bytes = 0
         template.held, template.reserving, template.scoped = held, reserving, scoped
-        own = (self.id, self.asked, self.now, self.args, self.reservations, self.call if held else self.args)
+        own = (self.id, self.asked, self.now, self.args, self.reservations, self.call if held else self.args,
+               self.session_id, self.begun, self.opened_at, self.session_digest, self.said_digest,
+               self.counters)
         template.values = tuple([
             None if place in own else self.answer.read(answer, place) for place in range(self.answer.count)
         ])

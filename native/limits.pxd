@@ -2,10 +2,10 @@ from thoth.native.facts cimport Facts, Reader
 from thoth.native.forms cimport Form
 
 cdef class Limit:
-    cdef Form form
+    cdef Form form, counter
     cdef str id
     cdef Reader key, amount    # None: the session's id; None: one
     cdef bint spelled
     cdef object most, window_s
     cdef object reserved(self, Facts facts)
-    cdef bint roomy(self, object reservation, object now, object ledger, str leave_out) except -1
+    cdef bint roomy(self, object reservation, object now, object ledger, str leave_out, list counters) except -1

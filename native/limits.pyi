@@ -8,6 +8,7 @@ class Limit:
     def __init__(
         self,
         form: Form,
+        counter: Form,
         id: str,
         key: Reader | None,
         amount: Reader | None,
@@ -16,4 +17,4 @@ class Limit:
         window_s: float,
     ) -> None: ...
     def reserve(self, facts: Facts) -> Any: ...
-    def has_room(self, reservation: Any, now: float, ledger: Any, leave_out: str) -> bool: ...
+    def has_room(self, reservation: Any, now: float, ledger: Any, leave_out: str, counters: list[Any]) -> bool: ...

@@ -23,9 +23,10 @@ cdef class Limit:
     Without `key` it counts by session. `spelled`: the key is an argument, which may be a number or a boolean.
     """
 
-    def __init__(self, Form form not None, str id not None, Reader key, Reader amount, bint spelled, most, window_s):
-        assert form.names == ("limit", "key", "amount")
-        self.form, self.id, self.key, self.amount, self.spelled = form, id, key, amount, spelled
+    def __init__(self, Form form not None, Form counter not None, str id not None, Reader key, Reader amount,
+                 bint spelled, most, window_s):
+        assert form.names == ("limit", "key", "amount") and counter.names == ("limit", "key", "spent")
+        self.form, self.counter, self.id, self.key, self.amount, self.spelled = form, counter, id, key, amount, spelled
         self.most, self.window_s = most.numerator if most.denominator == 1 else most, window_s
 
     def reserve(self, Facts facts not None):
@@ -59,13 +60,18 @@ cdef class Limit:
         values[0], values[1], values[2] = <PyObject *>self.id, <PyObject *>key, <PyObject *>amount
         return self.form.made(values)
 
-    def has_room(self, reservation, now, ledger, str leave_out not None) -> bool:
-        """Say whether there is room; a reservation that could not be made or counted has none."""
-        return self.roomy(reservation, now, ledger, leave_out)
+    def has_room(self, reservation, now, ledger, str leave_out not None, list counters not None) -> bool:
+        """Say whether there is room, and add to `counters` what was read; what could not be made or counted has none."""
+        return self.roomy(reservation, now, ledger, leave_out, counters)
 
-    cdef bint roomy(self, object reservation, object now, object ledger, str leave_out) except -1:
+    cdef bint roomy(self, object reservation, object now, object ledger, str leave_out, list counters) except -1:
+        cdef PyObject *values[3]
         cdef object spent
         if reservation is None or ledger is None:
             return False
         spent = ledger.total(self.id, reservation.key, now - self.window_s, leave_out)
+        for one in (self.id, reservation.key, spent):
+            Py_INCREF(one)
+        values[0], values[1], values[2] = <PyObject *>self.id, <PyObject *>reservation.key, <PyObject *>spent
+        counters.append(self.counter.made(values))
         return spent is not None and spent + reservation.amount <= self.most

@@ -1,13 +1,10 @@
 """Every decision of an evidence log derived again, from what the log holds.
 
-A log keeps the request of each decision, its arguments in the vault, and how calls ended. From these the
-sessions and counters of the time are built up again, record by record, and each decision is made once more
-under the policy whose digest the record names. What differs is a mismatch. What cannot be derived is named
-with the reason: values that were erased or shortened, another policy, approvers' answers, and the words of
-users and tools, of which a log keeps none.
-
-Whether the engine had seen a session begin is not in a record. Both beginnings are tried, and a session
-keeps those that explain all its decisions so far; a decision that neither explains is a mismatch.
+A log keeps the request of each decision, its arguments in the vault, what its session, its counters and its approval
+were, and how calls ended. From these the sessions and counters of the time are built up again, record by record, and
+each decision is made once more under the policy whose digest the record names. What differs is a mismatch. What cannot
+be derived is named with the reason: values that were erased or shortened, another policy, a session of which the log
+does not hold everything, and the words of users and tools, of which it keeps digests only.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +13,20 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any, Final, Literal, TypeAlias
 
-from ..contract import Decision, Effect, Ending, Fault, Request, Reservation, Violation, read_json
+from ..contract import (
+    Answer,
+    Approval,
+    Counter,
+    Decision,
+    Effect,
+    Ending,
+    Fault,
+    Outcome,
+    Request,
+    Reservation,
+    Violation,
+    read_json,
+)
 from ..engine import Engine, Session
 from ..engine.checked import CheckedPolicy, From, Rule
 from ..engine.wording import tests_of
@@ -25,7 +35,7 @@ from ..evidence.browse import Entry
 from ..evidence.errors import EvidenceError
 
 COMPARED: Final = ("effect", "verdict", "by", "reason_code", "rules", "would_be", "mode")
-_Key: TypeAlias = tuple[str | None, str | None]
+_Key: TypeAlias = tuple[str | None, str, int, bool]
 CLEAR: Final = {
     "tool": "tool_name",
     "tenant": "tenant_id",
@@ -49,7 +59,8 @@ class Status(StrEnum):
     ERASED = "erased"
     SHORTENED = "shortened"
     OTHER_POLICY = "other policy"
-    APPROVAL = "approvers' answers are not kept"
+    SESSION = "not all that its session knew is in the log"
+    COUNTERS = "not all that its counters held is in the log"
     WORDS = "words of users and tools are not kept"
     UNDECIDED = "no request was kept"
 
@@ -80,45 +91,61 @@ class _Clock:
 
 @dataclass(slots=True)
 class _Made:
-    """What is known of a recorded decision that was let through or held: what it reserved, and its derivations."""
+    """What is known of a recorded decision that was let through or held: what it reserved, and what was derived."""
 
     reservations: list[Reservation]
-    derived: list[Decision] = field(default_factory=list)
+    derived: Decision | None = None
 
 
 class _Past:
     """One policy's engine, brought from record to record to where the log says it stood.
 
-    Each session stands here twice, as one whose beginning was seen and as one whose beginning was not. Counters
-    follow what the records say was reserved, so one decision that differs does not make all after it differ.
+    Counters follow what the records say was reserved, so one decision that differs does not make all after it differ.
+    Sessions outlive a policy, so all share `sessions`.
     """
 
-    def __init__(self, policy: CheckedPolicy, evaluator: Literal["native", "reference"]) -> None:
+    def __init__(
+        self, policy: CheckedPolicy, evaluator: Literal["native", "reference"], sessions: dict[_Key, Session]
+    ) -> None:
         self.clock = _Clock()
         self.engine = Engine(policy, evaluator=evaluator, clock=self.clock)
         self.windows = {rule.id: rule.limit.window_s for rule in policy.rules if rule.limit is not None}
-        self.sessions: dict[_Key, dict[bool, Session]] = {}
+        self.sessions = sessions
         self.made: dict[str, _Made] = {}
 
-    def weigh(self, request: dict[str, Any], at: float) -> dict[bool, Decision]:
-        """Return what the call comes out as, by whether its session's beginning was seen."""
-        self.clock.now = at
-        key = (request.get("tenant_id"), request.get("session_id"))
-        if not key[1]:
-            return {False: self.engine.weigh(request)}
+    def session_of(self, record: Mapping[str, Any]) -> Session | None:
+        """Return the session that a decision was made in, as far as the log has told of it by now."""
+        id, opened_us = record.get("decided_in", record.get("session")), record.get("session_opened_us")
+        if id is None or opened_us is None:
+            return None
+        tenant, begun = record.get("tenant"), bool(record.get("session_begun"))
+        key = (tenant, id, opened_us, begun)
         if key not in self.sessions:
             bound = self.engine.policy.bounds.provenance_bytes
-            begun = [True] if request.get("session_tool_calls") == [request["tool_name"]] else [True, False]
-            self.sessions[key] = {b: Session(key[1], at, b, key[0], provenance_bytes=bound) for b in begun}
-        return {begun: self.engine.weigh(request, session=s) for begun, s in self.sessions[key].items()}
+            self.sessions[key] = Session(id, opened_us / 1_000_000, begun, tenant, provenance_bytes=bound)
+        return self.sessions[key]
+
+    def decide(self, request: dict[str, Any], session: Session | None, at: float, presented: Any) -> Decision:
+        """Return what the call comes out as; nothing is counted."""
+        self.clock.now = at
+        return self.engine.weigh(request, session=session, approval=_approval(presented) if presented else None)
 
     def take(
-        self, record: Mapping[str, Any], values: Mapping[str, tuple[bytes, bytes]], made: dict[bool, Decision]
+        self,
+        record: Mapping[str, Any],
+        values: Mapping[str, tuple[bytes, bytes]],
+        session: Session | None,
+        derived: Decision,
+        presented: Any,
     ) -> None:
         """Count a decision as the record says that it was enforced."""
         id, at, effect = str(record["id"]), self.clock.now, record.get("effect")
+        if presented and presented["call"] == _kept(values, "decision.call"):
+            if effect == Effect.STEP_UP and presented["reservations"] in self.made:
+                self.made[id] = self.made[presented["reservations"]]  # still waiting: the hold stays as it is
+                return
+            self._give_back(presented["reservations"])
         if record.get("approval"):
-            self._give_back(str(record["approval"]).removeprefix("approval-"))
             self.engine.ledger.use(str(record["approval"]))
         kept = [Reservation(limit, key, Fraction(n)) for limit, key, n in _kept(values, "decision.reservations") or ()]
         for reservation in kept:
@@ -130,20 +157,27 @@ class _Past:
             same_s = self.engine.policy.ladder.same_s
             self.engine.ledger.violate(Violation(principal, violation[3]), at, same_s)
         self.made[id] = _Made(kept)
-        sessions = self.sessions.get((record.get("tenant"), record.get("session")), {})
-        for begun, session in sessions.items():
-            if effect in (Effect.ALLOW, Effect.MODIFY):
-                self.engine.ran(made[begun], session)
-                self.made[id].derived.append(made[begun])
-            elif effect == Effect.BLOCK:
-                session.blocked()
+        if effect in (Effect.ALLOW, Effect.MODIFY):
+            self.engine.ran(derived, session)
+            self.made[id].derived = derived
+        elif effect == Effect.BLOCK and session is not None:
+            session.blocked()
 
-    def end(self, record: Mapping[str, Any], atomic: Mapping[str, bool]) -> None:
+    def end(self, record: Mapping[str, Any], told: bytes, atomic: Mapping[str, bool]) -> None:
         """Take in how a call ended."""
         id, ending = str(record.get("decision")), Ending(record["ended"])
         made = self.made.get(id)
-        for decision in made.derived if made else ():
-            self.engine.restored(decision, ending, frozenset(record.get("labels", ())))
+        if made is not None and made.derived is not None:
+            outcome = Outcome(
+                id,
+                ending,
+                labels=tuple(record.get("labels", ())),
+                told=told,
+                whole=not record.get("part"),
+                perhaps=tuple(record.get("perhaps", ())),
+                late=bool(record.get("late")),
+            )
+            self.engine.restored(made.derived, outcome)
         if ending is Ending.FAILED and atomic.get(str(record.get("tool"))):
             self._give_back(id)
 
@@ -159,47 +193,68 @@ def derive(
 
     `policies` are those that may have been in force; a record names the digest of its own.
     """
-    pasts = {policy.digest: _Past(policy, evaluator) for policy in policies}
+    sessions: dict[_Key, Session] = {}
+    pasts = {policy.digest: _Past(policy, evaluator, sessions) for policy in policies}
     atomic = {name: any(t.atomic for t in tools) for policy in policies for name, tools in policy.tools.items()}
-    believed: dict[_Key, set[bool]] = {}
     for entry in reader.entries():
         record = entry.record
         if record.get("kind") == "outcome":
+            told = _told(reader, entry)
             for past in pasts.values():
-                past.end(record, atomic)
+                past.end(record, told, atomic)
         elif record.get("kind") == "decision":
-            yield _derive_one(reader, entry, pasts.get(str(record.get("policy_digest"))), believed)
+            yield _derive_one(reader, entry, pasts.get(str(record.get("policy_digest"))))
 
 
-def _derive_one(reader: LogReader, entry: Entry, past: _Past | None, believed: dict[_Key, set[bool]]) -> Derived:
+def _derive_one(reader: LogReader, entry: Entry, past: _Past | None) -> Derived:
     record, id = entry.record, str(entry.record.get("id"))
     if "tool" not in record:
         return Derived(entry.place, id, Status.UNDECIDED)
-    if record.get("shortened"):
-        return Derived(entry.place, id, Status.SHORTENED)
     if past is None:
         return Derived(entry.place, id, Status.OTHER_POLICY)
+    lacking = Status.SHORTENED if record.get("shortened") else None
+    values: Mapping[str, tuple[bytes, bytes]] = {}
     try:
         values = reader.values(entry)
     except EvidenceError:
-        return Derived(entry.place, id, Status.ERASED)
+        lacking = Status.ERASED
+    session, presented = past.session_of(record), _kept(values, "decision.presented")
+    made = past.decide(request_of(record, values), session, int(record["decided_us"]) / 1_000_000, presented)
+    past.take(record, values, session, made, presented)  # also without its values: that it ran is in clear
+    if lacking is not None:
+        return Derived(entry.place, id, lacking)
     recorded = facts_of(record)
-    made = past.weigh(request_of(record, values), int(record["decided_us"]) / 1_000_000)
-    past.take(record, values, made)
-    session = (record.get("tenant"), record.get("session"))
-    held = believed.get(session, set(made)) & set(made)
-    explaining = {begun for begun in held if facts_of(made[begun].facts()) == recorded}
-    if explaining:
-        if record.get("session"):
-            believed[session] = explaining
+    derived = facts_of(made.facts())
+    if derived == recorded:
         return Derived(entry.place, id, Status.SAME)
-    nearest = made[max(held)]
+    digest, said = _kept(values, "decision.session") or ("", "")
     status = Status.DIFFERENT
-    if record.get("approval") or record.get("by") == "approval":
-        status = Status.APPROVAL
-    elif any(_asks_for_words(rule) for rule in past.engine.policy.rules if _may_concern(rule, nearest.request)):
+    if digest != made.session_digest.hex():
+        status = Status.SESSION
+    elif said and any(_asks_for_words(rule) for rule in past.engine.policy.rules if _may_concern(rule, made.request)):
         status = Status.WORDS
-    return Derived(entry.place, id, status, recorded, facts_of(nearest.facts()))
+    elif sorted(_kept(values, "decision.counters") or ()) != _read(made.counters):
+        status = Status.COUNTERS
+    return Derived(entry.place, id, status, recorded, derived)
+
+
+def _read(counters: Iterable[Counter]) -> list[list[str | None]]:
+    return sorted([c.limit, c.key, None if c.spent is None else str(c.spent)] for c in counters)
+
+
+def _approval(kept: Mapping[str, Any]) -> Approval:
+    answers = tuple(Answer(source, approver, who, granted) for source, approver, who, granted in kept["answers"])
+    return Approval(kept["id"], kept["call"], float(kept["expires"]), answers, kept["reservations"])
+
+
+def _told(reader: LogReader, entry: Entry) -> bytes:
+    """Return the digest of what a session heard of a result; empty where it heard nothing, or that was erased."""
+    if "told" not in entry.record:
+        return b""
+    try:
+        return bytes.fromhex(_kept(reader.values(entry), "told") or "")
+    except EvidenceError:
+        return b""
 
 
 def _kept(values: Mapping[str, tuple[bytes, bytes]], path: str) -> Any:

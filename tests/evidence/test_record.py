@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -10,7 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thoth.contract import Answer, Approval, By, Decision, Effect, Ending, Outcome, Request, Reservation, Violation
+from thoth.contract import (
+    Answer,
+    Approval,
+    By,
+    Counter,
+    Decision,
+    Effect,
+    Ending,
+    Outcome,
+    Request,
+    Reservation,
+    Violation,
+)
 from thoth.evidence.canonical import INTEGER_MAX, assert_profile, canonical, commitment, encode_body
 from thoth.evidence.record import BODY_BYTES_MAX, Draft, approval_draft, day_of, decision_draft, outcome_draft
 
@@ -111,8 +124,32 @@ def test_a_decision_record_names_who_what_and_why() -> None:
     assert body["limits"] == ["daily"]
 
 
-def test_a_decision_record_says_what_it_cannot_be_derived_from() -> None:
-    assert decision_draft(DECISION).body["not_kept"] == ["session_facts", "counters", "approval_answers"]
+def test_what_a_decision_was_decided_on_is_committed_to_and_sealed() -> None:
+    answer = Answer("large", "treasury", "bob@acme.com")
+    decision = replace(
+        DECISION,
+        session_id="root",
+        session_begun=False,
+        session_opened_at=1_700_000_000.0,
+        session_digest=bytes(range(32)),
+        said_digest=bytes(32),
+        counters=(Counter("daily", "eve@evil.example", Fraction(1, 2)), Counter("mode", "", None)),
+        presented=Approval("a-1", "cd" * 32, 1_700_000_060.5, (answer,), "d-0"),
+    )
+    draft = decision_draft(decision)
+    assert (draft.body["decided_in"], draft.body["session_begun"]) == ("root", False)
+    assert draft.body["session_opened_us"] == 1_700_000_000_000_000
+    kept = {path: json.loads(value) for path, (_, value) in draft.secrets.items() if path.startswith("decision.")}
+    assert kept["decision.session"] == [bytes(range(32)).hex(), "00" * 32]
+    assert kept["decision.counters"] == [["daily", "eve@evil.example", "1/2"], ["mode", "", None]]
+    assert kept["decision.presented"] == {
+        "id": "a-1",
+        "call": "cd" * 32,
+        "expires": 1_700_000_060.5,
+        "answers": [["large", "treasury", "bob@acme.com", True]],
+        "reservations": "d-0",
+    }
+    assert bytes(range(32)).hex() not in draft.encode().decode()
 
 
 def test_no_value_of_a_caller_is_in_the_record() -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from thoth import evidence
 from thoth.cli import main
-from thoth.contract import Decision, Effect, Outcome
+from thoth.contract import Decision, Effect, Outcome, Reservation
 from thoth.engine import Engine
+from thoth.engine.session import Call
 from thoth.evidence import LogReader
 from thoth.simulation.derive import Derived, Status, derive
 
@@ -130,13 +131,49 @@ def test_words_that_a_log_does_not_keep_are_named(tmp_path: Path, monkeypatch: p
     assert [one.status for one in desk.derived()] == [Status.WORDS]
 
 
-def test_an_approved_call_is_named_as_one(desk: Desk) -> None:
+@pytest.mark.parametrize("evaluator", ["native", "reference"])
+def test_an_approved_call_comes_out_as_approved(desk: Desk, evaluator: Any) -> None:
     desk.engine.session("s", tenant_id="t")
     held = desk.call("pay", amount=150, to="x")
+    nobody = desk.engine.answer(held, approver="boss", principal="bot")  # the agent that asked
+    assert desk.engine.decide(held.request, approval=nobody).effect == "STEP_UP"
     approval = desk.engine.answer(held, approver="boss", principal="eve")
-    request = held.request
-    assert desk.engine.decide(request, approval=approval).effect == "ALLOW"
-    assert [one.status for one in desk.derived()] == [Status.SAME, Status.APPROVAL]
+    assert desk.engine.decide(held.request, approval=approval).effect == "ALLOW"
+    assert desk.engine.decide(held.request, approval=approval).reason_code == "approval_invalid"  # it is used up
+    assert desk.call("pay", amount=101, to="x").by == "limit"
+    assert {one.status for one in desk.derived(evaluator)} == {Status.SAME}
+
+
+def test_a_session_of_which_the_log_does_not_hold_everything_is_named(desk: Desk) -> None:
+    session = desk.engine.session("s", tenant_id="t")
+    session.let_through(Call("elsewhere", "read_order", None, desk.now), frozenset({"order-data"}))
+    assert desk.call("mail", to="a@b.example", body="x").effect == "BLOCK"
+    assert [one.status for one in desk.derived()] == [Status.SESSION]
+
+
+def test_counters_of_which_the_log_does_not_hold_everything_are_named(desk: Desk) -> None:
+    desk.engine.session("s", tenant_id="t")
+    desk.engine.ledger.reserve(Reservation("spent", "bot", 240), desk.now, "elsewhere", 86_400)
+    assert desk.call("pay", amount=50, to="x").by == "limit"
+    assert [one.status for one in desk.derived()] == [Status.COUNTERS]
+
+
+def test_what_was_erased_still_counts_as_a_call_of_its_session(desk: Desk) -> None:
+    desk.engine.completed(desk.call("read_order", user="ann", id="1"), "x")
+    assert desk.call("mail", user="bob", to="a@b.example", body="x").effect == "BLOCK"
+    desk.log.erase("t", "ann")
+    assert [one.status for one in desk.derived()] == [Status.ERASED, Status.SAME]
+
+
+def test_a_session_goes_on_under_another_policy(desk: Desk) -> None:
+    desk.engine.completed(desk.call("read_order", id="1"), "x")
+    first, kept = desk.engine.policy, desk.engine._sessions
+    desk.engine = Engine.from_text(POLICY + "block  pay as none\n", recorder=desk, clock=lambda: desk.now)
+    desk.engine._sessions = kept
+    assert desk.call("mail", to="a@b.example", body="x").effect == "BLOCK"
+    desk.log.close()
+    found = derive(LogReader(desk.folder / "log"), [first, desk.engine.policy])
+    assert [one.status for one in found] == [Status.SAME, Status.SAME]
 
 
 def test_the_command_counts_and_ends_with_one_where_something_differs(

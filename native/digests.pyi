@@ -1,0 +1,6 @@
+from typing import Final
+
+FIRST: Final[bytes]
+
+def after(previous: bytes, kind: int, at: float, *parts: str | frozenset[str] | bytes | int | None) -> bytes: ...
+def digest_of(text: str) -> bytes: ...
