@@ -24,6 +24,7 @@ ROOMS = {
     "thoth.native": "native",
     "thoth.engine": "engine",
     "thoth.evidence": "evidence",
+    "thoth.server": "server",
     "thoth.simulation": "simulation",
     "thoth.cli": "cli",
     "thoth.policies": "policies",

@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "test": ("thoth.cli.test:run", "run the tests of a policy, and say what they reach"),
     "explain": ("thoth.cli.explain:explain", "say why one call is decided as it is"),
     "decide": ("thoth.cli.decide:decide", "decide tool calls, or recorded ones again: JSON in, JSON out"),
+    "serve": ("thoth.cli.serve:serve", "run the sidecar: answer the agents of this machine over a socket"),
     "evidence": ("thoth.cli.evidence:app", "keep evidence of decisions, read it, prove it"),
     "table": ("thoth.cli.table:table", "show a policy as a decision table for people"),
     "tools": ("thoth.cli.tools:tools", "write tool lines from an MCP tool list or JSON Schema"),

@@ -66,9 +66,11 @@ class _Malformed(Exception):
 def admit(given: object) -> Request | Fault:
     """Return `given` as a `Request` of plain values that nobody else holds, or the fault that forbids it.
 
-    `given` is a mapping in the wire's field names (unknown fields are ignored) or a `Request`.
-    Cost: one pass over the fields that the engine reads.
+    `given` is a mapping in the wire's field names (unknown fields are ignored) or a `Request`; a fault, from whoever
+    read it off a wire, stays as it is. Cost: one pass over the fields that the engine reads.
     """
+    if isinstance(given, Fault):
+        return given
     try:
         return _admit(given)
     except _Malformed as malformed:

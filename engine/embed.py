@@ -156,13 +156,16 @@ class Engine:
 
     # ------------------------------------------------------------ sessions
 
-    def session(self, id: str, *, root: Session | None = None, tenant_id: str | None = None) -> Session:
+    def session(
+        self, id: str, *, root: Session | None = None, tenant_id: str | None = None, begins: bool = True
+    ) -> Session:
         """Return the session of this id, opened now if it was never open; `root` is the one whose user it serves.
 
-        An id that was open before and has been forgotten since is continued: what was lost of it is unknown.
+        An id that was open before and has been forgotten since is continued: what was lost of it is unknown. So it is
+        where `begins` is False: then somebody spoke of a session that this engine never saw begin.
         """
         with self._lock:
-            return self._session(id, root, tenant_id, begins=True)
+            return self._session(id, root, tenant_id, begins=begins)
 
     def _session(self, id: str, root: Session | None, tenant: str | None, begins: bool) -> Session:
         session = self._sessions.get(id)
@@ -208,6 +211,31 @@ class Engine:
             if session is None and type(admitted) is Request and admitted.session_id is not None:
                 session = self._session_of(admitted)
             return self._decide(admitted, session, approval)
+
+    def refuse(self, request: object, reason_code: str, problem: str = "") -> Decision:
+        """Return a BLOCK by error for a call that is not decided at all, recorded as any decision is."""
+        admitted = admit_json(request) if isinstance(request, TEXT) else self._evaluator.admit(request)
+        known = None if isinstance(admitted, Fault) else admitted
+        with self._lock:
+            decision = Decision(
+                id=f"{self._prefix}-{next(self._numbers)}",
+                effect=Effect.BLOCK,
+                verdict=Effect.BLOCK,
+                by=By.ERROR,
+                reason_code=reason_code,
+                policy_digest=self.policy.digest,
+                request=known,
+                now=self._clock(),
+                args=known.tool_args if known else None,
+                regimes=self.policy.regimes,
+                problem=problem,
+            )
+            if self._recorder is not None:
+                try:
+                    self._recorder.decided(decision)
+                except Exception as error:  # noqa: BLE001 - it is BLOCK already; say that there is no evidence of it
+                    decision = _unrecorded(decision, error)
+        return decision
 
     def weigh(self, request: object, *, session: Session | None = None, approval: Approval | None = None) -> Decision:
         """Return what a call would be decided as now; nothing is recorded, counted or reserved."""
@@ -331,6 +359,15 @@ class Engine:
                 answers=tuple(held[1]),
                 reservations=held[0].id,
             )
+
+    def reinstate(self, decision: Decision, answers: Iterable[Answer]) -> None:
+        """Hold a call again that an earlier process held, with the answers so far; it reserves again what it had."""
+        with self._lock:
+            windows = self._evaluator.windows
+            for reservation in decision.reservations:
+                if reservation.limit in windows:
+                    self.ledger.reserve(reservation, decision.now, decision.id, windows[reservation.limit])
+            self._hold(decision.id, (decision, list(answers)))
 
     def refused(self, decision: Decision) -> None:
         """Say that a held call will not run after all: what it reserved is given back."""

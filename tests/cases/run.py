@@ -263,10 +263,11 @@ def approval_of(world: World, described: dict[str, Any]) -> Approval:
     )
 
 
-def decide(case: Case, by: Decide = reference.decide) -> Decision:
-    """Decide a case's request on one path."""
+def decide(case: Case, by: Decide = reference.decide, last: Decide | None = None) -> Decision:
+    """Decide a case's request on one path; `last` is the path of the request itself, where it is another one."""
     world = prepare(case, by)
     approval = approval_of(world, case.document["approval"]) if "approval" in case.document else None
+    world.decide = last or by
     return world.run(case.given, case.now, approval)
 
 

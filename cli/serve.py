@@ -1,0 +1,79 @@
+"""`thoth serve`: the decision sidecar, in the foreground, until a signal ends it."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from ..contract import OperationError
+from .arguments import SEVERAL, Folders
+
+
+def serve(
+    *,
+    config: Annotated[Path | None, Parameter(help="a TOML file with any of the options below")] = None,
+    policy: Annotated[
+        list[str] | None,
+        Parameter(consume_multiple=SEVERAL, help="policy files: one root, and modules that it uses"),
+    ] = None,
+    path: Folders = None,
+    learned: Annotated[str | None, Parameter(help="recorded behaviour, for `in baseline`")] = None,
+    evidence: Annotated[str | None, Parameter(help="the evidence log; `thoth evidence init` makes one")] = None,
+    recording: Annotated[
+        Literal["async", "sync", "none"] | None,
+        Parameter(help="sync: answer when the record is on disk; async, the default: 5 ms before; none: no record"),
+    ] = None,
+    socket: Annotated[
+        str | None, Parameter(help="where frames are taken; $XDG_RUNTIME_DIR/thoth/thoth.sock if unsaid")
+    ] = None,
+    state: Annotated[str | None, Parameter(help="the folder of held calls and API keys")] = None,
+    uids: Annotated[
+        list[int] | None, Parameter(consume_multiple=SEVERAL, help="users who may connect; your own if unsaid")
+    ] = None,
+    drain_s: Annotated[float | None, Parameter(help="how long to wait for answers at the end, in seconds")] = None,
+    log: Annotated[Literal["json", "text"] | None, Parameter(help="how log lines look, on stderr")] = None,
+) -> int:
+    """Answer "may this call run?" for the agents of this machine.
+
+    Agents ask over a Unix socket that only its owner can reach. Each decision is
+    recorded in the evidence log before it is answered; a call that needs a person
+    is held. SIGTERM ends it: what was read is answered first.
+
+    Every option may stand in a TOML file, under its own name, or in the environment,
+    as THOTH_POLICY and so on. The command line counts most, the file least. Who
+    stands behind an approver's name can only be said in the file:
+
+      [approvers.finance-leads]
+      members = ["ann@acme.com", "bob@acme.com"]
+
+    For example:
+      thoth serve --policy policy.thoth --evidence var/evidence --state var/state
+      thoth serve --config /etc/thoth/thoth.toml
+      thoth serve --policy policy.thoth --recording none --socket /tmp/try/thoth.sock
+
+    Exit codes: 0 ended by a signal, 1 mistakes in the policy, 2 wrong usage, or
+    something that cannot be opened.
+    """
+    try:
+        from ..server import read_settings
+        from ..server.logs import log_to_stderr
+        from ..server.run import run
+    except ModuleNotFoundError as error:
+        raise OperationError(f"`{error.name}` is missing; write `pip install 'thoth-runtime[server]'`") from error
+    given = {
+        "policy": policy,
+        "path": None if path is None else [str(folder) for folder in path],
+        "learned": learned,
+        "evidence": evidence,
+        "recording": recording,
+        "socket": socket,
+        "state": state,
+        "uids": uids,
+        "drain_s": drain_s,
+        "log": log,
+    }
+    settings = read_settings(config, os.environ, given)
+    log_to_stderr(settings.log)
+    run(settings)
+    return 0

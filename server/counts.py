@@ -1,0 +1,44 @@
+"""What the process counts of itself: plain integers on the loop, told when somebody asks.
+
+`unrecorded` are answers whose record did not become durable; they were given out as BLOCK, and the number stays 0 in
+health.
+"""
+
+from bisect import bisect_left
+from typing import Final
+
+from ..contract import Decision
+
+LATENCY_S: Final = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25)
+
+
+class Counts:
+    """Counters of one process."""
+
+    __slots__ = ("by_effect", "connections", "frame_errors", "http_requests", "latency", "latency_s", "reloads",
+                 "reloads_failed", "resent", "shed", "slow_readers", "unrecorded")  # fmt: skip
+
+    def __init__(self) -> None:
+        self.by_effect: dict[str, int] = {"ALLOW": 0, "MODIFY": 0, "STEP_UP": 0, "DEFER": 0, "BLOCK": 0}
+        self.latency = [0] * (len(LATENCY_S) + 1)
+        self.latency_s = 0.0
+        self.connections = 0
+        self.frame_errors = 0
+        self.http_requests = 0
+        self.reloads = 0
+        self.reloads_failed = 0
+        self.resent = 0
+        self.shed = 0
+        self.slow_readers = 0
+        self.unrecorded = 0
+
+    def decided(self, decision: Decision) -> None:
+        """Count a decision by its effect."""
+        self.by_effect[decision.effect] += 1
+        if decision.reason_code == "evidence_unavailable":
+            self.unrecorded += 1
+
+    def took(self, seconds: float) -> None:
+        """Count how long an answer took."""
+        self.latency[bisect_left(LATENCY_S, seconds)] += 1
+        self.latency_s += seconds

@@ -1,0 +1,138 @@
+"""One dispatcher, whatever the door: decides, holds, counts, and says when an answer may be given out.
+
+Runs on the loop, so that the calls of a session are decided one after another. Everything that takes time is done
+elsewhere: holds are written by the store's thread, commits awaited by another.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from ..contract import Decision, Effect, Ending, OperationError, Outcome, RequestError
+from ..engine import Engine
+from ..engine.embed import UNTOLD
+from .commit import Commit
+from .counts import Counts
+from .holds import Hold, Holds
+from .refusal import blocked
+
+RUNNING_MAX: Final = 100_000
+ENDINGS: Final = {ending.value: ending for ending in Ending}
+ALLOW, MODIFY, STEP_UP = Effect.ALLOW, Effect.MODIFY, Effect.STEP_UP
+
+Given: TypeAlias = Callable[[Decision, str], None]
+"""Takes an answer that may be given out: the decision, and the token of its hold or nothing."""
+
+log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """The engine, and what a process around it has to keep. Not safe to use from several threads."""
+
+    def __init__(
+        self, engine: Engine, holds: Holds, commit: Commit | None, counts: Counts, clock: Callable[[], float]
+    ) -> None:
+        self.engine, self.holds, self.commit, self.counts, self.clock = engine, holds, commit, counts, clock
+        self._running: OrderedDict[str, tuple[str, Decision]] = OrderedDict()
+        holds.commit, holds.let_through = commit, self._let_through
+
+    # ------------------------------------------------------------ deciding
+
+    def decide(self, given: object, asker: str, give: Given) -> Decision | None:
+        """Decide one call. An answer that may be given out at once is returned; any other goes to `give`, later."""
+        decision = self.engine.decide(given)
+        effect = decision.effect
+        self.counts.decided(decision)
+        if effect is STEP_UP:
+            self._hold(decision, asker, give)
+            return None
+        if effect is ALLOW or effect is MODIFY:
+            self._let_through(decision, asker)
+        if self.commit is None:
+            return decision
+        self.commit.add(decision, lambda made, error: give(self.durable(made, error), ""))
+        return None
+
+    def refuse(self, given: object, reason_code: str, problem: str, give: Given) -> Decision | None:
+        """Answer a call with BLOCK by error, recorded; as `decide` does."""
+        decision = self.engine.refuse(given, reason_code, problem)
+        self.counts.decided(decision)
+        if self.commit is None:
+            return decision
+        self.commit.add(decision, lambda made, error: give(self.durable(made, error), ""))
+        return None
+
+    def durable(self, decision: Decision, error: Exception | None) -> Decision:
+        """Return a decision as it may be given out, given what became of its record."""
+        if error is None:
+            return decision
+        self.counts.unrecorded += 1
+        self._running.pop(decision.id, None)
+        log.error("evidence_unavailable decision=%s error=%s", decision.id, type(error).__name__)
+        return blocked(decision, "evidence_unavailable", f"the decision could not be recorded ({type(error).__name__})")
+
+    def _hold(self, decision: Decision, asker: str, give: Given) -> None:
+        def opened(hold: Hold | None) -> None:
+            if hold is not None:
+                give(decision, hold.token)
+                return
+            self.engine.refused(decision)
+            refusal = blocked(decision, "evidence_unavailable", "the call could not be held")
+            answer = self.refuse(decision.request, refusal.reason_code, refusal.problem, give)
+            if answer is not None:
+                give(answer, "")
+
+        def durable(made: Decision, error: Exception | None) -> None:
+            if error is not None:
+                self.engine.refused(made)
+                give(self.durable(made, error), "")
+            else:
+                self.holds.open(made, asker, opened)
+
+        if self.commit is None:
+            self.holds.open(decision, asker, opened)
+        else:
+            self.commit.add(decision, durable)
+
+    def _let_through(self, decision: Decision, asker: str) -> None:
+        running = self._running
+        running[decision.id] = (asker, decision)
+        if len(running) > RUNNING_MAX:
+            running.popitem(last=False)
+
+    # ------------------------------------------------------------ what was said, and how it ended
+
+    def said(self, session_id: str, text: str, tenant_id: str | None) -> None:
+        """Take in what the user of a session said.
+
+        Raises:
+            RequestError: the session is another tenant's.
+        """
+        session = self.engine.session(session_id, tenant_id=tenant_id, begins=False)
+        if session.tenant is not None and session.tenant != tenant_id:
+            raise RequestError(f"there is no session `{session_id}`")
+        session.said(text)
+
+    def ended(self, decision_id: str, ending: str, result: Any, whole: bool, asker: str) -> Outcome:
+        """Take in how a call ended; return what the agent may see of its result.
+
+        Raises:
+            RequestError: there is no such call under way of whoever says so, or no such ending.
+            OperationError: it could not be recorded.
+        """
+        if ending not in ENDINGS:
+            raise RequestError(f"a call ends {', '.join(ENDINGS)}; `{ending[:64]}` is none of them")
+        found = self._running.get(decision_id)
+        if found is None or found[0] != asker:
+            raise RequestError("there is no such call under way: it was not let through here, or has ended before")
+        del self._running[decision_id]
+        told = UNTOLD if result is msgspec.UNSET else result
+        try:
+            return self.engine.ended(found[1], ENDINGS[ending], told, whole=whole)
+        except RequestError:
+            raise
+        except Exception as error:
+            raise OperationError(f"the ending could not be recorded ({type(error).__name__})") from error

@@ -1,0 +1,450 @@
+"""The door for frames: an `asyncio.Protocol` on a Unix socket, which reads everything there is and writes once a turn.
+
+Each frame of a read is decided as it is found; its answers leave in one write. An answer that waits for the disk or
+for a hold comes later, under its id. Who sends nonsense is told so and closed; who does not read is told to go away.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import msgspec
+
+from ..contract import Decision, Fault, OperationError, RequestError
+from ..contract import frames as wire
+from ..contract.frames import CREDITS_MAX, DEADLINE_STAMP, Kind, frame, message, problem
+from ..contract.result import result_of
+from .counts import Counts
+from .dispatch import Dispatcher
+from .holds import Hold
+from .load import Load
+from .resend import Client, Clients, Kept, digest_of
+from .sockets import peer_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+WRITE_BYTES_MAX: Final = 256 * 1024
+IN_FLIGHT_MAX: Final = 4_096
+SLOW_S: Final = 5.0
+TORN_S: Final = 10.0
+WAIT_S_MAX: Final = 300.0
+HELLO, SAID, DECIDE, DECIDE_BATCH, RESULT, OUTCOME, HOLD_WAIT, PING, GOAWAY, ERROR = Kind
+ANSWERED_ONCE: Final = frozenset({SAID, DECIDE, DECIDE_BATCH, OUTCOME})
+SESSION_CHARS_MAX: Final = 512
+
+log = logging.getLogger(__name__)
+_decode = msgspec.msgpack.decode
+
+
+class FrameDoor:
+    """What the connections of one socket share."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        loop: asyncio.AbstractEventLoop,
+        load: Load,
+        *,
+        uids: "Iterable[int]",
+        clock: Callable[[], float],
+        monotonic_ns: Callable[[], int],
+        server: str,
+    ) -> None:
+        """`clock` times connections, in seconds; `monotonic_ns` is CLOCK_MONOTONIC, in which deadlines are told."""
+        self.dispatcher, self.loop, self.load, self.clock = dispatcher, loop, load, clock
+        self.monotonic_ns, self.server = monotonic_ns, server
+        self.uids = frozenset(uids)
+        self.counts: Counts = dispatcher.counts
+        self.connections: set[FrameConnection] = set()
+        self.clients = Clients()
+        self.in_flight = 0
+        self.leaving = False
+
+    def __call__(self) -> "FrameConnection":
+        return FrameConnection(self)
+
+    def sweep(self) -> None:
+        """Close those who do not read, do not finish a frame, or never said who they are; forget old answers."""
+        now = self.clock()
+        for connection in list(self.connections):
+            connection.sweep(now)
+        self.clients.sweep(now)
+
+    def leave(self) -> None:
+        """Tell everybody to go: what was read is answered, nothing more is read."""
+        self.leaving = True
+        for connection in list(self.connections):
+            connection.go_away("leaving", "this server is stopping; connect again and send what was not answered")
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was read has been answered."""
+        return not self.in_flight
+
+
+class FrameConnection(asyncio.Protocol):
+    """One client's connection."""
+
+    __slots__ = ("asker", "client", "door", "in_flight", "out", "paused", "reader", "scheduled", "slow_since",
+                 "torn_since", "transport", "uid", "waits")  # fmt: skip
+
+    def __init__(self, door: FrameDoor) -> None:
+        self.door = door
+        self.reader = wire.FrameReader()
+        self.client: Client | None = None
+        self.out: list[bytes] = []
+        self.in_flight = 0
+        self.scheduled = self.paused = False
+        self.slow_since = self.torn_since = 0.0
+        self.waits: set[Callable[[], None]] = set()
+        self.uid = -1
+        self.asker = ""
+
+    # ------------------------------------------------------------ the connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=WRITE_BYTES_MAX)
+        door = self.door
+        with socket.socket(fileno=os.dup(self.transport.get_extra_info("socket").fileno())) as sock:
+            self.uid = peer_of(sock).uid
+        self.asker = f"uid:{self.uid}"
+        door.connections.add(self)
+        door.counts.connections += 1
+        self.torn_since = door.clock()
+        if self.uid not in door.uids:
+            log.warning("refused_peer uid=%d", self.uid)
+            self.go_away("not_allowed", f"user {self.uid} may not ask here")
+        elif door.leaving:
+            self.go_away("leaving", "this server is stopping")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.door.connections.discard(self)
+        if self.client is not None:
+            self.client.connections -= 1
+        for give_up in list(self.waits):
+            give_up()
+
+    def eof_received(self) -> bool:
+        return False  # close, once what was asked is written
+
+    def pause_writing(self) -> None:
+        self.slow_since = self.door.clock()
+        self._pause()
+
+    def resume_writing(self) -> None:
+        self.slow_since = 0.0
+        self._resume()
+
+    def _pause(self) -> None:
+        if not self.paused and not self.transport.is_closing():
+            self.paused = True
+            self.transport.pause_reading()
+
+    def _resume(self) -> None:
+        room = self.in_flight < CREDITS_MAX and self.door.in_flight < IN_FLIGHT_MAX
+        if self.paused and room and not self.slow_since and not self.transport.is_closing():
+            self.paused = False
+            self.transport.resume_reading()
+
+    def sweep(self, now: float) -> None:
+        """Close a client that is too slow."""
+        if self.slow_since and now - self.slow_since > SLOW_S:
+            self.door.counts.slow_readers += 1
+            self.go_away("slow", f"answers have waited {SLOW_S:.0f} s to be read")
+            self.transport.abort()
+        elif self.torn_since and now - self.torn_since > TORN_S:
+            self.go_away("slow", f"a frame, or the first hello, has not come whole in {TORN_S:.0f} s")
+        elif self.paused:
+            self._resume()
+
+    def go_away(self, code: str, text: str) -> None:
+        """Tell the client to leave, and close once that is written."""
+        self.send(problem(GOAWAY, 0, code, text))
+        self.flush()
+        if not self.in_flight:
+            self.transport.close()
+        else:
+            self._pause()
+
+    # ------------------------------------------------------------ reading
+
+    def data_received(self, data: bytes) -> None:
+        reader = self.reader
+        found = reader.feed(data)
+        for kind, flags, id, payload in found:
+            if kind == DECIDE and self.client is not None:
+                self.decide(flags, id, payload)
+            elif not self.take(kind, flags, id, payload):
+                break
+        if reader.failed is not None:
+            self.fail(0, reader.failed.code, str(reader.failed))
+        elif reader.torn:
+            if found or not self.torn_since:
+                self.torn_since = self.door.clock()
+        elif self.client is not None:
+            self.torn_since = 0.0
+        if self.out:
+            self.flush()
+        if self.in_flight >= CREDITS_MAX or self.door.in_flight >= IN_FLIGHT_MAX:
+            self._pause()
+
+    def fail(self, id: int, code: str, text: str) -> None:
+        """Say what was wrong with the bytes that came, and close: they cannot be read on."""
+        self.door.counts.frame_errors += 1
+        self.send(problem(ERROR, id, code, text))
+        self.flush()
+        self.transport.close()
+
+    def take(self, kind: int, flags: int, id: int, payload: bytes) -> bool:
+        """Take one frame that is no plain `decide`; say whether the connection goes on."""
+        try:
+            if kind == HELLO:
+                self.hello(id, _decode(payload, type=wire.Hello))
+                return True
+            if self.client is None:
+                self.fail(id, "hello_first", "the first frame of a connection is a hello")
+                return False
+            if flags & ~wire.FLAGS or (flags and kind != OUTCOME):
+                self.fail(id, "flags", f"flags {flags:#x} are not known for this kind")
+                return False
+            if kind == PING:
+                self.out.append(frame(PING, id, payload))
+            elif kind == HOLD_WAIT:
+                self.hold_wait(id, _decode(payload, type=wire.HoldWait))
+            elif kind in ANSWERED_ONCE:
+                self.once(kind, flags, id, payload)
+            elif kind != GOAWAY:
+                self.fail(id, "kind", f"a server takes no frame of kind {kind}")
+                return False
+        except msgspec.MsgspecError as error:
+            self.door.counts.frame_errors += 1
+            self.out.append(problem(ERROR, id, "malformed", f"this is no {Kind(kind).name.lower()}: {error}"))
+        except (RequestError, OperationError) as error:
+            self.out.append(problem(ERROR, id, "refused", str(error)))
+        return True
+
+    def hello(self, id: int, hello: wire.Hello) -> None:
+        door = self.door
+        if len(hello.client) != 32 or set(hello.client) - set("0123456789abcdef"):
+            self.fail(id, "malformed", "`client` is 32 hexadecimal digits, chosen at random once")
+            return
+        if self.client is None:
+            self.client = door.clients.find(self.uid, hello.client, door.clock())
+            self.client.connections += 1
+        if hello.session_id is not None:
+            if not 0 < len(hello.session_id) <= SESSION_CHARS_MAX:
+                raise RequestError(f"a session's id has 1 to {SESSION_CHARS_MAX} characters")
+            engine = door.dispatcher.engine
+            root = engine.session(hello.root, tenant_id=hello.tenant_id, begins=False) if hello.root else None
+            engine.session(hello.session_id, root=root, tenant_id=hello.tenant_id)
+        digest = door.dispatcher.engine.policy.digest
+        self.out.append(message(HELLO, id, wire.Welcome(door.server, digest)))
+
+    # ------------------------------------------------------------ deciding
+
+    def decide(self, flags: int, id: int, payload: bytes) -> None:
+        """Decide one call, or answer again what was answered before."""
+        if flags & ~wire.FLAGS:
+            self.fail(id, "flags", f"flags {flags:#x} are not known for this kind")
+            return
+        door, client = self.door, self.client
+        assert client is not None
+        digest = digest_of(payload)
+        held = client.answers.get(id)
+        if held is not None or id <= client.forgotten:
+            self.again(DECIDE, id, digest, held)
+            return
+        kept = Kept(digest, self, door.clock())
+        client.keep(id, kept)
+
+        def give(decision: Decision, token: str) -> None:
+            self.answer(kept, message(RESULT, id, result_of(decision, token)))
+
+        dispatcher = door.dispatcher
+        late = False
+        if flags:
+            if flags & wire.DEADLINE:
+                late = len(payload) < 8 or DEADLINE_STAMP.unpack_from(payload)[0] < door.monotonic_ns()
+                payload = payload[8:]
+            given: Any = payload if flags & wire.JSON else decoded(payload)
+        else:
+            given = decoded(payload)
+        if late or door.load.arrive():
+            door.counts.shed += 1
+            why = "the deadline had passed" if late else "the server has too much to do"
+            decision = dispatcher.refuse(given, "overloaded", why, give)
+        else:
+            decision = dispatcher.decide(given, self.asker, give)
+        if decision is not None:
+            kept.answer = answer = message(RESULT, id, result_of(decision))
+            self.out.append(answer)
+        elif kept.answer is None:
+            self.in_flight += 1
+            door.in_flight += 1
+
+    def batch(self, id: int, kept: Kept, payload: bytes) -> None:
+        """Decide several calls, in their order, and answer all at once."""
+        given = _decode(payload, type=list[Any])
+        if not 0 < len(given) <= wire.BATCH_MAX:
+            raise RequestError(f"a batch holds 1 to {wire.BATCH_MAX} requests")
+        results: list[Any] = [None] * len(given)
+        missing = len(given)
+
+        def take(place: int, decision: Decision, token: str) -> None:
+            nonlocal missing
+            results[place] = result_of(decision, token)
+            missing -= 1
+            if not missing:
+                self.answer(kept, message(RESULT, id, results))
+
+        self.in_flight += 1
+        self.door.in_flight += 1
+        for place, one in enumerate(given):
+            made = self.door.dispatcher.decide(
+                one,
+                self.asker,
+                lambda decision, token, place=place: take(place, decision, token),  # type: ignore[misc]
+            )
+            if made is not None:
+                take(place, made, "")
+
+    def once(self, kind: int, flags: int, id: int, payload: bytes) -> None:
+        """Take a frame whose effect must not be had twice."""
+        door, client = self.door, self.client
+        assert client is not None
+        digest = digest_of(payload)
+        held = client.answers.get(id)
+        if held is not None or id <= client.forgotten:
+            self.again(kind, id, digest, held)
+            return
+        kept = Kept(digest, self, door.clock())
+        client.keep(id, kept)
+        try:
+            if kind == DECIDE_BATCH:
+                self.batch(id, kept, payload)
+            else:
+                kept.answer = message(RESULT, id, self.said(payload) if kind == SAID else self.ended(flags, payload))
+                self.out.append(kept.answer)
+        except BaseException:
+            client.answers.pop(id, None)  # it had no effect
+            raise
+
+    def said(self, payload: bytes) -> wire.Passed:
+        said = _decode(payload, type=wire.Said)
+        self.door.dispatcher.said(said.session_id, said.text, said.tenant_id)
+        return wire.Passed()
+
+    def ended(self, flags: int, payload: bytes) -> wire.Passed:
+        decode = msgspec.json.decode if flags & wire.JSON else _decode
+        ended: wire.Ended = decode(payload, type=wire.Ended)
+        outcome = self.door.dispatcher.ended(ended.decision_id, ended.ending, ended.result, ended.whole, self.asker)
+        return wire.Passed(outcome.result, outcome.withheld, outcome.rules, outcome.labels)
+
+    def again(self, kind: int, id: int, digest: bytes, held: Kept | None) -> None:
+        """Answer a request id that came before: the same answer to the same request, BLOCK to another one."""
+        if held is None or held.digest != digest:
+            if kind == DECIDE:
+                refuse = self.door.dispatcher.refuse
+
+                def give(decision: Decision, token: str) -> None:
+                    self.send(message(RESULT, id, result_of(decision, token)))
+
+                decision = refuse(None, "request_id_reused", "this request id was used for another request", give)
+                if decision is not None:
+                    give(decision, "")
+            else:
+                self.out.append(problem(ERROR, id, "request_id_reused", "this id was used for another request"))
+            return
+        self.door.counts.resent += 1
+        if held.answer is not None:
+            self.send(held.answer)
+        elif held.connection is not self:
+            held.connection.released()
+            held.connection = self  # under way: its answer goes where the client is now
+            self.in_flight += 1
+            self.door.in_flight += 1
+
+    def released(self) -> None:
+        """Count one request less under way."""
+        self.in_flight -= 1
+        self.door.in_flight -= 1
+        if self.paused:
+            self._resume()
+
+    def answer(self, kept: Kept, answer: bytes) -> None:
+        """Give out an answer that was waited for, where its client is now."""
+        kept.answer = answer
+        to = kept.connection
+        to.send(answer)
+        if to.in_flight:
+            to.released()
+        if to.door.leaving and not to.in_flight:
+            to.flush()
+            to.transport.close()
+
+    # ------------------------------------------------------------ waiting for a person
+
+    def hold_wait(self, id: int, wait: wire.HoldWait) -> None:
+        """Answer when a held call is answered, or when the time is over."""
+        holds = self.door.dispatcher.holds
+        hold = holds.find(wait.token)
+        if hold is None or hold.asker != self.asker:
+            raise RequestError("there is no such hold; it was never opened here, or was answered over an hour ago")
+        if hold.outcome is not None:
+            self.out.append(message(RESULT, id, hold.outcome))
+            return
+        seconds = min(max(wait.wait_s, 0.0), WAIT_S_MAX)
+        waits = self.waits
+
+        def done(hold: Hold) -> None:
+            timer.cancel()
+            waits.discard(give_up)
+            self.send(message(RESULT, id, hold.outcome or msgspec.structs.replace(hold.decision, resolved=False)))
+
+        def late() -> None:
+            give_up()
+            done(hold)
+
+        def give_up() -> None:
+            timer.cancel()
+            waits.discard(give_up)
+            if forget is not None:
+                forget()
+
+        timer = self.door.loop.call_later(seconds, late)
+        forget = holds.wait(wait.token, done)
+        waits.add(give_up)
+
+    # ------------------------------------------------------------ writing
+
+    def send(self, data: bytes) -> None:
+        """Write at the end of this turn."""
+        self.out.append(data)
+        if not self.scheduled:
+            self.scheduled = True
+            self.door.loop.call_soon(self._flush_scheduled)
+
+    def _flush_scheduled(self) -> None:
+        self.scheduled = False
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what there is; to a closed client nothing, for the loop would raise."""
+        out = self.out
+        if out:
+            self.out = []
+            if not self.transport.is_closing():
+                self.transport.write(out[0] if len(out) == 1 else b"".join(out))
+
+
+def decoded(payload: bytes) -> object:
+    """Return what a payload says, or the fault that makes its decision BLOCK `request_invalid`."""
+    try:
+        return _decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        return Fault(f"not MessagePack: {error}")

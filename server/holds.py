@@ -1,0 +1,286 @@
+"""Calls that wait for a person: one hold for one call, until it is answered or its time is over.
+
+The holds live on the loop; the store has them too, before anybody is told of them. Who may answer is decided here and
+once more by the engine: a member of a name that the policy asks, never the agent that asked, nor whoever holds the
+key that it asked with; its user only where the policy says `ask user`.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from ..contract import Answer, Approval, Decision, Effect, OperationError, Request, RequestError
+from ..contract.decision import USER
+from ..contract.result import Result, decision_of, result_of
+from ..engine import Engine
+from ..engine.assemble import names_answered
+from .commit import Commit
+from .refusal import blocked
+from .store import Store
+
+TOKEN_BYTES: Final = 24
+WAITING_MAX: Final = 10_000
+KEPT_S: Final = 3600.0
+"""How long an answered hold can still be asked for."""
+
+Word: TypeAlias = tuple[str, str, str, bool]
+"""One answer: source, approver's name, principal, granted."""
+Told: TypeAlias = Callable[["Hold"], None]
+Opened: TypeAlias = Callable[["Hold | None"], None]
+Answered: TypeAlias = Callable[[Exception | None], None]
+Later: TypeAlias = Callable[..., Any]
+
+
+class Hold(msgspec.Struct, omit_defaults=True):
+    """One held call. `decision` is the STEP_UP, `outcome` the decision that ended the waiting, None until then.
+
+    `asker` is who asked, as the door knows them; they may wait for it, and never answer it. Times in epoch seconds.
+    """
+
+    token: str
+    asker: str
+    decision: Result
+    request: dict[str, Any]
+    created: float
+    expires: float
+    answers: list[Word] = []
+    outcome: Result | None = None
+    comment: str = ""
+
+    @property
+    def waiting(self) -> bool:
+        return self.outcome is None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who speaks, as a door has authenticated them; `key` names the key or the peer."""
+
+    name: str
+    key: str
+    tenant: str | None = None
+
+
+class NotYours(RequestError):
+    """Whoever speaks may not answer this hold."""
+
+
+class Holds:
+    """Every hold that waits or was answered within the hour, and who waits to hear of it."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store | None,
+        members: Mapping[str, frozenset[str]],
+        clock: Callable[[], float],
+        later: Later,
+        record: Callable[[Approval, Answer, Decision], None] | None,
+        notify: Callable[[Hold], None] | None = None,
+    ) -> None:
+        """`members` are the people behind each approver's name; `later` runs a function on the loop."""
+        self._engine, self._store, self._members = engine, store, members
+        self._clock, self._later, self._record, self._notify = clock, later, record, notify
+        self._all: dict[str, Hold] = {}
+        self._decisions: dict[str, Decision] = {}
+        self._told: dict[str, list[Told]] = {}
+        self.waiting = 0
+        self.commit: Commit | None = None
+        self.let_through: Callable[[Decision, str], None] | None = None
+
+    # ------------------------------------------------------------ beginning
+
+    def restore(self) -> None:
+        """Take up the holds of an earlier run, as they were."""
+        if self._store is None:
+            return
+        for body in self._store.holds(self._clock() - KEPT_S):
+            hold = msgspec.json.decode(body, type=Hold)
+            self._all[hold.token] = hold
+            if hold.waiting:
+                decision = decision_of(hold.decision, Request(**hold.request))
+                self._decisions[hold.token] = decision
+                self.waiting += 1
+                self._engine.reinstate(decision, [Answer(*word) for word in hold.answers])
+
+    def open(self, decision: Decision, asker: str, opened: Opened) -> None:
+        """Hold a STEP_UP; `opened` gets the hold once it is durable, or None where it cannot be held."""
+        request = decision.request
+        if self._store is None or request is None or self.waiting >= WAITING_MAX:
+            opened(None)
+            return
+        token = f"hold_{secrets.token_urlsafe(TOKEN_BYTES)}"
+        hold = Hold(
+            token,
+            asker,
+            result_of(decision, token),
+            {name: value for name, value in msgspec.structs.asdict(request).items() if value is not None},
+            decision.now,
+            decision.now + (decision.hold_s or 0),
+        )
+
+        def kept(error: Exception | None) -> None:
+            if error is not None:
+                self.waiting -= 1
+                opened(None)
+                return
+            self._all[token] = hold
+            self._decisions[token] = decision
+            opened(hold)
+            if self._notify is not None:
+                self._notify(hold)
+
+        self.waiting += 1
+        self._keep(hold, kept)
+
+    def _keep(self, hold: Hold, kept: Callable[[Exception | None], None]) -> None:
+        assert self._store is not None
+        body = msgspec.json.encode(hold)
+        self._store.keep(hold.token, hold.expires, hold.waiting, body, lambda error: self._later(kept, error))
+
+    # ------------------------------------------------------------ asking
+
+    def find(self, token: str) -> Hold | None:
+        """Return a hold that waits or was answered within the hour."""
+        return self._all.get(token)
+
+    def open_for(self, principal: Principal) -> Iterable[Hold]:
+        """Return the holds that wait and that this principal may see: those of its tenant, oldest first."""
+        return [
+            hold
+            for hold in self._all.values()
+            if hold.waiting and principal.tenant in (None, hold.request.get("tenant_id"))
+        ]
+
+    def wait(self, token: str, told: Told) -> Callable[[], None] | None:
+        """Have `told` called when a hold is answered; return what ends the waiting, None where nothing waits."""
+        hold = self._all.get(token)
+        if hold is None or not hold.waiting:
+            return None
+        waiters = self._told.setdefault(token, [])
+        waiters.append(told)
+
+        def give_up() -> None:
+            if told in waiters:
+                waiters.remove(told)
+
+        return give_up
+
+    # ------------------------------------------------------------ answering
+
+    def answer(self, token: str, principal: Principal, granted: bool, comment: str, answered: Answered) -> Hold:
+        """Take one person's answer; `answered` is called when it is durable. Return the hold as it stands.
+
+        Raises:
+            NotYours: they were not asked, or asked themselves.
+            RequestError: nothing waits under this token.
+        """
+        hold = self._all.get(token)
+        if hold is None or (principal.tenant is not None and principal.tenant != hold.request.get("tenant_id")):
+            raise RequestError(f"`{token}` holds no call")
+        if not hold.waiting:
+            raise RequestError("this call waits no longer: it was answered, or its time is over")
+        if self._clock() >= hold.expires:
+            self._end(hold)
+            raise RequestError("this call waits no longer: its time is over")
+        decision = self._decisions[token]
+        names = self._names_of(hold, decision, principal)
+        approval: Approval | None = None
+        before = len(hold.answers)
+        for name in names:
+            approval = self._engine.answer(decision, approver=name, principal=principal.name, granted=granted)
+        assert approval is not None
+        hold.answers = [(a.source, a.approver, a.principal, a.granted) for a in approval.answers]
+        hold.comment = comment or hold.comment
+        if self._record is not None:
+            for answer in approval.answers[before:]:
+                try:
+                    self._record(approval, answer, decision)
+                except Exception as error:
+                    raise OperationError(f"the answer could not be recorded ({type(error).__name__})") from error
+        if not granted or complete(decision, approval.answers):
+            self._decide(hold, decision, approval)
+        self._settle(hold, answered)
+        return hold
+
+    def _names_of(self, hold: Hold, decision: Decision, principal: Principal) -> list[str]:
+        request = decision.request
+        assert request is not None
+        asked = sorted({name for ask in decision.asks for name in ask.approvers})
+        if principal.name == request.agent_id or principal.key == hold.asker:
+            raise NotYours("whoever asked for a call does not approve it")
+        names = [name for name in asked if name != USER and principal.name in self._members.get(name, ())]
+        if principal.name == request.user_id:
+            names = [USER] if USER in asked else []
+        if not names:
+            raise NotYours(f"`{principal.name}` was not asked; the call waits for {', '.join(asked)}")
+        return names
+
+    def _decide(self, hold: Hold, decision: Decision, approval: Approval) -> None:
+        decided = self._engine.decide(decision.request, approval=approval)
+        if decided.effect is Effect.STEP_UP:
+            return
+        self._engine.refused(decision)
+        hold.outcome = result_of(decided)
+        self._decisions[hold.token] = decided
+
+    def _settle(self, hold: Hold, answered: Answered | None) -> None:
+        """Make a hold durable as it stands now, then tell whoever waits for it."""
+        ended = not hold.waiting
+        if ended:
+            self.waiting -= 1
+
+        def kept(error: Exception | None) -> None:
+            if ended:
+                for told in self._told.pop(hold.token, ()):
+                    told(hold)
+            if answered is not None:
+                answered(error)
+
+        def recorded(decision: Decision, error: Exception | None) -> None:
+            if error is not None:
+                hold.outcome = result_of(blocked(decision, "evidence_unavailable", "the answer could not be recorded"))
+            elif self.let_through is not None and decision.effect in (Effect.ALLOW, Effect.MODIFY):
+                self.let_through(decision, hold.asker)
+            self._keep(hold, kept)
+
+        if not ended:
+            self._keep(hold, kept)
+        elif self.commit is None:
+            recorded(self._decisions[hold.token], None)
+        else:
+            self.commit.add(self._decisions[hold.token], recorded)
+
+    # ------------------------------------------------------------ time
+
+    def sweep(self) -> None:
+        """End the holds whose time is over, and forget those that were answered an hour ago."""
+        now = self._clock()
+        for token, hold in list(self._all.items()):
+            if hold.waiting:
+                if now >= hold.expires:
+                    self._end(hold)
+            elif now >= hold.expires + KEPT_S:
+                del self._all[token]
+                self._decisions.pop(token, None)
+
+    def _end(self, hold: Hold) -> None:
+        """No complete answer came in time: the call is decided once more, BLOCK, and gives back what it reserved."""
+        decision = self._decisions[hold.token]
+        answers = tuple(Answer(*word) for word in hold.answers)
+        approval = Approval(f"approval-{decision.id}", decision.call, hold.expires, answers, decision.id)
+        self._decide(hold, decision, approval)
+        assert hold.outcome is not None, "an approval after its time lets nothing through"
+        self._settle(hold, None)
+
+
+def complete(decision: Decision, answers: Iterable[Answer]) -> bool:
+    """Say whether everybody who had to answer has; the engine judges once more."""
+    given = list(answers)
+    return all(
+        names_answered([a for a in given if a.source == ask.source and a.approver in ask.approvers]) >= ask.quorum
+        for ask in decision.asks
+    )

@@ -1,0 +1,36 @@
+"""Runs a sidecar until a signal ends it: SIGTERM and SIGINT drain, SIGHUP reads the policy again."""
+
+import asyncio
+import gc
+import signal
+
+import uvloop
+
+from .settings import Settings
+from .sidecar import Sidecar
+
+
+def run(settings: Settings) -> None:
+    """Serve until told to stop; what was read is answered before this returns.
+
+    Raises:
+        PolicyError: with every mistake of the policy.
+        OperationError: what cannot be opened.
+    """
+    sidecar = Sidecar(settings)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(sidecar))
+
+
+async def _serve(sidecar: Sidecar) -> None:
+    loop = asyncio.get_running_loop()
+    over = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, over.set)
+    await sidecar.start()
+    gc.collect()
+    gc.freeze()  # what was loaded stays; the collector need not look at it again
+    try:
+        await over.wait()
+    finally:
+        await sidecar.stop()

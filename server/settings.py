@@ -1,0 +1,113 @@
+"""What `thoth serve` is told: a TOML file, then the environment, then the command line; the later word counts."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from ..contract import OperationError
+
+PREFIX: Final = "THOTH_"
+Recording: TypeAlias = Literal["async", "sync", "none"]
+
+
+class Approvers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The people behind a name that policies ask: principals of API keys. `webhook` is told of each hold.
+
+    `webhook_secret_env` names the environment variable with the secret that signs what the webhook gets, `whsec_…`.
+    """
+
+    members: list[str]
+    webhook: str | None = None
+    webhook_secret_env: str | None = None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every option of the sidecar. Times in seconds, paths as the operator wrote them.
+
+    `state` is the folder of holds and keys. `http` is an address, host:port, `http_socket` a Unix socket; both empty
+    leave HTTP away. `uids` are the users who may connect to a Unix socket, none named means our own.
+    """
+
+    policy: list[str]
+    path: list[str] = []
+    learned: str = ""
+    evidence: str = ""
+    recording: Recording = "async"
+    socket: str = ""
+    http: str = ""
+    http_socket: str = ""
+    state: str = ""
+    uids: list[int] = []
+    approvers: dict[str, Approvers] = {}
+    session_idle_s: float = 86_400.0
+    drain_s: float = 10.0
+    watch: bool = True
+    log: Literal["json", "text"] = "json"
+
+    def socket_path(self) -> Path:
+        """Return where frames are taken: the default lies in the user's runtime folder."""
+        if self.socket:
+            return Path(self.socket)
+        runtime = os.environ.get("XDG_RUNTIME_DIR")
+        if not runtime:
+            raise OperationError("there is no XDG_RUNTIME_DIR to put the socket in; write `--socket PATH`")
+        return Path(runtime) / "thoth" / "thoth.sock"
+
+
+LISTS: Final = frozenset({"policy", "path", "uids"})
+
+
+def read_settings(file: Path | None, environment: Mapping[str, str], given: Mapping[str, Any]) -> Settings:
+    """Return the settings of a file, overridden by THOTH_… variables, overridden by what was `given`.
+
+    Raises:
+        OperationError: an option is missing, unknown, or of the wrong kind; which one, and where.
+    """
+    told: dict[str, Any] = {}
+    if file is not None:
+        try:
+            told = tomllib.loads(file.read_text("utf-8"))
+        except OSError as error:
+            raise OperationError(f"`{file}` cannot be read: {error.strerror or error}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise OperationError(f"`{file}` is not TOML: {error}") from error
+    for name in Settings.__struct_fields__:
+        value = environment.get(PREFIX + name.upper())
+        if value is not None and name != "approvers":
+            told[name] = [part for part in value.split(os.pathsep) if part] if name in LISTS else value
+    told.update({name: value for name, value in given.items() if value is not None})
+    try:
+        settings = msgspec.convert(told, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise OperationError(f"settings{f' of `{file}`' if file else ''}: {error}") from error
+    if not settings.policy:
+        raise OperationError("no policy is named; write `--policy FILE`")
+    if settings.recording == "none" and settings.evidence:
+        raise OperationError("`recording` is `none`, and an evidence log is named; leave one of them away")
+    if settings.recording != "none" and not settings.evidence:
+        raise OperationError(
+            "no evidence log is named; write `--evidence DIR`, or `--recording none` to decide without evidence"
+        )
+    return settings
+
+
+def loopback(address: str) -> tuple[str, int]:
+    """Return host and port of an address that only this machine reaches.
+
+    Raises:
+        OperationError: it is none; another address needs a certificate, which belongs in a proxy before this one.
+    """
+    host, colon, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not port.isdecimal() or int(port) > 65_535:
+        raise OperationError(f"`--http {address}` is no address; write host:port, 127.0.0.1:8089 say")
+    if host not in ("127.0.0.1", "::1", "localhost"):
+        raise OperationError(
+            f"`--http {address}` can be reached from other machines, which needs a certificate; listen on 127.0.0.1 "
+            "and let a proxy that has one stand before it"
+        )
+    return ("127.0.0.1" if host == "localhost" else host), int(port)

@@ -1,0 +1,93 @@
+"""A sidecar on a loop and a thread of its own, for tests that talk to it over real sockets."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import uvloop
+
+from thoth.server import Settings, Sidecar
+
+T = TypeVar("T")
+CONTEXT = {"agent_id": "bot", "user_id": "ann", "tenant_id": "acme", "environment": "prod"}
+
+
+class Clock:
+    """Time that moves when it is told to."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Live:
+    """A running sidecar. `on_loop` runs a function where the sidecar runs."""
+
+    def __init__(self, sidecar: Sidecar, runner: "asyncio.Runner") -> None:
+        self.sidecar = sidecar
+        self._runner = runner
+        self._thread = threading.Thread(target=self._run, name="sidecar")
+        self._started: Future[None] = Future()
+
+    def _run(self) -> None:
+        async def serve() -> None:
+            self.stopping = asyncio.Event()
+            try:
+                await self.sidecar.start()
+            except BaseException as error:
+                self._started.set_exception(error)
+                raise
+            self._started.set_result(None)
+            await self.stopping.wait()
+            await self.sidecar.stop()
+
+        with self._runner:
+            self._runner.run(serve())
+
+    def start(self) -> None:
+        self._thread.start()
+        self._started.result(10)
+
+    def stop(self) -> None:
+        self.sidecar.loop.call_soon_threadsafe(self.stopping.set)
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+    def on_loop(self, function: Callable[..., T], *arguments: Any) -> T:
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(function(*arguments))
+            except BaseException as error:  # noqa: BLE001 - it is raised where the test waits
+                done.set_exception(error)
+
+        self.sidecar.loop.call_soon_threadsafe(run)
+        return done.result(10)
+
+    @property
+    def path(self) -> Path:
+        return self.sidecar.socket.path
+
+
+@contextmanager
+def live(folder: Path, policy: str, **settings: Any) -> Iterator[Live]:
+    """Serve a policy from a folder; settings as in `Settings`, and those of `Sidecar`."""
+    file = folder / "policy.thoth"
+    file.write_text(policy, "utf-8")
+    wired = {name: settings.pop(name) for name in ("clock", "monotonic", "engine") if name in settings}
+    settings.setdefault("recording", "none")
+    settings.setdefault("state", str(folder / "state"))
+    told = Settings(policy=[str(file)], socket=str(folder / "run" / "s"), **settings)
+    running = Live(Sidecar(told, **wired), asyncio.Runner(loop_factory=uvloop.new_event_loop))
+    running.start()
+    try:
+        yield running
+    finally:
+        running.stop()
