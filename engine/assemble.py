@@ -31,25 +31,13 @@ from .checked import Rule
 from .compile import DecisionTable
 from .forms import DECISION
 from .ledger import Ledger
+from .outcomes import LADDER_FLOORS, LADDER_REASONS, MODE_ASKS, MODE_HOLD_S, MODE_OUTCOMES, RULE_REASONS
 from .session import Session
 
 # Names of their own: a member is looked up faster here than in its class.
 ALLOW, MODIFY, STEP_UP, DEFER, BLOCK = Effect
 BY_ERROR, BY_ARGUMENTS, BY_APPROVAL, BY_RULE, BY_LIMIT, BY_MODE, BY_DEFAULT = By
 PROGRESSIVE: Final = Mode.PROGRESSIVE
-MODE_ASKS: Final = "mode"
-MODE_HOLD_S: Final = 900
-
-RULE_REASONS: Final = {
-    ALLOW: "allowed_by_policy",
-    MODIFY: "minimum_necessary_transform",
-    STEP_UP: "step_up_required",
-    DEFER: "deferred_by_policy",
-    BLOCK: "forbidden_action_static_policy",
-}
-LADDER_REASONS: Final = {ALLOW: "progressive_warning", STEP_UP: "progressive_step_up", BLOCK: "progressive_block"}
-MODE_OUTCOMES: Final = {Mode.BLOCK: BLOCK, Mode.STEP_UP: STEP_UP, Mode.OBSERVE: ALLOW}
-LADDER_FLOORS: Final = {"high": STEP_UP, "critical": BLOCK}
 OF_LADDER: Final = frozenset({Mode.PROGRESSIVE})
 OF_STEP_UP: Final = frozenset({Mode.PROGRESSIVE, Mode.STEP_UP})
 
@@ -200,16 +188,6 @@ class Assembly:
             )
         )
         return made
-
-    def follows_from_rows(self, decision: Decision) -> bool:
-        """Say whether any call for which the same rows hold is decided so, but for what is the call's own.
-
-        Not where arguments were changed or do not fit, an approval speaks, or the ladder counts.
-        """
-        if self.approval is not None or self.first is not self.last or self.problem or self.failed:
-            return False
-        laddered = PROGRESSIVE in self.modes and not self.allowing and self.table.policy.default is not ALLOW
-        return not laddered and not decision.lenient
 
     # ------------------------------------------------------------ rows by what they ask
 

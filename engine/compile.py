@@ -9,58 +9,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from ..contract import MODE_NAMES, STRICTNESS, Effect, Mode, call_digest
-from ..native.answer import Answers, Place
+from ..contract import Effect
+from ..native.answer import Answers
 from ..native.limits import Limit
 from ..native.names import nfc
 from ..native.table import FAILS, HOLDS, MASK_DOUBT, MASK_NO, MASK_YES, Rows, Table
 from . import checked as c
-from .binding import NO_KINDS, Declarations, Declared
-from .call import NONE_OPTIONAL, Call, Knowledge
+from .answers import Bucket, Posture, Row, answers_of, asks_for, postures
+from .binding import Declarations
+from .call import Knowledge
 from .changes import Plan
 from .collecting import not_collecting
 from .columns import Columns
-from .forms import COUNTER, DECISION, REQUEST, RESERVATION
+from .forms import COUNTER, RESERVATION
 from .pivots import Pivoting
 
 PROOF: Final = 0
 DOUBT: Final = MASK_DOUBT
-ALLOW: Final = Effect.ALLOW
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One rule of the table. `asks` is what it asks for when it applies, None for risk rules.
-
-    A hold that nobody may answer asks for BLOCK; a limit asks for what stands after its `else`.
-    """
-
-    rule: c.Rule
-    asks: Effect | None
-    plan: Plan | None = None
-    limit: Limit | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """The rows that a call of one tool may come under: those that add risk, and all others."""
-
-    risk: tuple[Rows, ...]
-    rules: tuple[Rows, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Posture:
-    """The modes of which the stricter outcome is enforced."""
-
-    modes: frozenset[Mode]
-    mode: Mode
-    observing: bool
-
-
-def posture_of(*modes: Mode) -> Posture:
-    """Return the posture of some modes; it observes where all of them do."""
-    return Posture(frozenset(modes), max(modes, key=list(Mode).index), set(modes) == {Mode.OBSERVE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +69,6 @@ def compile(policy: c.CheckedPolicy) -> DecisionTable:
         return _Layout(policy).lay_out()
 
 
-def asks_for(rule: c.Rule) -> Effect | None:
-    """Return what a rule asks for when it applies."""
-    asked = rule.effect if rule.limit is None else rule.limit.otherwise
-    if not isinstance(asked, Effect):
-        return None
-    return Effect.BLOCK if asked is Effect.STEP_UP and not rule.ask.approvers else asked
-
-
 class _Layout:
     def __init__(self, policy: c.CheckedPolicy) -> None:
         self.policy = policy
@@ -145,7 +102,7 @@ class _Layout:
             result_rows=Rows(table, [(number, start, math.inf) for number, start in enumerate(results)]),
             postures=said,
             columns=self.columns,
-            answers=self.answers(table, rows, known, unknown, said),
+            answers=answers_of(policy, self.knowledge, self.declarations, table, rows, known, unknown, said),
         )
 
     # ------------------------------------------------------------ rows
@@ -214,57 +171,6 @@ class _Layout:
         spelled = isinstance(by, c.Argument)
         return Limit(RESERVATION, COUNTER, rule.id, key, amount, spelled, rule.limit.amount, rule.limit.window_s)
 
-    # ------------------------------------------------------------ answers
-
-    def answers(
-        self,
-        table: Table,
-        rows: tuple[Row, ...],
-        known: dict[tuple[str, int], Bucket],
-        unknown: Bucket,
-        said: dict[str | None, Posture],
-    ) -> Answers:
-        """Return where answers are kept, with what it takes to find the rows that hold."""
-        distinct = list(dict.fromkeys(said.values()))
-        places = {name: self.place(name, known) for name in {name for name, _ in known}}
-        digest = self.policy.digest
-        return Answers(
-            table,
-            REQUEST,
-            DECISION,
-            Call,
-            self.knowledge,
-            lambda request, args, session: call_digest(request, args, None if session is None else session.id, digest),
-            Call.default_reason,
-            places,
-            self.placed(None, unknown),
-            {word: distinct.index(posture) for word, posture in said.items()},
-            frozenset(place for place, posture in enumerate(distinct) if posture.observing),
-            [(trial_end(r.rule), r.rule.points, STRICTNESS[r.asks or ALLOW], r.asks is Effect.MODIFY) for r in rows],
-            [row.limit for row in rows],
-        )
-
-    def place(self, name: str, known: dict[tuple[str, int], Bucket]) -> Place | None:
-        """Return a tool's place; None where its declaration depends on the environment."""
-        if name in self.declarations.special:
-            return None
-        declared = self.declarations.general.get(name)
-        return self.placed(declared, known[name, -1 if declared is None else declared.number])
-
-    def placed(self, declared: Declared | None, bucket: Bucket) -> Place:
-        if declared is None:
-            return Place(None, (), NO_KINDS, NONE_OPTIONAL, True, False, bucket.risk, bucket.rules)
-        return Place(
-            declared,
-            declared.params,
-            declared.kinds,
-            declared.optional,
-            declared.more,
-            self.declarations.lenient,
-            bucket.risk,
-            bucket.rules,
-        )
-
     # ------------------------------------------------------------ tools
 
     def buckets(
@@ -320,22 +226,3 @@ class _Layout:
 
 def joined(one: Bucket, other: Bucket) -> Bucket:
     return Bucket(one.risk + other.risk, one.rules + other.rules)
-
-
-def trial_end(rule: c.Rule) -> float:
-    """Return the time before which a rule is only recorded."""
-    if not rule.trial:
-        return -math.inf
-    return math.inf if rule.trial_until is None else rule.trial_until
-
-
-def postures(setting: c.ModeSetting) -> dict[str | None, Posture]:
-    """Return the posture for each mode that a request may name; None stands for any other word, and for none."""
-    asked: dict[str | None, Mode] = dict(MODE_NAMES.items())
-    asked[None] = Mode.BLOCK
-    match setting.kind:
-        case "fixed":
-            return dict.fromkeys(asked, posture_of(setting.mode))
-        case "from_request":
-            return {said: posture_of(mode) for said, mode in asked.items()}
-    return {said: posture_of(setting.mode, mode) for said, mode in asked.items()}

@@ -6,12 +6,10 @@ can be repeated from its evidence record alone.
 
 from typing import Any, Final
 
-from msgspec import structs
-
 from ..contract import Approval, By, Decision, Effect, Fault, Request, admit
 from ..contract.request import DEPTH_MAX, INT_BITS_MAX, TEXT_CHARS_MAX, VALUES_MAX
 from ..native.admission import Bounds, Intake
-from ..native.answer import Missing
+from ..native.entry import Entry
 from ..native.names import nfc
 from ..native.table import Walk
 from .assemble import Assembly, Judgement
@@ -28,71 +26,19 @@ INTAKE: Final = Intake(REQUEST, Bounds(DEPTH_MAX, INT_BITS_MAX, VALUES_MAX, TEXT
 ALLOW, MODIFY, STEP_UP, DEFER, BLOCK = Effect
 
 
-def decide(
-    table: DecisionTable,
-    given: object,
-    *,
-    session: Session | None = None,
-    ledger: Ledger | None = None,
-    now: float,
-    approval: Approval | None = None,
-    id: str = "",
-) -> Decision:
-    """Decide one request. Total: whatever is given, a decision comes back.
-
-    Cost: one pass over the request, and over the rows of its tool; each distinct test at most once.
-    """
-    request = INTAKE.read(given)
-    if request is None:
-        request = given if isinstance(given, Fault) else admit(given)
-    return decide_admitted(table, request, session=session, ledger=ledger, now=now, approval=approval, id=id)
-
-
-def decide_admitted(
+def in_full(
     table: DecisionTable,
     request: Request | Fault,
-    *,
     session: Session | None,
     ledger: Ledger | None,
     now: float,
     approval: Approval | None,
     id: str,
 ) -> Decision:
-    """Decide what `admitted` returned; nobody else may have had a hand on it since."""
-    if type(request) is Fault:  # asked so, because `isinstance` goes through the metaclass
+    """Decide what `admitted` returned, step by step: whatever `native.answer` leaves, and all else just the same."""
+    if isinstance(request, Fault):
         return refused(table, request, now, id)
-    found = None if approval is not None else table.answers.find(request, session, ledger, now, id)
-    if type(found) is Decision:
-        return found
-    if found is None:
-        return judged(table, request, session, ledger, now, approval, id).decision()
-    assembly = Assembly(table, request, session, ledger, now, None, id, judgement_of(table, found))
-    decision = assembly.decision()
-    if assembly.follows_from_rows(decision):
-        effect = decision.effect
-        by_default = effect is BLOCK and decision.by is By.DEFAULT
-        held, reserving = effect is STEP_UP, effect is not BLOCK and effect is not DEFER
-        table.answers.keep(found.key, decision, held, reserving, by_default)
-    return decision
-
-
-def judgement_of(table: DecisionTable, missing: Missing) -> Judgement:
-    """Return what was found of a call whose arguments fit, and for which nothing is kept."""
-    call = missing.facts
-    judgement = Judgement(call, Binding(call.declared, call.read, call.read))
-    judgement.limits, judgement.counters = missing.reserved, missing.counters
-    for row in missing.rows:
-        number = row >> 1
-        rule = table.rows[number].rule
-        if row & 1:
-            judgement.trial.add(rule.id)
-        elif rule.limit is not None:
-            judgement.exceeded.add(number)
-        elif rule.effect is ALLOW:
-            judgement.allowing.add(number)
-        else:
-            judgement.rules.add(number)
-    return judgement
+    return judged(table, request, session, ledger, now, approval, id).decision()
 
 
 def judged(
@@ -124,7 +70,7 @@ def judged(
 
 def admitted(given: object) -> Request | Fault:
     """Return what `admit` returns; a plain dict, as JSON is read into, and a `Request` are taken in faster."""
-    request = INTAKE.read(structs.asdict(given) if type(given) is Request else given)
+    request: Request | None = INTAKE.read(given)
     return admit(given) if request is None else request
 
 
@@ -206,3 +152,8 @@ def changed(table: DecisionTable, binding: Binding, numbers: set[int]) -> dict[s
         raise ChangeError("positional arguments have no names")
     plans = [plan for number in sorted(numbers) if (plan := table.rows[number].plan) is not None]
     return change(binding.read, plans, table.knowledge.scan_chars)
+
+
+ENTRY: Final = Entry(INTAKE, Fault, admit, in_full)
+decide: Final = ENTRY.decide
+decide_admitted: Final = ENTRY.decide_admitted

@@ -1,4 +1,4 @@
-"""The forms of the two objects that every decision is about: what comes in, and what goes out."""
+"""The forms of the objects that every decision is about: what comes in, what goes out, what is known."""
 
 from dataclasses import fields
 from typing import Final
@@ -6,8 +6,10 @@ from typing import Final
 from ..contract import Counter, Decision, Request, Reservation
 from ..contract.request import FIELDS
 from ..native.forms import Form
+from .session import Session
 
 REQUEST: Final = Form(Request, FIELDS)
 DECISION: Final = Form(Decision, tuple(field.name for field in fields(Decision)))
 RESERVATION: Final = Form(Reservation, ("limit", "key", "amount"))
 COUNTER: Final = Form(Counter, ("limit", "key", "spent"))
+SESSION: Final = Form(Session, ("id", "begun", "opened_at", "digest", "said_digest", "root"))

@@ -2,20 +2,29 @@ from cpython.object cimport PyObject
 
 from thoth.native.forms cimport Form
 
+cdef enum:
+    PLACES = 64              # of a table of names; at least twice as many as there are
+
+cdef struct Left:
+    Py_ssize_t values, chars # that one reading may yet take in
+
+cdef struct Named:
+    PyObject *name
+    Py_ssize_t field
+
 cdef class Bounds:
     cdef int depth, bits
     cdef Py_ssize_t values, chars
 
-cdef class Reading:
-    cdef Bounds bounds
-    cdef Py_ssize_t values, chars   # left
-    cdef bint text(self, str text) noexcept
-    cdef object plain(self, object value, int depth)
-
 cdef class Intake:
     cdef Form form
     cdef Bounds bounds
-    cdef dict places
+    cdef Named named[PLACES] # open addressing by a name's hash; name NULL: nothing
     cdef Py_ssize_t text, members
+    cdef object read_in(self, object given)
+    cdef object finished(self, PyObject **values, bint plain)
     cdef bint take(self, dict given, PyObject **values) except -1
-    cdef bint take_one(self, Reading reading, PyObject **values, Py_ssize_t place, object value) except -1
+    cdef bint take_all(self, object given, PyObject **values) except -1
+    cdef bint take_one(self, Left *left, PyObject **values, Py_ssize_t field, object value) except -1
+    cdef object plain(self, Left *left, object value, int depth)
+    cdef bint plain_one(self, Left *left, object value) except -1

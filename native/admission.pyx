@@ -4,19 +4,22 @@ Only exact dicts, lists, tuples, texts, numbers, booleans and None are plain her
 while it is read. The copy shares no mutable value with what it was made from.
 """
 
-from cython cimport freelist
-
+from cpython.dict cimport PyDict_Copy, PyDict_Next, PyDict_SetItem
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_GetSlice
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF
 from cpython.unicode cimport PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND, PyUnicode_READ
 from libc.math cimport isfinite
 
-
-from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF, Py_XDECREF
-
 from thoth.native.forms cimport Form
+from thoth.native.texts cimport text_hash, text_same
+
+cdef extern from "Python.h":
+    long long PyLong_AsLongLongAndOverflow(object number, int *beyond) except? -1
 
 cdef enum:
     FIELDS_MAX = 32
+
 
 cdef class Bounds:
     """How much one reading may take in: levels of nesting, bits of an integer, values, characters of text."""
@@ -25,141 +28,182 @@ cdef class Bounds:
         self.depth, self.bits, self.values, self.chars = depth, bits, values, chars
 
 
-@freelist(4)
-cdef class Reading:
-    """What is left of the bounds in one reading."""
-
-    def __cinit__(self, Bounds bounds not None):
-        self.bounds = bounds
-        self.values = bounds.values
-        self.chars = bounds.chars
-
-    cdef bint text(self, str text) noexcept:
-        """Say whether a text is Unicode, without lone surrogates, and fits."""
-        cdef Py_ssize_t length = PyUnicode_GET_LENGTH(text), place
-        cdef int kind
-        cdef void *data
-        cdef Py_UCS4 c
-        self.chars -= length
-        if self.chars < 0:
-            return False
-        kind = PyUnicode_KIND(text)
-        if kind == 1:
-            return True
-        data = PyUnicode_DATA(text)
-        for place in range(length):
-            c = PyUnicode_READ(kind, data, place)
-            if 0xD800 <= c <= 0xDFFF:
-                return False
+cdef bint unicode_text(Left *left, object text) noexcept:
+    """Say whether a text is Unicode, without lone surrogates, and fits."""
+    cdef Py_ssize_t length = PyUnicode_GET_LENGTH(text), place
+    cdef int kind
+    cdef void *data
+    cdef Py_UCS4 c
+    left.chars -= length
+    if left.chars < 0:
+        return False
+    kind = PyUnicode_KIND(text)
+    if kind == 1:
         return True
-
-    cdef object plain(self, object value, int depth):
-        """Return a copy of a value; NotImplemented where it is not plain or does not fit."""
-        cdef dict members
-        cdef list items
-        cdef object copy
-        self.values -= 1
-        if self.values < 0:
-            return NotImplemented
-        if type(value) is str:
-            return value if self.text(<str>value) else NotImplemented
-        if value is None or type(value) is bool:
-            return value
-        if type(value) is int:
-            if not -0x7FFFFFFF < value < 0x7FFFFFFF and value.bit_length() > self.bounds.bits:
-                return NotImplemented
-            return value
-        if type(value) is float:
-            return value if isfinite(<double>value) else NotImplemented
-        if depth > self.bounds.depth:
-            return NotImplemented
-        if type(value) is dict:
-            members = {}
-            for key, member in (<dict>value).items():
-                if type(key) is not str or not self.text(<str>key):
-                    return NotImplemented
-                copy = self.plain(member, depth + 1)
-                if copy is NotImplemented:
-                    return NotImplemented
-                members[key] = copy
-            return members
-        if type(value) is list or type(value) is tuple:
-            items = []
-            for item in value:
-                copy = self.plain(item, depth + 1)
-                if copy is NotImplemented:
-                    return NotImplemented
-                items.append(copy)
-            return items
-        return NotImplemented
+    data = PyUnicode_DATA(text)
+    for place in range(length):
+        c = PyUnicode_READ(kind, data, place)
+        if 0xD800 <= c <= 0xDFFF:
+            return False
+    return True
 
 
 cdef class Intake:
-    """Takes plain dicts in as objects of one class, field by field.
+    """Takes plain dicts, and objects of one class, in as new objects of that class, field by field.
 
     One field is a text that must be there and not be empty, another an object, empty where it is missing.
     """
 
-    def __init__(self, Form form not None, Bounds bounds not None, str text not None, str members not None):
-        assert form.count <= FIELDS_MAX
+    def __cinit__(self, Form form not None, Bounds bounds not None, str text not None, str members not None):
+        cdef Py_ssize_t field, place
+        assert form.count <= FIELDS_MAX and 2 * form.count <= PLACES
         self.form, self.bounds = form, bounds
         self.text, self.members = form.place(text), form.place(members)
-        self.places = {name: place for place, name in enumerate(form.names)}
+        for field in range(form.count):
+            place = text_hash(form.names[field]) & (PLACES - 1)
+            while self.named[place].name != NULL:
+                place = (place + 1) & (PLACES - 1)
+            self.named[place] = Named(<PyObject *>form.names[field], field)
 
     def read(self, given):
-        """Return an object of copies of the fields of a dict, None in those left out; None where one is not plain.
+        """Return an object of copies of the fields, None in those left out; None where one is not plain.
 
-        Cost: one pass over the fields named.
+        Cost: one pass over the fields.
         """
+        return self.read_in(given)
+
+    cdef object read_in(self, object given):
         cdef PyObject *values[FIELDS_MAX]
-        cdef Py_ssize_t place
+        cdef Py_ssize_t field
         cdef bint plain
-        if type(given) is not dict:
-            return None
-        for place in range(self.form.count):
-            values[place] = NULL
+        for field in range(self.form.count):
+            values[field] = NULL
         try:
-            plain = self.take(<dict>given, values)
-        except Exception:  # somebody changed it meanwhile, or a key compares in a way of its own
+            if type(given) is dict:
+                plain = self.take(<dict>given, values)
+            elif type(given) is self.form.kind:
+                plain = self.take_all(given, values)
+            else:
+                return None
+        except Exception:  # a key that compares in a way of its own
             plain = False
+        return self.finished(values, plain)
+
+    cdef object finished(self, PyObject **values, bint plain):
+        cdef Py_ssize_t field
         if plain and values[self.members] == NULL:
             values[self.members] = owned({})
         if not plain or values[self.text] == NULL or type(<object>values[self.text]) is not str \
-                or not <str>values[self.text] or type(<object>values[self.members]) is not dict:
-            for place in range(self.form.count):
-                Py_XDECREF(values[place])
+                or not PyUnicode_GET_LENGTH(<object>values[self.text]) or type(<object>values[self.members]) is not dict:
+            for field in range(self.form.count):
+                Py_XDECREF(values[field])
             return None
-        for place in range(self.form.count):
-            if values[place] == NULL:
-                values[place] = owned(None)
+        for field in range(self.form.count):
+            if values[field] == NULL:
+                values[field] = owned(None)
         return self.form.made(values)
 
     cdef bint take(self, dict given, PyObject **values) except -1:
-        """Copy the fields; say whether all are plain."""
-        cdef Reading reading = Reading(self.bounds)
-        cdef object found
+        """Copy the fields of a dict; say whether all are plain."""
+        cdef Left left = Left(self.bounds.values, self.bounds.chars)
+        cdef PyObject *key
+        cdef PyObject *value
+        cdef Py_ssize_t at = 0, place
+        cdef Py_hash_t hash
         if len(given) > 2 * self.form.count:
-            for name, found in self.places.items():
-                if not self.take_one(reading, values, found, given.get(name)):
+            for place in range(self.form.count):
+                if not self.take_one(&left, values, place, given.get(self.form.names[place])):
                     return False
             return True
-        for key, value in given.items():
-            if type(key) is not str:
+        while PyDict_Next(given, &at, &key, &value):
+            if type(<object>key) is not str:
                 return False  # it may yet equal the name of a field
-            found = self.places.get(key)
-            if found is not None and not self.take_one(reading, values, found, value):
+            place = text_hash(<object>key) & (PLACES - 1)
+            while self.named[place].name != NULL:
+                if text_same(<object>self.named[place].name, <object>key):
+                    if not self.take_one(&left, values, self.named[place].field, <object>value):
+                        return False
+                    break
+                place = (place + 1) & (PLACES - 1)
+        return True
+
+    cdef bint take_all(self, object given, PyObject **values) except -1:
+        """Copy the fields of an object; say whether all are plain."""
+        cdef Left left = Left(self.bounds.values, self.bounds.chars)
+        cdef Py_ssize_t field
+        for field in range(self.form.count):
+            if not self.take_one(&left, values, field, self.form.read(given, field)):
                 return False
         return True
 
-    cdef bint take_one(self, Reading reading, PyObject **values, Py_ssize_t place, object value) except -1:
+    cdef bint take_one(self, Left *left, PyObject **values, Py_ssize_t field, object value) except -1:
         cdef object copy
         if value is None:
             return True
-        copy = reading.plain(value, 1)
+        if type(value) is str:
+            left.values -= 1
+            if left.values < 0 or not unicode_text(left, value):
+                return False
+            values[field] = owned(value)
+            return True
+        copy = self.plain(left, value, 1)
         if copy is NotImplemented:
             return False
-        values[place] = owned(copy)
+        values[field] = owned(copy)
         return True
+
+    cdef bint plain_one(self, Left *left, object value) except -1:
+        """Say whether a value is plain and holds no other; it is counted if so."""
+        cdef int beyond = 0
+        if type(value) is str:
+            if not unicode_text(left, value):
+                return False
+        elif value is None or type(value) is bool:
+            pass
+        elif type(value) is int:
+            PyLong_AsLongLongAndOverflow(value, &beyond)
+            if beyond and value.bit_length() > self.bounds.bits:
+                return False
+        elif type(value) is not float or not isfinite(<double>value):
+            return False
+        left.values -= 1
+        return left.values >= 0
+
+    cdef object plain(self, Left *left, object value, int depth):
+        """Return a copy of a value; NotImplemented where it is not plain or does not fit."""
+        cdef PyObject *key
+        cdef PyObject *member
+        cdef Py_ssize_t at = 0, place
+        cdef dict members
+        cdef list items
+        cdef object copy
+        if type(value) is not dict and type(value) is not list and type(value) is not tuple:
+            return value if self.plain_one(left, value) else NotImplemented
+        left.values -= 1
+        if depth > self.bounds.depth or len(value) > left.values:
+            return NotImplemented
+        if type(value) is dict:
+            # The copy is looked at, not the original: only what hashes and compares plainly can lie in either.
+            members = PyDict_Copy(value)
+            while PyDict_Next(members, &at, &key, &member):
+                if type(<object>key) is not str or not unicode_text(left, <object>key):
+                    return NotImplemented
+                if self.plain_one(left, <object>member):
+                    continue
+                copy = self.plain(left, <object>member, depth + 1)
+                if copy is NotImplemented:
+                    return NotImplemented
+                PyDict_SetItem(members, <object>key, copy)  # the key is there: nothing moves
+            return members
+        items = PyList_GetSlice(value, 0, PyList_GET_SIZE(value)) if type(value) is list else list(value)
+        for place in range(PyList_GET_SIZE(items)):
+            if self.plain_one(left, items[place]):
+                continue
+            copy = self.plain(left, items[place], depth + 1)
+            if copy is NotImplemented:
+                return NotImplemented
+            items[place] = copy
+        return items
 
 
 cdef PyObject *owned(object one):

@@ -1,45 +1,77 @@
-from libc.stdint cimport int32_t
+from cpython.object cimport PyObject
+from libc.stdint cimport int32_t, uint8_t
 
+from thoth.native.facts cimport Facts
 from thoth.native.forms cimport Form
+from thoth.native.signatures cimport Signature
 from thoth.native.table cimport Table, Walk
 
 cdef class Place:
     cdef object declared
-    cdef tuple params, risk, rules     # risk and rules are Rows
+    cdef Signature signature           # None: nobody declared the tool
     cdef dict kinds
     cdef frozenset optional
-    cdef bint more, lenient
+    cdef bint positional               # `args` and `arg0` may be arguments without names
+    cdef tuple risk, rules             # of Rows
 
-cdef class Missing:
-    cdef readonly bytes key
-    cdef readonly object facts
-    cdef readonly list rows, reserved, counters
+cdef class Stance:
+    cdef object mode
+    cdef int32_t soft                  # how strict the mode is where nothing allows
+    cdef bint observing, laddered
 
-cdef class Template:
-    cdef tuple values                  # one for each field of the answer
-    cdef bint held, reserving, scoped
+cdef class Words:
+    cdef object code, ask, tell, retry_after_s
+    cdef frozenset controls
 
 cdef struct RowFacts:
     double trial_until                 # recorded only while now is before it
+    PyObject *id
+    PyObject *alone                    # (id,), made when it is first needed
+    PyObject *words                    # Words, or NULL
+    PyObject *limit                    # Limit, or NULL
     int32_t points
-    int32_t level                      # how strict it is; 0 permits
-    bint stops                         # where it holds, rows do not say it all
+    int32_t hold_s
+    uint8_t level                      # how strict what it asks for is; 0 permits
+    bint stops                         # where it holds, the arguments are changed: not answered here
+    bint holds                         # its rule asks for somebody's answer
+
+cdef struct Won:
+    Py_ssize_t count, limits           # rows of one level, and how many of them are limits
+    bint holding                       # every one of them asks for somebody's answer
+    bint worded                        # one of them has words
+    PyObject *code                     # the first reason code among them, or NULL
 
 cdef class Answers:
     cdef Table table
-    cdef Form request, answer
+    cdef Form request, answer, session
     cdef object facts_kind, knowledge, digest, default_reason
     cdef dict places                   # a tool's name -> Place; None: ask elsewhere
     cdef Place unknown
-    cdef dict postures
-    cdef int32_t posture
-    cdef frozenset observing           # postures in which every row counts
+    cdef dict stances                  # what a request says -> Stance
+    cdef Stance stance
     cdef RowFacts *rows                # [R]
-    cdef list limits                   # [R] Limit or None
-    cdef dict kept                     # rows and posture -> Template
-    cdef Py_ssize_t row_count, kept_bytes
-    cdef Py_ssize_t tool_name, tool_args, mode
-    cdef Py_ssize_t id, asked, now, args, risk, reason, reservations, call
+    cdef list held                     # what `rows` points at
+    cdef Py_ssize_t row_count
+    cdef tuple effects, reasons, blank # by how strict; one value for each field of the answer
+    cdef object by_rule, by_limit, by_mode, by_default
+    cdef bint permissive, scoped
+    cdef list spare                    # facts used before, to be used again
+    cdef object mode_ask
+    cdef int32_t mode_hold_s
+    cdef Py_ssize_t tool_name, tool_args, said, scope
+    cdef Py_ssize_t id, effect, verdict, by, reason, asked, now, mode, won, more, would_be, trial, risk, args
+    cdef Py_ssize_t asks, hold_s, retry_after_s, tells, controls, reservations, call
     cdef Py_ssize_t session_id, begun, opened_at, session_digest, said_digest, counters
-    cdef object keyed(self, Walk walk, int32_t posture)
-    cdef object filled(self, Template template, object facts, object args, list reserved, list counters, object id)
+    cdef object find(self, object request, object session, object ledger, object now, object id)
+    cdef Facts begin(self, Place place, object request, dict args, str name, object session, object now)
+    cdef int end(self, Facts facts) except -1
+    cdef object judged(self, Walk walk, Facts facts, Place place, Stance stance, object ledger, double now, object id)
+    cdef object answered(self, Walk walk, Facts facts, Stance stance, list reserved, list counters, double now,
+                         object id)
+    cdef int look(self, Walk walk, int32_t level, double now, Won *won) noexcept
+    cdef object ids(self, Walk walk, int32_t level, bint on_trial, double now, Py_ssize_t count)
+    cdef object never_allowed(self, Facts facts)
+    cdef int told(self, Walk walk, int32_t level, double now, PyObject **values) except -1
+    cdef int hold(self, Walk walk, int32_t soft, double now, Facts facts, PyObject **values) except -1
+    cdef int remembered(self, object session, PyObject **values) except -1
+    cdef int lay_out(self, Py_ssize_t number, tuple row) except -1

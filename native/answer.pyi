@@ -1,47 +1,58 @@
 from collections.abc import Callable
 from typing import Any
 
+from .facts import Facts
 from .forms import Form
 from .limits import Limit
+from .signatures import Signature
 from .table import Rows, Table
 from .values import Kind
 
 class Place:
     def __init__(
         self,
-        declared: Any,
-        params: tuple[tuple[str, Kind, bool], ...],
+        declared: object,
+        signature: Signature | None,
         kinds: dict[str, Kind],
         optional: frozenset[str],
-        more: bool,
-        lenient: bool,
         risk: tuple[Rows, ...],
         rules: tuple[Rows, ...],
     ) -> None: ...
 
-class Missing:
-    key: bytes
-    facts: Any
-    rows: list[int]
-    reserved: list[Any]
-    counters: list[Any]
+class Stance:
+    def __init__(self, mode: object, soft: int, observing: bool, laddered: bool) -> None: ...
+
+class Words:
+    def __init__(
+        self,
+        code: str | None,
+        ask: object,
+        tell: tuple[str, str] | None,
+        retry_after_s: int | None,
+        controls: frozenset[str],
+    ) -> None: ...
 
 class Answers:
-    def __new__(
-        cls,
+    def __init__(
+        self,
         table: Table,
         request: Form,
         answer: Form,
-        facts_kind: type[Any],
-        knowledge: Any,
+        session: Form,
+        facts_kind: type[Facts],
+        knowledge: object,
         digest: Callable[[Any, Any, Any], str],
         default_reason: Callable[[Any], str],
         places: dict[str, Place | None],
         unknown: Place,
-        postures: dict[str | None, int],
-        observing: frozenset[int],
-        rows: list[tuple[float, int, int, bool]],
-        limits: list[Limit | None],
-    ) -> Answers: ...
-    def find(self, request: Any, session: Any, ledger: Any, now: float, id: str) -> Any: ...
-    def keep(self, key: bytes, answer: Any, held: bool, reserving: bool, scoped: bool) -> None: ...
+        stances: dict[str | None, Stance],
+        rows: list[tuple[str, float, int, int, bool, bool, int, Limit | None, Words | None]],
+        effects: tuple[Any, ...],
+        reasons: tuple[str, ...],
+        deciders: tuple[Any, ...],
+        blank: tuple[Any, ...],
+        permissive: bool,
+        scoped: bool,
+        mode_ask: object,
+        mode_hold_s: int,
+    ) -> None: ...

@@ -7,6 +7,8 @@ backslash in a path) is no name here.
 
 from cpython.unicode cimport PyUnicode_READ_CHAR
 
+from thoth.native.texts cimport text_is_ascii
+
 from unicodedata import is_normalized, normalize
 
 import idna
@@ -54,7 +56,7 @@ def read_ip(str text not None) -> tuple[int, int] | None:
 
 cdef str normal(str text):
     """Return a text in NFC; most texts are already, and ASCII always is."""
-    if text.isascii() or _is_normalized("NFC", text):
+    if text_is_ascii(text) or _is_normalized("NFC", text):
         return text
     return _normalize("NFC", text)
 
