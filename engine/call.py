@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from ..contract import Request
-from ..contract.attributes import ALIASES, CWD, RISK_ORDER, WIRE
+from ..contract.attributes import ALIASES, RISK_ORDER, WIRE
 from ..native.facts import Facts, TextField
 from ..native.glob import match_glob
 from ..native.names import nfc
@@ -143,13 +143,6 @@ class Call(Facts):
 
     def summed_risk(self) -> int:
         return self.risk
-
-    def cwd(self) -> str:
-        """Return the folder that relative paths start from, "" where none was sent."""
-        folder: Any = getattr(self.request, CWD[0])
-        for member in CWD[1:]:
-            folder = folder.get(member) if isinstance(folder, dict) else None
-        return folder if isinstance(folder, str) else ""
 
     # ------------------------------------------------------------ arguments
 

@@ -13,9 +13,9 @@ from typing import Any, Final
 import idna
 import re2
 
-from ..contract.attributes import WIRE
+from ..contract.attributes import CWD, WIRE
 from ..contract.detectors import DETECTORS
-from ..native.facts import ArgumentPath, Function, Reader, TextField
+from ..native.facts import ArgumentPath, Folder, Function, Reader, TextField
 from ..native.names import nfc, read_email, read_url_host
 from ..native.questions import (
     Affixed,
@@ -169,7 +169,7 @@ class Columns:
             case c.Matches(_, pattern):
                 return Finding(self.scan(pattern), scan_chars), None, -1, SCANNED
             case c.Under(_, folders):
-                return Below(tuple(map(nfc, folders))), None, self.add_reader("cwd", Function(Call.cwd)), COMPARED
+                return Below(tuple(map(nfc, folders))), None, self.add_reader("cwd", Folder(REQUEST, *CWD)), COMPARED
             case c.InCidr(_, networks):
                 return Inside(tuple(map(network_of, networks))), None, -1, COMPARED
         raise AssertionError(predicate)

@@ -4,7 +4,7 @@ Pure: no clock, no disk, no socket. Everything a decision depends on is in its a
 can be repeated from its evidence record alone.
 """
 
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ..contract import Approval, By, Decision, Effect, Fault, Request, admit
 from ..contract.request import DEPTH_MAX, INT_BITS_MAX, TEXT_CHARS_MAX, VALUES_MAX
@@ -154,6 +154,41 @@ def changed(table: DecisionTable, binding: Binding, numbers: set[int]) -> dict[s
     return change(binding.read, plans, table.knowledge.scan_chars)
 
 
+class Decide(Protocol):
+    """Decide one request. Total: whatever is given, a decision comes back.
+
+    Cost: one pass over the request, and over the rows of its tool; each distinct test at most once.
+    """
+
+    def __call__(
+        self,
+        table: DecisionTable,
+        given: object,
+        *,
+        session: Session | None = None,
+        ledger: Ledger | None = None,
+        now: float,
+        approval: Approval | None = None,
+        id: str = "",
+    ) -> Decision: ...
+
+
+class DecideAdmitted(Protocol):
+    """Decide what `admitted` returned; nobody else may have had a hand on it since."""
+
+    def __call__(
+        self,
+        table: DecisionTable,
+        request: Request | Fault,
+        *,
+        session: Session | None,
+        ledger: Ledger | None,
+        now: float,
+        approval: Approval | None,
+        id: str,
+    ) -> Decision: ...
+
+
 ENTRY: Final = Entry(INTAKE, Fault, admit, in_full)
-decide: Final = ENTRY.decide
-decide_admitted: Final = ENTRY.decide_admitted
+decide: Final[Decide] = ENTRY.decide
+decide_admitted: Final[DecideAdmitted] = ENTRY.decide_admitted

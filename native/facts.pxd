@@ -16,5 +16,11 @@ cdef class TextField(Reader):
     cdef Form form
     cdef Py_ssize_t place
 
+cdef class Folder(Reader):
+    cdef Form form
+    cdef Py_ssize_t place
+    cdef str member
+
 cdef class ArgumentPath(Reader):
     cdef tuple steps
+    cdef str single            # the only step, or None

@@ -3,9 +3,12 @@
 A reader that no class here describes is a function of the facts.
 """
 
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.object cimport PyObject
+
 from thoth.native.forms cimport Form
 from thoth.native.names cimport normal
-from thoth.native.values cimport read_argument, unknown
+from thoth.native.values cimport ID, Kind, any_kind, read_argument, unknown
 
 
 cdef class Facts:
@@ -43,13 +46,35 @@ cdef class TextField(Reader):
         return normal(<str>value) if type(value) is str and <str>value else unknown
 
 
+cdef class Folder(Reader):
+    """A text in an object of the request, from which relative paths start; empty where there is none."""
+
+    def __init__(self, Form form not None, str name not None, str member not None):
+        self.form, self.place, self.member = form, form.place(name), member
+
+    cdef object value(self, Facts facts):
+        cdef object value = self.form.read(facts.request, self.place)
+        if type(value) is dict:
+            value = (<dict>value).get(self.member)
+            if type(value) is str:
+                return value
+        return ""
+
+
 cdef class ArgumentPath(Reader):
     """One path into the arguments."""
 
     def __init__(self, tuple steps not None):
         self.steps = steps
+        self.single = steps[0] if len(steps) == 1 else None
 
     cdef object value(self, Facts facts):
+        cdef PyObject *found
         if not facts.readable:
             return unknown
+        if self.single is not None:
+            found = PyDict_GetItemWithError(facts.read, self.single)
+            if found != NULL and (type(<object>found) is int or type(<object>found) is float):
+                if (<Kind>facts.kinds.get(self.single, any_kind)).code != ID:
+                    return <object>found  # a number is read as it stands
         return read_argument(facts.read, facts.kinds, facts.optional, self.steps)

@@ -6,12 +6,11 @@ backslash in a path) is no name here.
 """
 
 from cpython.unicode cimport PyUnicode_READ_CHAR
-
-from thoth.native.texts cimport text_is_ascii
-
 from unicodedata import is_normalized, normalize
 
 import idna
+
+from thoth.native.texts cimport text_is_ascii, text_is_settled_path
 
 cdef object _is_normalized = is_normalized
 cdef object _normalize = normalize
@@ -213,6 +212,8 @@ cdef bint plain_path(str text) noexcept:
 cdef str path_of(str text, object folder):
     cdef list kept = []
     cdef str part, base
+    if text_is_settled_path(text):
+        return text
     if not plain_path(text):
         return None
     if text[0] != u"/":

@@ -21,7 +21,7 @@ cdef enum:
     RECORD = 10
     OTHER = 11
 
-cdef object absent, unknown
+cdef object absent, unknown, any_kind
 
 cdef class Named:
     cdef readonly int kind

@@ -94,7 +94,7 @@ cdef bint fits(Kind kind, object value) except -1:
     if code == STRING or code == EMAIL or code == HOST:
         return type(value) is str
     if code == INT:
-        return type(value) is int or (type(value) is float and (<float>value).is_integer())
+        return type(value) is int or (type(value) is float and value.is_integer())
     if code == NUMBER:
         return type(value) is int or type(value) is float
     if code == BOOLEAN:

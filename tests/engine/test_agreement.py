@@ -24,7 +24,7 @@ from thoth.contract import Request, admit
 from thoth.engine import reference
 from thoth.engine.checked import CheckedPolicy
 from thoth.engine.compile import compile
-from thoth.engine.decide import decide, on_result
+from thoth.engine.decide import decide, in_full, on_result
 from thoth.engine.ledger import Ledger
 from thoth.engine.session import Session
 
@@ -36,7 +36,7 @@ EXAMPLES = settings().max_examples if settings().max_examples > 1000 else 400
 def test_the_table_agrees_with_the_reference(
     data: st.DataObject, policy: CheckedPolicy, calls: list[Any], session: Session | None, now: float
 ) -> None:
-    """Random policies over few names, so that conditions collide and rules overlap."""
+    """Random policies over few names, so that conditions collide and rules overlap; answers also step by step."""
     ledger = data.draw(ledgers(policy))
     table = compile(policy)
     for call in calls:
@@ -44,6 +44,7 @@ def test_the_table_agrees_with_the_reference(
         decided = decide(table, call, session=session, ledger=ledger, now=now)
         assert decided.facts() == expected.facts()
         assert repr(decided.args) == repr(expected.args)
+        assert in_full(table, admit(call), session, ledger, now, None, "").facts() == expected.facts()
         if expected.call:
             approval = data.draw(approvals(expected))
             if ledger is not None and data.draw(st.booleans()):
@@ -79,6 +80,7 @@ def test_the_table_agrees_with_the_reference_in_corners(corner: str, data: st.Da
         decided = decide(table, call, session=session, ledger=ledger, now=NOW)
         assert decided.facts() == expected.facts()
         assert repr(decided.args) == repr(expected.args)
+        assert in_full(table, admit(call), session, ledger, NOW, None, "").facts() == expected.facts()
         if ledger is not None:
             for reservation in expected.reservations:
                 ledger.reserve(reservation, NOW - 1, "", 86_400)

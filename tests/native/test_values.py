@@ -140,3 +140,8 @@ def test_an_exact_fit_is_seen_and_anything_else_left_to_the_slow_way() -> None:
 def test_a_type_takes_what_it_names(kind: str, fitting: list[Any], others: list[Any]) -> None:
     assert all(Kind(kind).fits(value) for value in fitting)
     assert not any(Kind(kind).fits(value) for value in others)
+
+
+def test_a_number_is_an_int_by_its_exact_value_however_large() -> None:
+    assert Kind("int").fits(1e308)
+    assert not Kind("int").fits(100_000_000.5)
