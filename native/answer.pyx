@@ -149,7 +149,7 @@ cdef class Answers:
         cdef Facts facts
         cdef Walk walk
         found = self.places.get(name, self.unknown)
-        if found is None:
+        if found is None or (session is not None and type(session) is not self.session.kind):
             return None
         place = <Place>found
         if place.positional and ("args" in args or "arg0" in args):
@@ -430,8 +430,6 @@ cdef class Answers:
     cdef int remembered(self, object session, PyObject **values) except -1:
         """Put down which session it was, and the digests of what was known of it."""
         cdef Form form = self.session
-        if type(session) is not form.kind:
-            raise TypeError("a session is of another class")
         put(values, self.session_id, form.read(session, ID))
         put(values, self.begun, form.read(session, BEGUN))
         put(values, self.opened_at, form.read(session, OPENED_AT))
