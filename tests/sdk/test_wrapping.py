@@ -1,0 +1,425 @@
+"""Functions of every kind, governed: each call is asked about once, before it runs, and its end is reported once."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+import thoth
+
+
+def test_a_call_that_is_allowed_runs_once_and_is_reported(world: Any) -> None:
+    ran = []
+    client = world.client()
+
+    @client.tool
+    def read_customer(id: str) -> dict[str, str]:
+        ran.append(id)
+        return {"id": id}
+
+    assert read_customer("42") == {"id": "42"}
+    assert ran == ["42"]
+    assert world.recorder.effects == [("read_customer", "ALLOW")]
+    assert world.recorder.endings == ["completed"]
+    assert client.audit().balanced
+
+
+def test_a_call_that_is_blocked_does_not_run_and_its_refusal_says_what_the_agent_may_know(world: Any) -> None:
+    ran = []
+    client = world.client()
+
+    @client.tool
+    def wipe(path: str) -> None:
+        ran.append(path)
+
+    with pytest.raises(thoth.ThothPolicyViolation) as refused:
+        wipe("/srv")
+    assert ran == []
+    assert refused.value.tool_name == "wipe"
+    assert refused.value.decision_reason_code == "forbidden_action_static_policy"
+    assert refused.value.matched_rule_ids == ["never"]
+    assert "/srv" not in str(refused.value)
+    assert (client.audit().decisions, client.audit().refused) == (0, 1)
+
+
+def test_a_refusal_carries_what_its_author_wrote_for_the_agent(world: Any) -> None:
+    client = world.client()
+    client.tool(_named("read_customer", "id"))("1")
+    with pytest.raises(thoth.ThothPolicyViolation) as refused:
+        client.tool(_named("send_email", "to", "body"))("eve@evil.example", "hi")
+    assert refused.value.tell == "send it to an internal address"
+    assert "send it to an internal address" in str(refused.value)
+
+
+def test_a_call_that_is_put_off_says_when_to_come_back(world: Any) -> None:
+    with pytest.raises(thoth.ThothDeferredError) as put_off:
+        world.client().tool(_named("deploy", "service"))("web")
+    assert put_off.value.retry_after_s == 1800
+    assert "(retry in 1800s)" in str(put_off.value)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda pay: pay(700, "ACME", "x"),
+        lambda pay: pay(700, "ACME", note="x"),
+        lambda pay: pay(amount=700, to="ACME", note="x"),
+        lambda pay: pay(note="x", to="ACME", amount=700),
+        lambda pay: pay(*[700, "ACME"], note="x"),
+    ],
+)
+def test_changed_arguments_reach_the_tool_whatever_way_the_caller_passed_them(world: Any, call: Any) -> None:
+    ran = []
+
+    @world.client().tool
+    def pay(amount: float, to: str, note: str = "") -> None:
+        ran.append((amount, to, note))
+
+    call(pay)
+    assert ran == [(500, "ACME", "x")]
+
+
+def test_a_function_of_anything_takes_changed_arguments_too(world: Any) -> None:
+    ran = []
+
+    @world.client().tool
+    def pay(*args: Any, **kwargs: Any) -> None:
+        ran.append((args, kwargs))
+
+    pay(amount=700, to="ACME")
+    assert ran == [((), {"amount": 500, "to": "ACME"})]
+    with pytest.raises(thoth.ThothPolicyViolation) as refused:
+        pay(700, "ACME")
+    assert refused.value.decision_reason_code == "modification_failed"
+    assert len(ran) == 1
+
+
+def test_where_no_change_can_be_applied_the_call_does_not_run(world: Any) -> None:
+    ran = []
+
+    class Euros(float):
+        def __new__(cls, value: float) -> "Euros":
+            if value == 500:
+                raise ValueError("five hundred is bad luck")
+            return super().__new__(cls, value)
+
+    client = world.client()
+
+    @client.tool
+    def pay(amount: float, to: str) -> None:
+        ran.append(amount)
+
+    with pytest.raises(thoth.ThothPolicyViolation) as refused:
+        pay(Euros(700), "ACME")
+    assert refused.value.decision_reason_code == "modification_failed"
+    assert ran == []
+    assert client.audit().balanced
+
+
+def test_what_did_not_change_is_the_very_object_that_the_caller_passed(world: Any) -> None:
+    class Address(str):
+        __slots__ = ()
+
+    ran = []
+
+    @world.client().tool
+    def pay(amount: float, to: str) -> None:
+        ran.append((amount, to))
+
+    to = Address("ACME")
+    pay(700, to)
+    assert ran[0][0] == 500
+    assert ran[0][1] is to
+
+
+def test_an_argument_by_default_is_judged_as_one_that_is_passed(world: Any) -> None:
+    @world.client().tool
+    def pay(amount: float = 700, to: str = "ACME") -> float:
+        return amount
+
+    assert pay() == 500
+
+
+def test_a_call_that_does_not_fit_its_function_is_a_type_error_and_is_not_asked_about(world: Any) -> None:
+    pay = world.client().tool(_named("pay", "amount", "to"))
+    for call in (lambda: pay(1, 2, 3), lambda: pay(1, amount=2), lambda: pay(1, 2, wrong=3)):
+        with pytest.raises(TypeError):
+            call()
+    assert world.recorder.decisions == []
+
+
+def test_a_tool_that_raises_is_reported_as_failed_and_raises_the_same(world: Any) -> None:
+    client = world.client()
+
+    @client.tool
+    def read_customer(id: str) -> None:
+        raise KeyError(id)
+
+    with pytest.raises(KeyError):
+        read_customer("42")
+    assert world.recorder.endings == ["failed"]
+    assert client.audit().failed == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "ending"),
+    [
+        (TimeoutError(), "timed_out"),
+        (KeyboardInterrupt(), "cancelled"),
+        (asyncio.CancelledError(), "cancelled"),
+        (ValueError(), "failed"),
+    ],
+)
+def test_how_a_call_ended_is_said_by_what_it_raised(world: Any, error: BaseException, ending: str) -> None:
+    @world.client().tool
+    def read_customer(id: str) -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        read_customer("42")
+    assert world.recorder.endings == [ending]
+
+
+def test_a_result_is_passed_on_as_the_policy_lets_it_be_seen(world: Any) -> None:
+    client = world.client()
+    read_page = client.tool(_named("read_page", "url", returns={"text": "card 4111 1111 1111 1111"}))
+    assert read_page("https://x.example") == {"text": "card [card]"}
+    assert client.tool(_named("secrets", "name", returns="k-1"))("db") == "[withheld by policy]"
+
+
+def test_what_a_failing_tool_says_is_passed_on_as_the_policy_lets_it_be_seen(world: Any) -> None:
+    @world.client().tool
+    def read_page(url: str) -> None:
+        raise ValueError("no page for card 4111 1111 1111 1111")
+
+    with pytest.raises(Exception, match=r"\[card\]") as raised:
+        read_page("https://x.example")
+    assert "4111" not in str(raised.value)
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
+
+
+# ---------------------------------------------------------------- async, generators, streams
+
+
+def test_an_async_tool_is_asked_about_when_it_is_awaited(world: Any) -> None:
+    @world.client().tool
+    async def pay(amount: float, to: str) -> float:
+        await asyncio.sleep(0)
+        return amount
+
+    async def run() -> float:
+        call = pay(700, "ACME")
+        assert world.recorder.decisions == []
+        return await call
+
+    assert asyncio.run(run()) == 500
+    assert world.recorder.endings == ["completed"]
+
+
+def test_a_cancelled_task_reports_its_call_as_cancelled(world: Any) -> None:
+    client = world.client()
+
+    @client.tool
+    async def read_customer(id: str) -> None:
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        task = asyncio.ensure_future(read_customer("42"))
+        await asyncio.sleep(0)
+        assert client.audit().running == 1
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+    assert world.recorder.endings == ["cancelled"]
+    assert client.audit().balanced
+
+
+def test_a_plain_function_that_returns_an_awaitable_is_over_when_that_is(world: Any) -> None:
+    async def fetch(id: str) -> str:
+        return id
+
+    read_customer = world.client().tool(name="read_customer")(functools.partial(fetch))
+
+    async def run() -> Any:
+        waiting = read_customer("42")
+        assert world.recorder.endings == []
+        return await waiting
+
+    assert asyncio.run(run()) == "42"
+    assert world.recorder.endings == ["completed"]
+
+
+def test_a_generator_is_asked_about_before_its_first_item_and_over_after_its_last(world: Any) -> None:
+    @world.client().tool
+    def read_customer(id: str) -> Iterator[str]:
+        yield "a"
+        yield "b"
+
+    items = read_customer("42")
+    assert world.recorder.decisions == []
+    assert next(items) == "a"
+    assert world.recorder.endings == []
+    assert list(items) == ["b"]
+    assert world.recorder.endings == ["completed"]
+
+
+def test_a_generator_takes_what_is_sent_and_thrown_into_it(world: Any) -> None:
+    @world.client().tool
+    def read_customer(id: str) -> Any:
+        got = yield 1
+        try:
+            yield got
+        except ValueError:
+            yield "caught"
+        return "end"
+
+    items = read_customer("42")
+    assert next(items) == 1
+    assert items.send("x") == "x"
+    assert items.throw(ValueError()) == "caught"
+    with pytest.raises(StopIteration) as stop:
+        next(items)
+    assert stop.value.value == "end"
+    assert world.recorder.endings == ["completed"]
+
+
+def test_a_generator_that_is_left_is_reported_as_cancelled(world: Any) -> None:
+    @world.client().tool
+    def read_customer(id: str) -> Iterator[str]:
+        yield "a"
+        yield "b"
+
+    items = read_customer("42")
+    next(items)
+    items.close()
+    assert world.recorder.endings == ["cancelled"]
+
+
+def test_a_refused_generator_yields_nothing(world: Any) -> None:
+    ran = []
+
+    @world.client().tool
+    def wipe(path: str) -> Iterator[str]:
+        ran.append(path)
+        yield path
+
+    with pytest.raises(thoth.ThothPolicyViolation):
+        next(wipe("/"))
+    assert ran == []
+
+
+def test_an_async_generator_streams_and_is_reported(world: Any) -> None:
+    @world.client().tool
+    async def read_customer(id: str) -> AsyncIterator[str]:
+        yield "a"
+        yield "b"
+
+    async def run() -> list[str]:
+        return [item async for item in read_customer("42")]
+
+    assert asyncio.run(run()) == ["a", "b"]
+    assert world.recorder.endings == ["completed"]
+
+
+def test_an_async_generator_that_is_left_is_reported_as_cancelled(world: Any) -> None:
+    @world.client().tool
+    async def read_customer(id: str) -> AsyncIterator[str]:
+        yield "a"
+        yield "b"
+
+    async def run() -> None:
+        items = read_customer("42")
+        assert await anext(items) == "a"
+        await items.aclose()
+
+    asyncio.run(run())
+    assert world.recorder.endings == ["cancelled"]
+
+
+def test_a_stream_whose_result_may_be_redacted_is_kept_until_its_end(world: Any) -> None:
+    @world.client().tool
+    def read_page(url: str) -> Iterator[str]:
+        yield "card 4111 1111 "
+        yield "1111 1111."
+
+    assert list(read_page("https://x.example")) == ["card [card]."]
+
+
+def test_what_a_stream_yields_is_remembered_in_the_session(world: Any) -> None:
+    client = world.client()
+
+    @client.tool
+    def read_customer(id: str) -> Iterator[str]:
+        yield "invoice INV-"
+        yield "778899"
+
+    list(read_customer("42"))
+    session = world.engine.session(client.session.id)
+    assert [told.text for told in session.results] == ["invoice INV-778899"]
+
+
+# ---------------------------------------------------------------- what can be wrapped
+
+
+def test_partials_and_bound_methods_are_governed_under_their_names(world: Any) -> None:
+    class Bank:
+        def pay(self, amount: float, to: str) -> float:
+            return amount
+
+    client = world.client()
+    assert client.tool(Bank().pay)(700, "ACME") == 500
+    assert client.tool(functools.partial(Bank().pay, to="ACME"))(amount=700) == 500
+    assert world.recorder.effects == [("pay", "MODIFY"), ("pay", "MODIFY")]
+
+
+def test_a_function_without_a_name_cannot_be_governed(world: Any) -> None:
+    with pytest.raises(thoth.UngovernableTool, match="has no name"):
+        world.client().tool(lambda id: id)
+
+
+def test_a_function_whose_signature_cannot_be_read_cannot_be_governed(world: Any) -> None:
+    with pytest.raises(thoth.UngovernableTool, match="signature"):
+        world.client().tool(dict.update)
+
+
+def test_wrapping_twice_asks_once(world: Any) -> None:
+    client = world.client()
+    read_customer = client.tool(client.tool(_named("read_customer", "id")))
+    read_customer("42")
+    assert len(world.recorder.decisions) == 1
+
+
+def test_a_decorated_tool_without_a_configured_client_does_not_run(world: Any) -> None:
+    ran = []
+
+    @thoth.tool
+    def read_customer(id: str) -> None:
+        ran.append(id)
+
+    with pytest.raises(thoth.ConfigurationError, match="configure"):
+        read_customer("42")
+    assert ran == []
+
+
+def test_a_wrapped_function_looks_like_the_one_it_wraps(world: Any) -> None:
+    import inspect
+
+    def pay(amount: float, to: str) -> float:
+        """Pay somebody."""
+        return amount
+
+    wrapped = world.client().tool(pay)
+    assert (wrapped.__name__, wrapped.__doc__) == ("pay", "Pay somebody.")
+    assert inspect.signature(wrapped) == inspect.signature(pay)
+
+
+def _named(name: str, *parameters: str, returns: Any = None) -> Any:
+    """A function of this name and these parameters."""
+    space: dict[str, Any] = {"returns": returns}
+    exec(f"def {name}({', '.join(parameters)}): return returns", space)
+    return space[name]
