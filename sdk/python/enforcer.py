@@ -85,7 +85,7 @@ class Enforcer(Protocol):
     """Whether `check`, `report` and `said` wait for nobody."""
 
     local: bool
-    """Whether it is in this process or on this machine, so that results may be told to it."""
+    """Whether it is in this process or on this machine, so that results are told to it as they are."""
 
     def check(self, request: dict[str, Any], session: Session) -> Reply:
         """Decide one call, in its session; the first call of a session opens it."""
@@ -93,7 +93,8 @@ class Enforcer(Protocol):
     def report(self, reply: Reply, ending: Ending, result: object = UNTOLD, *, whole: bool = True) -> Passed | None:
         """Take in how a call ended that was let through; return what the agent may see of the result.
 
-        `result` is JSON, and only a part of it where it is not `whole`.
+        `result` is JSON, and only a part of it where it is not `whole`. Another machine gets its size and digest,
+        unless the client is configured to tell more.
         """
 
     def hold(self, reply: Reply, request: dict[str, Any], session: Session) -> Hold:
@@ -103,7 +104,7 @@ class Enforcer(Protocol):
         """Return what has become of a held call, None while it waits; returns at once."""
 
     def wait(self, hold: Hold) -> Reply:
-        """Return what becomes of a held call, when it is known: a reply that is not STEP_UP, and BLOCK once its time is
+        """Return what becomes of a held call, once it is known: no STEP_UP any more, and BLOCK when its time is
         over. Only the calling thread waits."""
 
     def withdraw(self, hold: Hold) -> None:

@@ -75,7 +75,6 @@ class Guard:
         self._fields = config.fields()
         self._scope = frozenset(config.approved_scope)
         self._immediate = enforcer.immediate
-        self._tells = enforcer.local or config.tell_results
         self._parked: dict[tuple[str, str, str], Hold] = {}
         self._parking = threading.Lock()
         self._warned = False
@@ -173,6 +172,8 @@ class Guard:
 
     def _let(self, tool: str, request: dict[str, Any], reply: Reply, seat: Seat) -> Run:
         effect = reply.effect
+        if self.spool is not None and self.spool.count:
+            self.spool.nudge()
         if effect is ALLOW or effect is MODIFY:
             run = Run(tool, request, reply, seat)
             self.tally.began(run)
@@ -273,7 +274,7 @@ class Guard:
         with self._parking:
             self._parked[key] = hold
             while len(self._parked) > PARKED_MAX:
-                self._parked.pop(next(iter(self._parked)))
+                OPEN.remove(self._parked.pop(next(iter(self._parked))))
         OPEN.add(hold)
         self.tally.refusal()
         return violation(hold.tool, hold.reply, hold)
@@ -348,7 +349,7 @@ class Guard:
             self._keep_outcome(run, ending, result)
             return None
         try:
-            return self.enforcer.report(reply, ending, result if self._tells else UNTOLD, whole=whole)
+            return self.enforcer.report(reply, ending, result, whole=whole)
         except (EnforcerAway, EnforcerRefused):
             self._keep_outcome(run, ending, result)
             return None
@@ -362,7 +363,7 @@ class Guard:
         if ending is COMPLETED:
             run.seat.memory.tool_calls.append(run.tool)
         try:
-            return await self.enforcer.areport(run.reply, ending, result if self._tells else UNTOLD, whole=whole)
+            return await self.enforcer.areport(run.reply, ending, result, whole=whole)
         except (EnforcerAway, EnforcerRefused):
             self._keep_outcome(run, ending, result)
             return None
@@ -372,7 +373,16 @@ class Guard:
 
     def _about(self, run: Run) -> dict[str, Any]:
         fields = run.request
-        names = ("tenant_id", "agent_id", "user_id", "session_id", "approved_scope", "enforcement_mode", "tool_name")
+        names = (
+            "tenant_id",
+            "agent_id",
+            "user_id",
+            "session_id",
+            "approved_scope",
+            "enforcement_mode",
+            "tool_name",
+            "request_id",
+        )
         return {name: fields.get(name) for name in names}
 
     def _keep_outcome(self, run: Run, ending: Ending, result: object) -> None:

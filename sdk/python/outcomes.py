@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 def outcome_of(reply: Reply | None, ending: Ending, result: object, about: dict[str, Any]) -> dict[str, Any]:
-    """Return the report of a call's end; its `event_id` stays the same however often it is sent."""
+    """Return the report of a call's end; its `event_id` follows from the call, so however often sent it counts once."""
+    name = (reply.id if reply is not None else "") or about.get("request_id") or uuid.uuid4()
     report = {
         "kind": "outcome",
-        "event_id": f"{about.get('tenant_id')}:{uuid.uuid4()}",
+        "event_id": f"{about.get('tenant_id')}:{name}:ended",
         "occurred_us": time.time_ns() // 1000,
         "decision_id": None if reply is None else reply.id,
         "ending": ending.value,

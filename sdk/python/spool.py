@@ -113,6 +113,11 @@ class Spool:
         """How many reports wait."""
         return len(self._reports)
 
+    def nudge(self) -> None:
+        """Send what waits from a thread of its own, for the enforcer has just answered."""
+        if self._reports and not self._sending.locked():
+            threading.Thread(target=self.flush, name="thoth-spool", daemon=True).start()
+
     def flush(self, *, final: bool = False) -> int:
         """Send what waits, oldest first, until the enforcer is away again; return how many are left.
 
@@ -151,6 +156,13 @@ class Spool:
                 self._file.write(b"".join(self._reports))
             except OSError:
                 pass
+
+    def abandon(self) -> None:
+        """Let go of the file as a process does that ends: what waits is the next one's."""
+        with self._lock:
+            file, self._file = self._file, None
+            if file is not None:
+                file.close()
 
     def _put_away(self) -> None:
         with self._lock:

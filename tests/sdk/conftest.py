@@ -1,16 +1,35 @@
 """What every test here has: an enforcer of its own, and nothing of the machine's own settings and folders."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .office import World
+from .office import HttpWorld, World
+
+TRANSPORTS = {"embedded": World, "http": HttpWorld}
 
 
 @pytest.fixture
 def world() -> World:
     return World()
+
+
+@pytest.fixture(params=TRANSPORTS)
+def anywhere(request: pytest.FixtureRequest) -> Iterator[World]:
+    """The same office, behind each transport."""
+    made = TRANSPORTS[request.param]()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def away() -> Iterator[HttpWorld]:
+    """An office behind an enforcer that can go away."""
+    made = HttpWorld()
+    yield made
+    made.close()
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,9 @@ from thoth.client import ThothClient
 from thoth.contract import Decision, Outcome
 from thoth.embedded import Embedded
 from thoth.engine import Engine
+from thoth.http_enforcer import HttpEnforcer
+
+from .loopback import Loopback
 
 POLICY = """
 policy office
@@ -101,6 +104,12 @@ class World:
         }
         return ThothClient(**given | settings)
 
+    def expire(self, hold: thoth.Hold) -> None:
+        """Let the time of a hold run out."""
+        self.later(901)
+
+    def close(self) -> None: ...
+
     def later(self, seconds: float) -> None:
         self.clock.now += seconds
 
@@ -109,3 +118,25 @@ class World:
 
     def deny(self, hold: thoth.Hold) -> None:
         hold.deny("finance-leads", "bob")
+
+
+class HttpWorld(World):
+    """The same office behind an enforcer on loopback."""
+
+    def __init__(self, policy: str = POLICY, mode: str = "") -> None:
+        super().__init__(policy, mode)
+        self.server = Loopback(self.engine)
+        self.enforcer = HttpEnforcer(self.server.url, api_key="thoth_test_1", poll_s=0.01)
+
+    def approve(self, hold: thoth.Hold) -> None:
+        self.server.resolve(hold.token, True)
+
+    def deny(self, hold: thoth.Hold) -> None:
+        self.server.resolve(hold.token, False)
+
+    def expire(self, hold: thoth.Hold) -> None:
+        hold.expires = 0.0
+
+    def close(self) -> None:
+        self.enforcer.close()
+        self.server.stop()
