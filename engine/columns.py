@@ -1,7 +1,7 @@
 """How each test of a policy becomes a column of the table: hash-consed, with the reader of the value that it tests.
 
-Tests for equality with constants that read the same value lie side by side and are answered
-together, by one look-up. What no compiled question fits is a function of the call.
+Most tests become a record that the machine answers by itself. Each has a column that Python answers as well, for values
+that the machine has no form for; it is made when it is first asked. What no question fits is a function of the call.
 """
 
 import ipaddress
@@ -15,6 +15,7 @@ import re2
 
 from ..contract.attributes import CWD, WIRE
 from ..contract.detectors import DETECTORS
+from ..native.arena import EACH_ALL, EACH_ANY, OPS
 from ..native.facts import ArgumentPath, Folder, Function, Reader, TextField
 from ..native.names import nfc, read_email, read_url_host
 from ..native.questions import (
@@ -29,18 +30,23 @@ from ..native.questions import (
     Question,
 )
 from ..native.scan import Scan
-from ..native.table import EACH_ALL, EACH_ANY, Asked, Choice, Column, Tested
+from ..native.table import Asked, Column, Tested
 from ..native.values import ABSENT, ANY_KIND, HOST_CODE, UNKNOWN, Named, equal, follow, text_of_value
 from . import checked as c
+from .automaton import automaton_of
 from .binding import glob_of
 from .call import ATTRIBUTES, Call, Knowledge, Steps, Truth, in_hours, least, most, steps_of
+from .flat import TEST, Flat, below_fraction, whole
 from .forms import REQUEST
 from .toolsets import ToolSet
 
 Read = Callable[[Call], Any]
 
 # What a test costs, roughly, so that a rule asks the cheap ones first.
-CHOSEN, COMPARED, CALLED, SCANNED, REMEMBERED = range(5)
+CHOSEN, COMPARED, EACH_COMPARED, FOUND, CALLED, SCANNED, REMEMBERED = range(7)
+
+AMONG_MIN: Final = 8
+"""More texts than this are looked up, fewer compared one by one."""
 
 
 def scan_of(pattern: c.Pattern) -> Scan:
@@ -60,16 +66,17 @@ def key_of(test: c.Test) -> tuple[str, bool]:
 
 
 class Columns:
-    """The distinct tests met so far; `number` of a test is its column until `lay_out` gives the final ones."""
+    """The distinct tests met so far, each a column by its number; what they read, and the records that are written."""
 
-    def __init__(self, knowledge: Knowledge) -> None:
+    def __init__(self, knowledge: Knowledge, flat: Flat) -> None:
         self.knowledge = knowledge
+        self.flat = flat
         self.readers: list[Reader] = []
+        self.terms: list[c.Term | None] = []
         self.costs: list[int] = []
-        self.places: list[int] = []
+        self.tests: list[c.Test] = []
         self._reader_of: dict[str, int] = {}
         self._column_of: dict[str, int] = {}
-        self._columns: list[Column | tuple[int, tuple[Any, ...]]] = []
         self._scans: dict[c.Pattern, Scan] = {}
         self._toolsets: dict[tuple[c.ToolPattern, ...], ToolSet] = {}
 
@@ -77,105 +84,165 @@ class Columns:
 
     def number(self, test: c.Test) -> tuple[int, bool]:
         """Return a test's column, and whether the test is that its answer is NO."""
-        predicate, each = test.predicate, test.each
         key, inside = key_of(test)
         column = self._column_of.get(key)
         if column is None:
-            column = self._column_of[key] = len(self._columns)
-            made, cost = self.quantified(predicate, each, test.negated) if inside else self.single(predicate)
-            self._columns.append(made)
+            column = self._column_of[key] = len(self.tests)
+            self.tests.append(test)
+            record, cost = self.record(test, inside)
+            self.flat.tests.append(record)
             self.costs.append(cost)
         return column, test.negated and not inside
 
-    def lay_out(self) -> tuple[list[Column], list[int]]:
-        """Return the columns, those that are chosen together side by side, and the final place of each."""
-        columns: list[Column] = []
-        places = [0] * len(self._columns)
-        chosen: dict[int, list[int]] = {}
-        for number, column in enumerate(self._columns):
-            if isinstance(column, tuple):
-                chosen.setdefault(column[0], []).append(number)
-            else:
-                places[number] = len(columns)
-                columns.append(column)
-        for reader, numbers in chosen.items():
-            constants = [self._columns[number][1] for number in numbers]  # type: ignore[index]
-            choice = Choice(reader, len(columns), constants)
-            for number in numbers:
-                places[number] = len(columns)
-                columns.append(choice)
-        self.places = places
-        return columns, places
-
     def place_of(self, test: c.Test) -> tuple[int, bool] | None:
-        """Return a test's final column, and whether the test is that its answer is NO; None for a test never met."""
+        """Return a test's column, and whether the test is that its answer is NO; None for a test never met."""
         key, inside = key_of(test)
         column = self._column_of.get(key)
-        return None if column is None else (self.places[column], test.negated and not inside)
+        return None if column is None else (column, test.negated and not inside)
+
+    def make(self, number: int) -> Column:
+        """Return a column as Python answers it."""
+        test, met = self.tests[number], len(self.readers)
+        if test.each and not isinstance(test.predicate, WHOLE):
+            column = self.quantified(test.predicate, test.each, test.negated)
+        else:
+            column = self.single(test.predicate)
+        assert len(self.readers) == met, "a reader that the table does not have"
+        return column
+
+    # ------------------------------------------------------------ records
+
+    def record(self, test: c.Test, inside: bool) -> tuple[bytes, int]:
+        """Return a test as the machine answers it, or that it cannot, and what it costs; its readers are met, too."""
+        predicate = test.predicate
+        left, right = getattr(predicate, "left", None), getattr(predicate, "right", None)
+        if isinstance(predicate, WHOLE):
+            remembered = isinstance(predicate, c.From | c.InBaseline)
+            return TEST.pack(0, 0, 0, OPS["ask"], 0, 0), REMEMBERED if remembered else CALLED
+        assert left is not None
+        reader = self.reader(left)
+        if right is not None and not isinstance(right, c.Constant):
+            self.reader(right)
+        if isinstance(predicate, c.Under):
+            self.cwd()
+        found = None if isinstance(left, c.Listing) else self.operation(predicate)
+        if found is None:
+            scanned = isinstance(predicate, c.Matches | c.Contains)
+            return TEST.pack(0, 0, 0, OPS["ask"], 0, 0), SCANNED if scanned else CALLED
+        op, first, count, cost = found
+        each = 0 if not inside else EACH_ANY if test.each == "any" else EACH_ALL
+        cost = max(cost, EACH_COMPARED) if each else cost
+        return TEST.pack(first, count, reader, OPS[op], each, inside and test.negated), cost
+
+    def operation(self, predicate: Any) -> tuple[str, int, int, int] | None:
+        """Return the operation of a test, where its constants stand, how many, and its cost; None if it has none."""
+        flat = self.flat
+        match predicate:
+            case c.Compare(_, "is", c.Constant(value)):
+                return self.equal((constant(value),))
+            case c.Member(_, values):
+                return self.equal(tuple(constant(value.value) for value in values))
+            case c.Compare(_, op, c.Constant(value)):
+                compared = bound_of(op, constant(value))
+                if compared is not None:
+                    return compared[0], *flat.constants_of((flat.number(compared[1]),)), CHOSEN
+            case c.Affix(op, _, c.Constant(str(text))):
+                return op, *flat.constants_of((flat.text(nfc(text)),)), COMPARED
+            case c.Like(_, globs):
+                return "like", *flat.constants_of([self.glob(glob_of(glob)) for glob in globs]), COMPARED
+            case c.Under(_, folders):
+                return "under", *flat.constants_of([flat.text(folder_of(folder)) for folder in folders]), COMPARED
+            case c.Matches(_, pattern) if not pattern.detector and self.scan(pattern).compiled is not None:
+                automaton = automaton_of(pattern.regex)
+                if automaton is not None:
+                    return "find", flat.automaton(automaton), 0, FOUND
+        return None
+
+    def equal(self, constants: tuple[Any, ...]) -> tuple[str, int, int, int] | None:
+        flat = self.flat
+        if constants and all(isinstance(one, str) for one in constants):
+            records = [flat.text(one) for one in constants]
+            if len(records) > AMONG_MIN:
+                return "among", *flat.entries_of([(record, (0, 0)) for record in dict.fromkeys(records)]), CHOSEN
+            return "equal text", *flat.constants_of(records), CHOSEN
+        if constants and all(whole(one) is not None for one in constants):
+            return "equal number", *flat.constants_of([flat.number(one) for one in constants]), CHOSEN
+        return None
+
+    def glob(self, glob: str) -> bytes:
+        """Return the record of a glob: a text, a text around one star, or anything."""
+        if "\\" not in glob and "?" not in glob:
+            before, star, behind = glob.partition("*")
+            if not star:
+                return self.flat.text(glob)
+            behind = behind.lstrip("*")
+            split = len(before.encode())
+            if "*" not in behind and split < 2**16:
+                return self.flat.text(before + behind, shape="around", split=split)
+        return self.flat.text(glob, shape="general")
 
     # ------------------------------------------------------------ columns
 
-    def single(self, predicate: c.Predicate) -> tuple[Column | tuple[int, tuple[Any, ...]], int]:
-        """Return the column of a test of one value; a tuple is (reader, constants) of one to be chosen."""
+    def single(self, predicate: c.Predicate) -> Column:
+        """Return the column of a test of one value."""
         match predicate:
             case c.ToolFits(tools):
-                return Asked(fitting(self.toolset(tools))), CALLED
+                return Asked(fitting(self.toolset(tools)))
             case c.InScope():
-                return Asked(Call.in_scope), CALLED
+                return Asked(Call.in_scope)
             case c.InIntent():
-                return Asked(Call.in_intent), CALLED
+                return Asked(Call.in_intent)
             case c.InHours(hours):
-                return Asked(hours_of(hours)), CALLED
+                return Asked(hours_of(hours))
             case c.Has(one):
-                return Asked(carrying(steps_of(one.steps))), CALLED
+                return Asked(carrying(steps_of(one.steps)))
             case c.From() | c.InBaseline():
-                return Asked(self.provenance(predicate)), REMEMBERED
-            case c.Compare(left, "is", c.Constant(value)):
-                return (self.reader(left), (constant(value),)), CHOSEN
-            case c.Member(left, values):
-                return (self.reader(left), tuple(constant(value.value) for value in values)), CHOSEN
+                return Asked(self.provenance(predicate))
             case c.Contains(c.Listing("session.labels"), c.Constant(str(label))):
-                return Asked(labelled(nfc(label))), CALLED
+                return Asked(labelled(nfc(label)))
             case c.Contains(c.Listing(name), right):
-                return Asked(holding(name, self.read_term(right))), CALLED
-        question, right, right_reader, cost = self.question(predicate)
-        return Tested(self.reader(predicate.left), question, right, right_reader), cost
+                return Asked(holding(name, self.read_term(right)))
+        question, compared, right_reader = self.question(predicate)
+        return Tested(self.reader(predicate.left), question, compared, right_reader)
 
-    def quantified(self, predicate: Any, each: str, negated: bool) -> tuple[Column, int]:
+    def quantified(self, predicate: Any, each: str, negated: bool) -> Column:
         """Return the column of a test of each item."""
         left = predicate.left
         if isinstance(left, c.Listing):
-            return Asked(self.listed(predicate, left.name, each, negated)), CALLED
-        question, right, right_reader, cost = self.question(predicate)
+            return Asked(self.listed(predicate, left.name, each, negated))
+        question, compared, right_reader = self.question(predicate)
         mode = EACH_ANY if each == "any" else EACH_ALL
-        return Tested(self.reader(left), question, right, right_reader, mode, negated), cost
+        return Tested(self.reader(left), question, compared, right_reader, mode, negated)
 
-    def question(self, predicate: Any) -> tuple[Question, Any, int, int]:
-        """Return the question a predicate asks of a value, what it compares it with, or who reads that, its cost."""
+    def question(self, predicate: Any) -> tuple[Question, Any, int]:
+        """Return the question a predicate asks of a value, and what it compares it with, or who reads that."""
         scan_chars = self.knowledge.scan_chars
         match predicate:
             case c.Compare(_, op, right):
-                return Comparison(op), *self.right(right), COMPARED
+                return Comparison(op), *self.right(right)
             case c.Member(_, values):
-                return Membership(tuple(constant(value.value) for value in values)), None, -1, COMPARED
+                return Membership(tuple(constant(value.value) for value in values)), None, -1
             case c.Affix(op, _, right):
-                return Affixed(op == "ends"), *self.right(right), COMPARED
+                return Affixed(op == "ends"), *self.right(right)
             case c.Contains(_, right):
-                return Containment(scan_chars), *self.right(right), SCANNED
+                return Containment(scan_chars), *self.right(right)
             case c.Like(_, globs):
                 emails, hosts = ([named_glob(glob, kind) for glob in globs] for kind in ("email", "host"))
                 question = Likeness(tuple(map(glob_of, globs)), tuple(emails), tuple(hosts), scan_chars)
-                return question, None, -1, COMPARED
+                return question, None, -1
             case c.Matches(_, pattern):
-                return Finding(self.scan(pattern), scan_chars), None, -1, SCANNED
+                return Finding(self.scan(pattern), scan_chars), None, -1
             case c.Under(_, folders):
-                return Below(tuple(map(nfc, folders))), None, self.add_reader("cwd", Folder(REQUEST, *CWD)), COMPARED
+                return Below(tuple(map(nfc, folders))), None, self.cwd()
             case c.InCidr(_, networks):
-                return Inside(tuple(map(network_of, networks))), None, -1, COMPARED
+                return Inside(tuple(map(network_of, networks))), None, -1
         raise AssertionError(predicate)
 
     def right(self, term: c.Term) -> tuple[Any, int]:
         return (constant(term.value), -1) if isinstance(term, c.Constant) else (None, self.reader(term))
+
+    def cwd(self) -> int:
+        return self.add_reader("cwd", Folder(REQUEST, *CWD), None)
 
     def listed(self, predicate: Any, name: str, each: str, negated: bool) -> Read:
         """Return the test of each class, label or link of the chain; of labels some may be uncertain."""
@@ -205,7 +272,7 @@ class Columns:
         if isinstance(predicate, c.Contains) and isinstance(predicate.left, c.Listing):
             holds = holding(predicate.left.name, self.read_term(predicate.right))
             return lambda call, item: turned(holds(call), negated)
-        question, right, right_reader, _ = self.question(predicate)
+        question, right, right_reader = self.question(predicate)
         read_right = self.readers[right_reader] if right_reader >= 0 else None
 
         def ask(call: Call, item: Any) -> Truth:
@@ -270,16 +337,17 @@ class Columns:
             self._toolsets[tools] = ToolSet(tools)
         return self._toolsets[tools]
 
-    def add_reader(self, key: str, read: Reader) -> int:
+    def add_reader(self, key: str, read: Reader, term: c.Term | None) -> int:
         if key not in self._reader_of:
             self._reader_of[key] = len(self.readers)
             self.readers.append(read)
+            self.terms.append(term)
         return self._reader_of[key]
 
     def reader(self, term: c.Term) -> int:
         key = repr(term)
         found = self._reader_of.get(key)
-        return self.add_reader(key, self.read_term(term)) if found is None else found
+        return self.add_reader(key, self.read_term(term), term) if found is None else found
 
     def read_term(self, term: c.Term) -> Reader:
         """Return the reader of a term: of a value, ABSENT or UNKNOWN."""
@@ -334,6 +402,22 @@ def constant(value: str | bool | int | Decimal) -> Any:
             return exact.numerator
         return float(value) if Fraction(float(value)) == exact else exact
     return value
+
+
+def bound_of(op: str, bound: Any) -> tuple[str, int | float] | None:
+    """Return an order as the machine compares it: operator and number, None where it has none that is exact."""
+    if isinstance(bound, Fraction):
+        near = below_fraction(bound)
+        # No number that a call can bring lies between the fraction and the double before it.
+        return None if near is None else (">" if op in (">", ">=") else "<=", near)
+    exact = whole(bound)
+    return None if exact is None else (op, exact[1])
+
+
+def folder_of(folder: str) -> str:
+    """Return a folder with a slash behind it: what a path below it begins with."""
+    folder = nfc(folder)
+    return folder if folder == "/" else folder + "/"
 
 
 def compiled(regex: str) -> Any:

@@ -4,16 +4,16 @@ Three values are settled here. A rule that permits is laid out to accept proof a
 accept doubt, an excuse the other way round; what is left at run time is a chain of yes and no.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from ..contract import Effect
 from ..native.answer import Answers
+from ..native.arena import FAILS, HOLDS, Arena
 from ..native.limits import Limit
 from ..native.names import nfc
-from ..native.table import FAILS, HOLDS, MASK_DOUBT, MASK_NO, MASK_YES, Rows, Table
+from ..native.table import MASK_DOUBT, MASK_NO, MASK_YES, Rows, Table
 from . import checked as c
 from .answers import Bucket, Posture, Row, answers_of, asks_for, postures
 from .binding import Declarations
@@ -21,11 +21,13 @@ from .call import Knowledge
 from .changes import Plan
 from .collecting import not_collecting
 from .columns import Columns
+from .flat import BUCKET, NODE, ROW, Flat
 from .forms import COUNTER, RESERVATION
-from .pivots import Pivoting
+from .pivots import Chain, Pivoting
 
 PROOF: Final = 0
 DOUBT: Final = MASK_DOUBT
+NOTHING: Final[frozenset[int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +71,36 @@ def compile(policy: c.CheckedPolicy) -> DecisionTable:
         return _Layout(policy).lay_out()
 
 
+Laid: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
+"""Buckets of rows that add risk, and of all others."""
+
+
 class _Layout:
     def __init__(self, policy: c.CheckedPolicy) -> None:
         self.policy = policy
         self.knowledge = Knowledge(policy)
         self.declarations = Declarations(policy.tools, policy.lenient)
-        self.columns = Columns(self.knowledge)
-        self.nodes: list[tuple[int, int, int, int]] = []
+        self.flat = Flat()
+        self.columns = Columns(self.knowledge, self.flat)
         self._node_of: dict[tuple[int, int, int, int], int] = {}
 
     def lay_out(self) -> DecisionTable:
         policy = self.policy
-        rules = sorted(policy.rules, key=lambda rule: rule.id)
-        self.pivoting = Pivoting(self.columns, rules)
-        starts = [self.chain(rule) for rule in rules]
-        somewhere = [self.guarded(rule, start) for rule, start in zip(rules, starts, strict=True)]
-        results = [self.guarded(rule, self.chain(rule)) for rule in policy.result_rules]
-        columns, places = self.columns.lay_out()
-        nodes = [(places[column], *rest) for column, *rest in self.nodes]
-        table = Table(columns, tuple(self.columns.readers), nodes)  # type: ignore[arg-type]
-        known, unknown = self.buckets(table, rules, starts, somewhere)
+        rules = self.rules = sorted(policy.rules, key=lambda rule: rule.id)
+        self.pivoting = Pivoting(self.columns, rules, [alike(rule) for rule in rules])
+        known, unknown = self.buckets(rules)
+        results = self.results(policy.result_rules)
         rows = tuple(Row(rule, asks_for(rule), self.plan(rule), self.limit(rule)) for rule in rules)
+        readers = tuple(self.columns.readers)
+        arena = Arena(self.flat.build(), len(readers), max(len(rules), len(policy.result_rules)))
+        table = Table(arena, readers, self.columns.make, self.knowledge.scan_chars)
+        made: dict[int, Rows] = {}
+
+        def rows_of(numbers: tuple[int, ...]) -> tuple[Rows, ...]:
+            return tuple([made.setdefault(number, Rows(table, number)) for number in numbers])
+
+        buckets = {name: Bucket(rows_of(risk), rows_of(others)) for name, (risk, others) in known.items()}
+        elsewhere = Bucket(*map(rows_of, unknown))
         said = postures(policy.mode)
         return DecisionTable(
             policy=policy,
@@ -97,34 +108,54 @@ class _Layout:
             declarations=self.declarations,
             table=table,
             rows=rows,
-            buckets=known,
-            unknown=unknown,
-            result_rows=Rows(table, [(number, start, math.inf) for number, start in enumerate(results)]),
+            buckets=buckets,
+            unknown=elsewhere,
+            result_rows=Rows(table, results),
             postures=said,
             columns=self.columns,
-            answers=answers_of(policy, self.knowledge, self.declarations, table, rows, known, unknown, said),
+            answers=answers_of(policy, self.knowledge, self.declarations, table, rows, buckets, elsewhere, said),
         )
 
     # ------------------------------------------------------------ rows
 
-    def chain(self, rule: c.Rule | c.ResultRule) -> int:
-        """Lay out what a rule asks beside its tools; return where it begins."""
+    def chain(
+        self, rule: c.Rule | c.ResultRule, left_out: frozenset[int] = NOTHING, ahead: tuple[c.Test, ...] = ()
+    ) -> tuple[int, int]:
+        """Lay out what a rule asks beside its tools and the tests left out, behind those `ahead`; return where these
+        and where it begin."""
         if isinstance(rule, c.Rule) and rule.effect == Effect.ALLOW:
-            excuse = self.condition(rule.unless, DOUBT, FAILS, HOLDS)
-            return self.condition(rule.when, PROOF, excuse, FAILS)
-        excuse = self.condition(rule.unless, PROOF, FAILS, HOLDS)
-        return self.condition(rule.when, DOUBT, excuse, FAILS)
+            doubt, excuse = PROOF, self.condition(rule.unless, DOUBT, FAILS, HOLDS)
+        else:
+            doubt, excuse = DOUBT, self.condition(rule.unless, PROOF, FAILS, HOLDS)
+        start = skip = self.condition(rule.when, doubt, excuse, FAILS, left_out)
+        for test in reversed(ahead):
+            start = self.condition(test, doubt, start, FAILS)
+        return start, skip
 
-    def condition(self, condition: c.Condition, doubt: int, accepted: int, refused: int) -> int:
+    def anywhere(self, number: int, left_out: frozenset[int], ahead: tuple[c.Test, ...]) -> tuple[int, int]:
+        """Lay out a rule for a tool that it is known to fit."""
+        return self.chain(self.rules[number], left_out, ahead)
+
+    def elsewhere(self, number: int, left_out: frozenset[int], ahead: tuple[c.Test, ...]) -> tuple[int, int]:
+        """Lay out a rule for tools that the policy does not name."""
+        rule = self.rules[number]
+        start, skip = self.chain(rule, left_out, ahead)
+        return self.guarded(rule, start), self.guarded(rule, skip)
+
+    def condition(
+        self, condition: c.Condition, doubt: int, accepted: int, refused: int, left_out: frozenset[int] = NOTHING
+    ) -> int:
         """Lay out a condition, last part first, for it has to know where to go on; the cheap parts are asked first."""
         match condition:
             case c.Test():
+                if id(condition) in left_out:
+                    return accepted
                 column, opposite = self.columns.number(condition)
                 return self.node(column, doubt | (MASK_NO if opposite else MASK_YES), accepted, refused)
             case c.AllOf(parts):
                 place = accepted
                 for part in sorted(parts, key=self.cost, reverse=True):
-                    place = self.condition(part, doubt, place, refused)
+                    place = self.condition(part, doubt, place, refused, left_out)
                 return place
             case c.AnyOf(parts):
                 place = refused
@@ -152,8 +183,8 @@ class _Layout:
         node = (column, mask, accepted, refused)
         place = self._node_of.get(node)
         if place is None:
-            place = self._node_of[node] = len(self.nodes)
-            self.nodes.append(node)
+            place = self._node_of[node] = len(self.flat.nodes)
+            self.flat.nodes.append(NODE.pack(column, accepted, refused, mask))
         return place
 
     def plan(self, rule: c.Rule) -> Plan | None:
@@ -173,17 +204,13 @@ class _Layout:
 
     # ------------------------------------------------------------ tools
 
-    def buckets(
-        self, table: Table, rules: list[c.Rule], starts: list[int], somewhere: list[int]
-    ) -> tuple[dict[tuple[str, int], Bucket], Bucket]:
-        """Return the rows of each tool that the policy knows, and those of all others."""
+    def buckets(self, rules: list[c.Rule]) -> tuple[dict[tuple[str, int], Laid], Laid]:
+        """Lay out the rows of each tool that the policy knows, and those of all others; return their buckets."""
         every: list[int] = []
         by_name: dict[str, list[int]] = {}
         patterned: dict[tuple[c.ToolPattern, ...], list[int]] = {}
         for number, rule in enumerate(rules):
             tools = self.columns.toolset(rule.tools)
-            if starts[number] == FAILS:
-                continue
             if tools.any:
                 every.append(number)
                 continue
@@ -191,17 +218,21 @@ class _Layout:
                 by_name.setdefault(name, []).append(number)
             if tools.globs or tools.classes:
                 patterned.setdefault(rule.tools, []).append(number)
-        common = self.bucket(table, rules, starts, every)
-        known: dict[tuple[str, int], Bucket] = {}
+        common = self.bucket(every, self.anywhere)
+        known: dict[tuple[str, int], Laid] = {}
+        alike: dict[tuple[int, ...], Laid] = {}
         for name, number, classes in self.tools(by_name):
             own = dict.fromkeys(by_name.get(name, ()))
             for patterns, numbers in patterned.items():
                 fits = self.columns.toolset(patterns).fits(name, classes)
                 if fits is not False:
                     own.update((n, None) for n in numbers if fits or rules[n].effect != Effect.ALLOW)
-            known[name, number] = joined(common, self.bucket(table, rules, starts, list(own)))
+            rows = tuple(own)
+            if rows not in alike:
+                alike[rows] = joined(common, self.bucket(rows, self.anywhere))
+            known[name, number] = alike[rows]
         others = [number for numbers in patterned.values() for number in numbers]
-        return known, joined(common, self.bucket(table, rules, somewhere, others))
+        return known, joined(common, self.bucket(others, self.elsewhere))
 
     def tools(self, named: Iterable[str]) -> Iterable[tuple[str, int, frozenset[str] | None]]:
         """Return name, declaration and classes of each tool that the policy knows; it may be used without one, too."""
@@ -211,18 +242,32 @@ class _Layout:
         for declared in self.declarations.every:
             yield declared.tool.name, declared.number, declared.tool.classes
 
-    def bucket(self, table: Table, rules: list[c.Rule], starts: list[int], numbers: list[int]) -> Bucket:
-        risk: list[tuple[int, int, float]] = []
-        others: list[tuple[int, int, float]] = []
+    def bucket(self, numbers: Iterable[int], chain: Chain) -> Laid:
+        risk: list[int] = []
+        others: list[int] = []
         for number in numbers:
-            rule = rules[number]
-            row = (number, starts[number], math.inf if rule.until is None else rule.until)
-            (risk if rule.effect == "risk" else others).append(row)
-        return Bucket(
-            (self.pivoting.lay_out(table, risk),) if risk else (),
-            (self.pivoting.lay_out(table, others),) if others else (),
+            (risk if self.rules[number].effect == "risk" else others).append(number)
+        return (
+            (self.pivoting.lay_out(risk, chain),) if risk else (),
+            (self.pivoting.lay_out(others, chain),) if others else (),
         )
 
+    def results(self, rules: tuple[c.ResultRule, ...]) -> int:
+        """Lay out the rules about results, which are all looked at; return their bucket."""
+        first = len(self.flat.rows)
+        for number, rule in enumerate(rules):
+            start = self.guarded(rule, self.chain(rule)[0])
+            self.flat.rows.append(ROW.pack(number, start, start, 0))
+        self.flat.buckets.append(BUCKET.pack(first, len(rules), *self.flat.run(range(first, first + len(rules))), 0, 0))
+        return len(self.flat.buckets) - 1
 
-def joined(one: Bucket, other: Bucket) -> Bucket:
-    return Bucket(one.risk + other.risk, one.rules + other.rules)
+
+def joined(one: Laid, other: Laid) -> Laid:
+    return one[0] + other[0], one[1] + other[1]
+
+
+def alike(rule: c.Rule) -> object:
+    """Return all that an answer takes from a rule but its id; None for one that has to be found by itself."""
+    if rule.effect in ("risk", "limit", Effect.MODIFY) or rule.trial or rule.until is not None or rule.tell:
+        return None
+    return rule.effect, rule.ask, rule.within_s, rule.retry_after_s, rule.controls, rule.code

@@ -1,131 +1,272 @@
 """Under which of its tests each row of a bucket lies, so that a call looks only at the rows that it may come under.
 
 A row can hold only if each test that its `when` joins by `and` does. Of those that look a value up, the one that
-it shares with the fewest rows is its pivot; a row without such a test is looked at by every call.
+it shares with the fewest rows is its pivot; a row without such a test is looked at by every call. Many rules that ask
+the same but for the span in which one number lies are a family: one row, and one look-up of the number.
 """
 
-from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
 
+from ..contract import Effect
+from ..native.arena import FORMS, KINDS
 from ..native.names import nfc, read_email, read_host
-from ..native.pivots import (
-    FORM_COUNT,
-    FORM_EMAIL,
-    FORM_HOST,
-    FORM_ID,
-    FORM_NUMBER,
-    FORM_TEXT,
-    Beginning,
-    Bounded,
-    Matching,
-)
-from ..native.table import Pivot, Rows, Table
-from ..native.values import is_exact_number
 from . import checked as c
 from .binding import glob_of
-from .columns import Columns, constant
+from .columns import Columns, bound_of, constant, folder_of
+from .flat import BUCKET, FAMILY, PIVOT, ROW, Span, whole
 
 PIVOTED_MIN: Final = 8
 PIVOTS_MAX: Final = 6
-EQUALS, BEGINS, ABOVE, BELOW = "equals", "begins", "above", "below"
-BOUNDS: Final = {">": ABOVE, ">=": ABOVE, "<": BELOW, "<=": BELOW}
-SPECIAL: Final = "*?\\["
+FAMILY_MIN: Final = 16
+CONSTANTS_MAX: Final = 64
+TEXT, NUMBER, BEGINNING, FOLDER, SPAN = "text", "number", "beginning", "folder", "span"
+NUMBERS: Final = 1 << FORMS["integer"] | 1 << FORMS["double"]
+NAMED: Final = {"email": read_email, "host": read_host}
 
-Laid = tuple[int, int, float]
-"""A row as `Rows` takes it: number, first node, until when it holds."""
+Chain: TypeAlias = Callable[[int, frozenset[int], tuple[c.Test, ...]], tuple[int, int]]
+"""Lays out what a rule asks but for some tests (by `id`), behind others; returns where these begin, and where it."""
 
 
 class Key:
-    """One test that a row can lie under: what kind it is of, whose value it looks up, and what it compares it with.
+    """Tests that a row can lie under: what kind they are of, whose value they look up, and what they compare it with.
 
-    `shares` are what rows under the same constant have in common; 1 and true are two constants.
+    `exact`: a row that is found under it need not ask `tests` again. `shares` are what rows under the same constant
+    have in common.
     """
 
-    __slots__ = ("constants", "group", "kind", "reader", "shares")
+    __slots__ = ("constants", "exact", "group", "kind", "reader", "shares", "tests")
 
-    def __init__(self, kind: str, reader: int, constants: tuple[Any, ...]) -> None:
-        self.kind, self.reader, self.constants = kind, reader, constants
+    def __init__(
+        self, kind: str, reader: int, constants: tuple[Any, ...], tests: tuple[c.Test, ...], exact: bool = True
+    ) -> None:
+        self.kind, self.reader, self.constants, self.tests, self.exact = kind, reader, constants, tests, exact
         self.group = (kind, reader)
-        self.shares = [(kind, reader, type(one), one) for one in constants]
+        self.shares = [(kind, reader, one) for one in constants]
+
+    @property
+    def asked(self) -> frozenset[int]:
+        return frozenset(map(id, self.tests))
+
+
+@dataclass(slots=True)
+class Item:
+    """A row to be: a rule's number, or -1 - n of family n, which asks what rule `asks` does but for some tests."""
+
+    number: int
+    asks: int
+    until: float | None
+    keys: list[Key]
+    left_out: frozenset[int] = frozenset()
+    under: Key | None = field(default=None)
 
 
 class Pivoting:
     """The rules of a policy, to be laid out bucket by bucket; the tests of each are looked through once."""
 
-    def __init__(self, columns: Columns, rules: Sequence[c.Rule]) -> None:
-        self.columns = columns
-        self.rules = rules
+    def __init__(self, columns: Columns, rules: Sequence[c.Rule], alike: Sequence[object]) -> None:
+        """Take for each rule what an answer takes from it, None where the rule has to be found by itself."""
+        self.columns, self.flat = columns, columns.flat
+        self.rules, self.alike = rules, alike
         self._keys: dict[int, list[Key]] = {}
         self._readers: dict[c.Term, int] = {}
+        self._named: dict[int, tuple[str, ...]] = {}
+        self._shared: Counter[Any] | None = None
+        self._distinct: Counter[Any] = Counter()
 
-    def lay_out(self, table: Table, rows: list[Laid]) -> Rows:
-        """Return the rows of a bucket, under pivots where they are many."""
-        if len(rows) < PIVOTED_MIN:
-            return Rows(table, rows)
-        keys = [self.keys(number) for number, _, _ in rows]
-        shared = Counter(share for ours in keys for key in ours for share in key.shares)
-
-        def weight(key: Key) -> float:
-            if key.kind in (ABOVE, BELOW):
-                return len(rows) / 2
-            return sum([shared[share] for share in key.shares])
-
-        chosen = [min(ours, key=weight, default=None) if len(ours) != 1 else ours[0] for ours in keys]
-        groups = Counter([key.group for key in chosen if key is not None])
-        kept = {group for group, _ in groups.most_common(PIVOTS_MAX)}
-        if len(kept) < len(groups):
-            chosen = [min((key for key in ours if key.group in kept), key=weight, default=None) for ours in keys]
+    def lay_out(self, numbers: Sequence[int], chain: Chain) -> int:
+        """Write a bucket of rules; return its number."""
+        items = self.items(numbers, chain)
+        pivoted = len(items) >= PIVOTED_MIN
+        if pivoted:
+            self.choose(items)
+        else:
+            self.choose_first(items)
         # Rows that are looked at together lie side by side.
-        together: dict[Any, list[tuple[Laid, Key | None]]] = {}
-        for row, one in zip(rows, chosen, strict=True):
-            together.setdefault(None if one is None else one.shares[0], []).append((row, one))
-        rows = []
+        together: dict[Any, list[Item]] = {}
+        for item in items:
+            together.setdefault(item.under.shares[0] if pivoted and item.under is not None else None, []).append(item)
+        first = len(self.flat.rows)
         under: dict[tuple[str, int], list[tuple[int, Key]]] = {}
         rest: list[int] = []
-        for place, (row, one) in enumerate(pair for pairs in together.values() for pair in pairs):
-            rows.append(row)
-            if one is None:
+        for item in (item for items in together.values() for item in items):
+            place = len(self.flat.rows)
+            self.flat.rows.append(self.row(item, chain))
+            if item.under is None or not pivoted:
                 rest.append(place)
             else:
-                under.setdefault(one.group, []).append((place, one))
-        pivots = tuple(pivot(self.columns, group, placed) for group, placed in under.items())
-        return Rows(table, rows, run(rest), pivots) if pivots else Rows(table, rows)
+                under.setdefault(item.under.group, []).append((place, item.under))
+        row_count = len(self.flat.rows) - first
+        rest_run = self.flat.run(rest)
+        pivots = [self.pivot(group, rows) for group, rows in under.items()]
+        pivot_first = len(self.flat.pivots)
+        self.flat.pivots += pivots
+        self.flat.buckets.append(BUCKET.pack(first, row_count, *rest_run, pivot_first, len(pivots)))
+        return len(self.flat.buckets) - 1
+
+    def row(self, item: Item, chain: Chain) -> bytes:
+        key = item.under
+        if key is None:
+            start, skip = chain(item.asks, item.left_out, ())
+        else:
+            start, skip = chain(item.asks, item.left_out | key.asked, key.tests)
+        return ROW.pack(item.number, start, skip if key is None or key.exact else start, self.flat.until(item.until))
+
+    # ------------------------------------------------------------ choosing
+
+    def choose(self, items: list[Item]) -> None:
+        """Choose the pivot of each row of a large bucket."""
+        shared = Counter(share for item in items for key in item.keys for share in key.shares)
+
+        def weight(key: Key) -> float:
+            if key.kind == SPAN:
+                return len(items) / (4 if key.constants[0].low is not None and key.constants[0].high is not None else 2)
+            return sum([shared[share] for share in key.shares])
+
+        for item in items:
+            item.under = min(item.keys, key=weight, default=None)
+        groups = Counter([item.under.group for item in items if item.under is not None])
+        kept = {group for group, _ in groups.most_common(PIVOTS_MAX)}
+        if len(kept) < len(groups):
+            for item in items:
+                item.under = min((key for key in item.keys if key.group in kept), key=weight, default=None)
+
+    def choose_first(self, items: list[Item]) -> None:
+        """Choose what each row of a small bucket asks first: what it shares with the fewest rules of the policy."""
+        if self._shared is None:
+            self._shared = Counter(
+                share for n in range(len(self.rules)) for key in self.keys(n) for share in key.shares
+            )
+            self._distinct = Counter(share[:2] for share in self._shared)
+        shared, distinct = self._shared, self._distinct
+
+        def weight(key: Key) -> float:
+            if key.kind == SPAN:
+                return 1
+            asked = sum([shared[share] for share in key.shares]) / max(1, distinct[key.group])
+            return asked / (1 + max(map(len, key.constants)) if key.kind in (BEGINNING, FOLDER) else 1)
+
+        for item in items:
+            item.under = min(item.keys, key=weight, default=None)
+
+    # ------------------------------------------------------------ families
+
+    def items(self, numbers: Sequence[int], chain: Chain) -> list[Item]:
+        """Return the rows of a bucket, families in the place of the rules in them."""
+        found: dict[Any, list[tuple[int, Key]]] = {}
+        if len(numbers) >= FAMILY_MIN:
+            for number in numbers:
+                if self.alike[number] is not None:
+                    for key in self.keys(number):
+                        if key.kind == SPAN:
+                            signature = (key.reader, self.alike[number], self.signature(self.rules[number], key.asked))
+                            found.setdefault(signature, []).append((number, key))
+        items: list[Item] = []
+        taken: set[int] = set()
+        for (reader, *_), members in sorted(found.items(), key=lambda one: -len(one[1])):
+            left = [(number, key) for number, key in members if number not in taken]
+            if len(left) < FAMILY_MIN:
+                continue
+            taken.update(number for number, _ in left)
+            items.append(self.family(reader, left, chain))
+        for number in numbers:
+            if number not in taken:
+                items.append(Item(number, number, self.rules[number].until, self.keys(number)))
+        return items
+
+    def family(self, reader: int, members: list[tuple[int, Key]], chain: Chain) -> Item:
+        flat = self.flat
+        number, key = members[0]
+        starts = [chain(number, key.asked, key.tests)[0] for number, key in members]
+        rows = [ROW.pack(number, start, start, 0) for (number, _), start in zip(members, starts, strict=True)]
+        row_first = len(flat.rows)
+        flat.rows += rows
+        tree = flat.tree([(key.constants[0], number) for number, key in members])
+        everyone = flat.run(sorted(number for number, _ in members))
+        doubtful = self.rules[number].effect is not Effect.ALLOW
+        flat.families.append(FAMILY.pack(reader, tree, *everyone, row_first, len(rows), doubtful))
+        keys = [one for one in self.keys(number) if one is not key]
+        return Item(-len(flat.families), number, None, keys, key.asked)
+
+    def signature(self, rule: c.Rule, left_out: frozenset[int]) -> object:
+        """Return what tells what a rule asks, but for some tests, from what others ask."""
+
+        def of(condition: c.Condition) -> object:
+            if isinstance(condition, c.Test):
+                return None if id(condition) in left_out else self.columns.number(condition)
+            parts = [one for part in condition.parts if (one := of(part)) is not None]
+            return (isinstance(condition, c.AllOf), tuple(sorted(parts, key=repr)))
+
+        return of(rule.when), of(rule.unless)
+
+    # ------------------------------------------------------------ keys
 
     def keys(self, number: int) -> list[Key]:
         """Return the tests under which a row can lie."""
         found = self._keys.get(number)
         if found is None:
-            found = self._keys[number] = list(self.keys_of(self.rules[number].when))
+            tests = list(self.tests_of(self.rules[number].when))
+            found = self._keys[number] = [key for test in tests if (key := self.key(test)) is not None]
+            found += self.spans(tests)
         return found
 
-    def keys_of(self, condition: c.Condition) -> Iterator[Key]:
-        """Yield the tests under which a row with this `when` can lie."""
+    def tests_of(self, condition: c.Condition) -> Iterator[c.Test]:
+        """Yield the tests that all have to hold, each as it stands."""
         match condition:
             case c.AllOf(parts):
                 for part in parts:
-                    yield from self.keys_of(part)
-            case c.Test(predicate, False, ""):
-                key = self.key(predicate)
-                if key is not None:
-                    yield key
+                    yield from self.tests_of(part)
+            case c.Test(predicate, False, "") if looked_up(getattr(predicate, "left", None)):
+                yield condition
 
-    def key(self, predicate: c.Predicate) -> Key | None:
-        match predicate:
-            case c.Compare(left, "is", c.Constant(value)) if looked_up(left):
-                return Key(EQUALS, self.reader(left), (constant(value),))
-            case c.Member(left, values) if values and looked_up(left):
-                return Key(EQUALS, self.reader(left), tuple(constant(value.value) for value in values))
-            case c.Compare(left, op, c.Constant(value)) if op in BOUNDS and looked_up(left):
-                bound = constant(value)
-                return Key(BOUNDS[op], self.reader(left), (bound,)) if is_exact_number(bound) else None
-            case c.Affix("starts", left, c.Constant(str(beginning))) if looked_up(left):
-                return Key(BEGINS, self.reader(left), (nfc(beginning),))
-            case c.Like(left, (glob,)) if looked_up(left):
-                literal = beginning_of(glob_of(glob))
-                return Key(BEGINS, self.reader(left), (literal,)) if literal else None
+    def key(self, test: c.Test) -> Key | None:
+        match test.predicate:
+            case c.Compare(left, "is", c.Constant(value)):
+                return self.equal(left, (constant(value),), test)
+            case c.Member(left, values) if 0 < len(values) <= CONSTANTS_MAX:
+                return self.equal(left, tuple(constant(value.value) for value in values), test)
+            case c.Affix("starts", left, c.Constant(str(beginning))) if beginning:
+                return Key(BEGINNING, self.reader(left), (nfc(beginning),), (test,))
+            case c.Like(left, globs) if len(globs) <= CONSTANTS_MAX:
+                globs = tuple(map(glob_of, globs))
+                beginnings = outermost(map(beginning_of, globs))
+                if "" not in beginnings:
+                    exact = all(glob == beginning_of(glob) + "*" for glob in globs)
+                    return Key(BEGINNING, self.reader(left), beginnings, (test,), exact)
+            case c.Under(left, folders) if len(folders) <= CONSTANTS_MAX:
+                return Key(FOLDER, self.reader(left), outermost(map(folder_of, folders)), (test,))
         return None
+
+    def equal(self, left: c.Term, constants: tuple[Any, ...], test: c.Test) -> Key | None:
+        if all(isinstance(one, str) for one in constants):
+            return Key(TEXT, self.reader(left), tuple(dict.fromkeys(constants)), (test,))
+        exact = [whole(one) for one in constants]
+        if None in exact:
+            return None
+        return Key(NUMBER, self.reader(left), tuple(dict.fromkeys(one[1] for one in exact if one)), (test,))
+
+    def spans(self, tests: list[c.Test]) -> Iterator[Key]:
+        """Yield for each number that is held against bounds the span in which it has to lie."""
+        bounds: dict[int, list[tuple[c.Test, str, int | float]]] = {}
+        for test in tests:
+            match test.predicate:
+                case c.Compare(left, ("<" | "<=" | ">" | ">="), c.Constant(value)):
+                    bound = bound_of(test.predicate.op, constant(value))
+                    if bound is not None:
+                        bounds.setdefault(self.reader(left), []).append((test, *bound))
+        for reader, asked in bounds.items():
+            # Of several bounds on one side the first is looked up, the others are asked as any test.
+            low = next((one for one in asked if one[1] in (">", ">=")), None)
+            high = next((one for one in asked if one[1] in ("<", "<=")), None)
+            span = Span(
+                None if low is None else low[2],
+                low is not None and low[1] == ">",
+                None if high is None else high[2],
+                high is not None and high[1] == "<",
+            )
+            yield Key(SPAN, reader, (span,), tuple(one[0] for one in (low, high) if one is not None))
 
     def reader(self, term: c.Term) -> int:
         found = self._readers.get(term)
@@ -133,14 +274,66 @@ class Pivoting:
             found = self._readers[term] = self.columns.reader(term)
         return found
 
+    # ------------------------------------------------------------ pivots
 
-def looked_up(term: c.Term) -> bool:
+    def pivot(self, group: tuple[str, int], placed: list[tuple[int, Key]]) -> bytes:
+        kind, reader = group
+        every = self.flat.run(place for place, _ in placed)
+        forms = 1 << FORMS["text"]
+        if kind == SPAN:
+            forms = NUMBERS
+            first, count = self.flat.tree([(key.constants[0], place) for place, key in placed]), 1
+        elif kind in (TEXT, NUMBER):
+            by_record: dict[bytes, dict[int, None]] = {}
+            named = self.named(reader) if kind == TEXT else ()
+            for place, key in placed:
+                for one in key.constants:
+                    for record in self.records(one, named):
+                        by_record.setdefault(record, {})[place] = None
+            forms = NUMBERS if kind == NUMBER else forms | sum(1 << FORMS[name] for name in named)
+            first, count = self.flat.entries_of([(r, self.flat.run(places)) for r, places in by_record.items()])
+        else:
+            by_beginning: dict[str, list[int]] = {}
+            for place, key in placed:
+                for one in key.constants:
+                    by_beginning.setdefault(one, []).append(place)
+            first, count = self.flat.beginnings_of({one: self.flat.run(at) for one, at in by_beginning.items()})
+        return PIVOT.pack(reader, first, count, *every, KINDS[kind], forms)
+
+    def records(self, one: Any, named: Iterable[str]) -> Iterator[bytes]:
+        """Yield a constant in each form in which a value may equal it."""
+        if not isinstance(one, str):
+            yield self.flat.number(one)
+            return
+        yield self.flat.text(one)
+        for form in named:
+            normal = NAMED[form](one)
+            if normal is not None:
+                yield self.flat.text(normal, form)
+
+    def named(self, reader: int) -> tuple[str, ...]:
+        """Return the forms of addresses and hosts that a reader may read."""
+        found = self._named.get(reader)
+        if found is None:
+            term = self.columns.terms[reader]
+            names: set[str] = set()
+            if isinstance(term, c.Argument):
+                declared = (d for ones in self.columns.knowledge.policy.tools.values() for d in ones)
+                names = {p.type.name for d in declared for p in d.params if p.name == term.steps[0]}
+            elif isinstance(term, c.Apply):
+                names = {"host"}
+            found = self._named[reader] = tuple(sorted(names & NAMED.keys()))
+        return found
+
+
+def looked_up(term: c.Term | None) -> bool:
     """Say whether a value costs little to read, so that it may be read for a call that no row would ask it of."""
     match term:
         case c.Argument() | c.Context():
             return True
         case c.Attribute(name):
-            return not name.startswith("session.")
+            # An order's words are compared by Python: a pivot could tell nothing about them.
+            return not name.startswith("session.") and name not in ("data", "tool.risk")
         case c.Apply(_, inner):
             return looked_up(inner)
     return False
@@ -151,63 +344,13 @@ def beginning_of(glob: str) -> str:
     return glob[: min((place for sign in SPECIAL if (place := glob.find(sign)) >= 0), default=len(glob))]
 
 
-# ---------------------------------------------------------------- pivots
+SPECIAL: Final = "*?\\["
 
 
-def pivot(columns: Columns, group: tuple[str, int], placed: list[tuple[int, Key]]) -> Pivot:
-    kind, reader = group
-    every = run(place for place, _ in placed)
-    if kind == EQUALS:
-        return matching(reader, placed, every)
-    if kind == BEGINS:
-        by_beginning: dict[str, list[int]] = {}
-        for place, key in placed:
-            by_beginning.setdefault(key.constants[0], []).append(place)
-        runs = {beginning: run(places) for beginning, places in by_beginning.items()}
-        return Beginning(reader, runs, every, columns.knowledge.scan_chars)
-    rising = sorted(placed, key=lambda one: one[1].constants[0])
-    bounds = [key.constants[0] for _, key in rising]
-    return Bounded(reader, bounds, run(place for place, _ in rising), every, kind == ABOVE)
-
-
-def matching(reader: int, placed: list[tuple[int, Key]], every: bytes) -> Matching:
-    """Return the pivot of an equality; in each form a value is looked up by what is equal to it in that form."""
-    runs: list[dict[Any, bytes]] = []
-    defaults: list[bytes] = []
-    for form in range(FORM_COUNT):
-        by_value: dict[Any, set[int]] = {}
-        doubtful: set[int] = set()
-        for place, key in placed:
-            for one in key.constants:
-                same = in_form(one, form)
-                if same is None:
-                    doubtful.add(place)
-                elif same != ():
-                    by_value.setdefault(same, set()).add(place)
-        runs.append({value: run(sorted(places | doubtful)) for value, places in by_value.items()})
-        defaults.append(run(sorted(doubtful)))
-    return Matching(reader, tuple(runs), tuple(defaults), every)
-
-
-def in_form(one: Any, form: int) -> Any:
-    """Return what a value of a form has to be to equal a constant; None where that is in doubt, () where none does."""
-    if form == FORM_NUMBER:
-        return one if is_exact_number(one) else None
-    if form == FORM_ID and is_exact_number(one):
-        return str(int(one)) if one == one // 1 else ()
-    if not isinstance(one, str):
-        return None
-    if form == FORM_EMAIL:
-        return read_email(one) or ()
-    if form == FORM_HOST:
-        return read_host(one) or ()
-    assert form in (FORM_TEXT, FORM_ID)
-    return one
-
-
-def run(places: Iterable[int]) -> bytes:
-    """Return places as a pivot takes them."""
-    return array("i", places).tobytes()
-
-
-assert array("i").itemsize == 4
+def outermost(beginnings: Iterable[str]) -> tuple[str, ...]:
+    """Return those of some beginnings that begin with no other one, so that a text has at most one of them."""
+    found: list[str] = []
+    for one in sorted(set(beginnings)):
+        if not found or not one.startswith(found[-1]):
+            found.append(one)
+    return tuple(found)

@@ -1,64 +1,83 @@
-from libc.stdint cimport int32_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
+from thoth.native.arena cimport Arena, Bucket, Family, Pivot, Row, Sections
 from thoth.native.facts cimport Facts
 from thoth.native.questions cimport Question
+from thoth.native.slots cimport Slot
+
+# What a search stops for.
+cdef enum:
+    DONE = 0
+    WANTS_SLOT = 1           # the reader `wanted` has to read
+    WANTS_ANSWER = 2         # only Python can answer column `wanted`
+    WANTS_MEMORY = 3
 
 cdef enum:
-    _HOLDS = -1
-    _FAILS = -2
-    _EACH_ANY = 1
-    _EACH_ALL = 2
+    MORE_MIN = 16            # so many numbers of one family are told; of the rest, how many
 
-cdef struct Node:
-    int32_t column
-    int32_t accepted      # where to go on: a node before this one, or HOLDS, or FAILS
-    int32_t refused
-    uint8_t mask          # the answers that are accepted, a bit each
+cdef struct Run:
+    uint32_t first, count    # places of rows, or rows themselves
+    uint32_t at              # how far the search has come
+    bint sure                # the pivot's own test holds for all of them
+    bint direct
 
-cdef struct Row:
-    double until
-    int32_t number
-    int32_t start
-    int32_t column        # of the first node, where refusing it ends the row; else -1
-    uint8_t mask
+cdef struct More:
+    int32_t number           # the first of the family's rules that hold
+    int32_t count            # how many hold beside the sixteen that are told
 
 cdef class Table:
-    cdef list columns        # [C] Column
+    cdef readonly Arena arena
+    cdef object make
     cdef tuple readers       # [S] Reader
-    cdef Node *nodes         # [N]
-    cdef Py_ssize_t column_count, reader_count, node_count
+    cdef list columns        # [C] Column, made when it is first asked
+    cdef Py_ssize_t reader_count, scan_chars
     cdef list walks          # used before, to be used again
     cdef Walk begin(self, Facts facts)
     cdef int end(self, Walk walk) except -1
+    cdef Column column(self, int32_t number)
 
 cdef class Rows:
-    cdef Row *rows           # [count]
-    cdef Py_ssize_t count
-    cdef bytes rest          # places of the rows under no pivot; None: there are no pivots
-    cdef tuple pivots
-
-cdef class Pivot:
-    cdef int reader
-    cdef int gather(self, Walk walk, Rows rows, double now, object value) except -1
+    cdef const Bucket *bucket
+    cdef Arena arena
 
 cdef class Walk:
     cdef Table table
+    cdef Arena arena
+    cdef const Sections *sections
+    cdef Py_ssize_t scan_chars
     cdef Facts facts
     cdef uint32_t *answers   # [C] stamp | answer; with any other stamp it is not asked yet
     cdef uint32_t stamp
     cdef list values         # [S], None where not read yet
     cdef int32_t *read       # [S] the readers that were, `read_count` of them
-    cdef int32_t *found      # numbers of rows that hold
-    cdef Py_ssize_t read_count, found_count, found_room
+    cdef Slot *slots         # [S]
+    cdef uint8_t *filled     # [S]
+    cdef Slot *items         # of lists
+    cdef int32_t *found      # numbers of rules that hold
+    cdef More *more          # what `found` leaves out
+    cdef Run *runs
+    cdef Py_ssize_t read_count, found_count, found_room, more_count, more_room, run_count, run_room, item_count, item_room
+    cdef const Row *row      # where the search stands: a row, a node of it
+    cdef int32_t node_at, wanted
+    cdef double now
+    cdef bint counting
     cdef object value(self, int reader)
-    cdef bint holds(self, int32_t place) except -1
+    cdef int fill(self, int reader) except -1
+    cdef int serve(self, int want) except -1
+    cdef bint make_room(self, void **room, Py_ssize_t *size, Py_ssize_t needed, size_t each) noexcept nogil
+    cdef bint push_run(self, uint32_t first, uint32_t count, bint sure, bint direct) noexcept nogil
+    cdef bint push(self, int32_t number) noexcept nogil
+    cdef int look_up(self, const Pivot *pivot) noexcept nogil
+    cdef int search(self) noexcept nogil
+    cdef int take(self, int32_t number) noexcept nogil
+    cdef int take_span(self, const Family *family, const Slot *slot) noexcept nogil
     cdef int put(self, int32_t number) except -1
-    cdef int look(self, const Row *row, double now) except -1
-    cdef int look_along(self, Rows rows, bytes places, Py_ssize_t first, Py_ssize_t last, double now) except -1
+    cdef int find(self, Rows rows, double now, bint counting) except -1
     cdef int gather(self, Rows rows, double now) except -1
+    cdef int survey(self, Rows rows, double now) except -1
 
 cdef class Column:
-    cdef int answer(self, Walk walk, int32_t column) except -1
+    cdef int answer(self, Walk walk) except -1
 
 cdef class Asked(Column):
     cdef object ask
@@ -68,11 +87,3 @@ cdef class Tested(Column):
     cdef bint negated
     cdef Question question
     cdef object right
-    cdef int asked(self, Walk walk, object left) except -1
-
-cdef class Choice(Column):
-    cdef int reader, first, count
-    cdef list constants      # [count] tuple of values
-    cdef dict texts, numbers # constant -> places, from `first`
-    cdef bytearray text_default, number_default   # [count]
-    cdef int other(self, object value, int place) except -1

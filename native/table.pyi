@@ -1,13 +1,10 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from .arena import Arena
 from .facts import Facts, Reader
 from .questions import Question
 
-HOLDS: Final[int]
-FAILS: Final[int]
-EACH_ANY: Final[int]
-EACH_ALL: Final[int]
 MASK_NO: Final[int]
 MASK_YES: Final[int]
 MASK_DOUBT: Final[int]
@@ -29,27 +26,18 @@ class Tested(Column):
         negated: bool = False,
     ) -> None: ...
 
-class Choice(Column):
-    def __init__(self, reader: int, first: int, constants: list[tuple[Any, ...]]) -> None: ...
-
 class Table:
+    arena: Arena
     def __new__(
-        cls, columns: list[Column], readers: tuple[Reader, ...], nodes: list[tuple[int, int, int, int]]
+        cls, arena: Arena, readers: tuple[Reader, ...], make: Callable[[int], Column], scan_chars: int
     ) -> Table: ...
 
-class Pivot: ...
-
 class Rows:
-    def __new__(
-        cls,
-        table: Table,
-        rows: list[tuple[int, int, float]],
-        rest: bytes | None = None,
-        pivots: tuple[Pivot, ...] = (),
-    ) -> Rows: ...
+    def __new__(cls, table: Table, bucket: int) -> Rows: ...
     def __len__(self) -> int: ...
 
 class Walk:
     def __new__(cls, table: Table, facts: Facts) -> Walk: ...
     def holding(self, rows: Rows, now: float) -> list[int]: ...
+    def surveyed(self, rows: Rows, now: float) -> tuple[list[int], list[tuple[int, int]]]: ...
     def truth(self, column: int, opposite: bool) -> bool | None: ...

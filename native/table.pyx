@@ -1,30 +1,38 @@
-"""A decision table laid flat: C columns (distinct tests) by R rows (rules), and one walk over it for each call.
+"""A decision table and one walk over it for each call: which rules hold.
 
 A row is a chain of nodes. Each node looks at one column and goes one way if the column's answer is among those that it
 accepts, else the other, until it ends in HOLDS or FAILS. Doubt is settled when the table is laid out: a row that needs
 proof accepts YES alone where one that needs only doubt accepts YES and DOUBT, so a row itself has two values, and its
 nodes are shared with every row that ends the same way.
 
-A column is asked at most once in a walk, and only when a row comes to it. Rows that ask first of all what one value is
-lie under a pivot: then only those are looked at that the value lets through.
+A column is asked at most once in a walk, and only when a row comes to it. Rows lie under pivots: only those are looked
+at that one value lets through. The search itself touches no Python object; where it needs one it stops and says what it
+wants, a value to be read or an answer, and goes on from there.
 """
 
-from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Realloc
-from libc.stdint cimport int32_t, uint8_t, uint32_t
-from libc.stdlib cimport qsort
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdlib cimport free, qsort, realloc
 from libc.string cimport memset
 
+from thoth.native.arena cimport (
+    ALL_OF_EACH, ASK, BY_BEGINNING, BY_FOLDER, BY_NUMBER, BY_SPAN, BY_TEXT, AWAY_VALUE, DOUBLE, EACH_ONE, EMAIL_TEXT,
+    HOST_TEXT, ID_TEXT, INTEGER, ITEMS, OTHER, TEXT, UNKNOWN_VALUE, _FAILS, _HOLDS, Arena, Beginning, Bucket, Entry,
+    Family, Node, Pivot, Row, Sections, Segment, Test, Tree,
+)
 from thoth.native.facts cimport Facts, Reader
 from thoth.native.questions cimport Question
-from thoth.native.values cimport AWAY, DOUBT, NO, YES, absent, equals, is_number, unknown
+from thoth.native.slots cimport (
+    DECLINED, Slot, answer_of, beginning_of, entry_of, fill, plain_folder, segment_of,
+)
+from thoth.native.values cimport AWAY, DOUBT, NO, YES, absent, unknown
 
 cdef enum:
     ANSWER_COUNT = 4         # a stamp is a multiple of this, an answer less
-    TOGETHER_MAX = 64        # a choice of more columns answers only the one that is asked
     WALKS_KEPT_MAX = 4
+    ITEMS_MAX = 256          # a longer list is Python's to look through
+    DEPTH_MAX = 64           # of a tree; no table has so many segments
 
-HOLDS, FAILS = _HOLDS, _FAILS
-EACH_ANY, EACH_ALL = _EACH_ANY, _EACH_ALL
 ANSWERS = {False: NO, True: YES, None: DOUBT, absent: AWAY}
 MASK_NO, MASK_YES, MASK_DOUBT, MASK_AWAY = 1 << NO, 1 << YES, 1 << DOUBT, 1 << AWAY
 
@@ -32,31 +40,18 @@ cdef dict _answers = ANSWERS
 
 
 cdef class Table:
-    """Columns, the readers of the values that they test, and the nodes of all rows."""
+    """An arena, the readers of the values that its tests ask about, and `make`, which makes a column that Python answers."""
 
-    def __cinit__(self, list columns not None, tuple readers not None, list nodes not None):
-        """Lay out `nodes`, (column, mask of the answers accepted, next if accepted, next if not), and check them."""
-        cdef Py_ssize_t place
-        cdef int column, mask, accepted, refused
-        self.columns, self.readers = columns, readers
-        self.column_count, self.reader_count, self.node_count = len(columns), len(readers), len(nodes)
-        self.nodes = <Node *>PyMem_Calloc(max(1, self.node_count), sizeof(Node))
-        if self.nodes == NULL:
-            raise MemoryError
-        for place in range(self.node_count):
-            column, mask, accepted, refused = nodes[place]
-            # Nodes point back only, so that every walk ends.
-            assert 0 <= column < self.column_count and 0 < mask < 16
-            assert _FAILS <= accepted < place and _FAILS <= refused < place
-            self.nodes[place] = Node(column, accepted, refused, mask)
-        for one in columns:
-            assert isinstance(one, Column)
-        for one in readers:
-            assert isinstance(one, Reader)
+    def __cinit__(self, Arena arena not None, tuple readers not None, make, Py_ssize_t scan_chars):
+        cdef Py_ssize_t one
+        self.arena, self.readers, self.make, self.scan_chars = arena, readers, make, scan_chars
+        self.reader_count = len(readers)
+        self.columns = [None] * arena.sections.test_count
+        for one in range(arena.sections.pivot_count):
+            assert 0 <= arena.sections.pivots[one].reader < self.reader_count
+        for reader in readers:
+            assert isinstance(reader, Reader)
         self.walks = []
-
-    def __dealloc__(self):
-        PyMem_Free(self.nodes)
 
     cdef Walk begin(self, Facts facts):
         """Return a walk for one call, to be handed back to `end`."""
@@ -70,62 +65,35 @@ cdef class Table:
         walk.facts = None
         for place in range(walk.read_count):
             walk.values[walk.read[place]] = None
-        walk.read_count = walk.found_count = 0
+            walk.filled[walk.read[place]] = False
+        walk.read_count = walk.found_count = walk.more_count = walk.item_count = 0
         walk.stamp += ANSWER_COUNT
         if walk.stamp == 0:
-            memset(walk.answers, 0, self.column_count * sizeof(uint32_t))
+            memset(walk.answers, 0, self.arena.sections.test_count * sizeof(uint32_t))
             walk.stamp = ANSWER_COUNT
         if len(self.walks) < WALKS_KEPT_MAX:
             self.walks.append(walk)
         return 0
 
+    cdef Column column(self, int32_t number):
+        cdef object column = self.columns[number]
+        if column is None:
+            column = self.columns[number] = self.make(number)
+            assert isinstance(column, Column)
+            assert type(column) is not Tested or max((<Tested>column).reader, (<Tested>column).right_reader) < self.reader_count
+        return <Column>column
+
 
 cdef class Rows:
-    """Some rows of a table, in the order of the policy: where each begins, and until when it holds (epoch seconds)."""
+    """One bucket of a table: the rules that a call of one tool may come under."""
 
-    def __cinit__(self, Table table not None, list rows not None, bytes rest=None, tuple pivots=()):
-        """Take `rows` as (number, first node or HOLDS or FAILS, until); with pivots, `rest` are those under none."""
-        cdef Py_ssize_t place
-        self.count = len(rows)
-        self.rest, self.pivots = rest, pivots
-        assert rest is not None or not pivots
-        self.rows = <Row *>PyMem_Calloc(max(1, self.count), sizeof(Row))
-        if self.rows == NULL:
-            raise MemoryError
-        for place in range(self.count):
-            number, start, until = rows[place]
-            assert _FAILS <= start < table.node_count
-            self.rows[place] = Row(until, number, start, -1, 0)
-            if start >= 0 and table.nodes[<int32_t>start].refused == _FAILS:
-                self.rows[place].column = table.nodes[<int32_t>start].column
-                self.rows[place].mask = table.nodes[<int32_t>start].mask
-        for one in pivots:
-            assert isinstance(one, Pivot)
-
-    def __dealloc__(self):
-        PyMem_Free(self.rows)
+    def __cinit__(self, Table table not None, Py_ssize_t bucket):
+        assert 0 <= bucket < table.arena.sections.bucket_count
+        self.arena = table.arena
+        self.bucket = table.arena.sections.buckets + bucket
 
     def __len__(self):
-        return self.count
-
-
-cdef class Pivot:
-    """Rows that can hold only for some values of one reader, by these values. Runs are places of rows, int32 each."""
-
-    cdef int gather(self, Walk walk, Rows rows, double now, object value) except -1:
-        """Look at the rows that may hold for a value, and at none of them twice."""
-        raise NotImplementedError
-
-
-cdef int32_t descend(const Node *nodes, const uint32_t *answers, uint32_t stamp, int32_t place) noexcept nogil:
-    """Follow a row to its end, or to the first node whose column has not been asked."""
-    cdef uint32_t answer
-    while place >= 0:
-        answer = answers[nodes[place].column] - stamp
-        if answer >= ANSWER_COUNT:
-            return place
-        place = nodes[place].accepted if nodes[place].mask >> answer & 1 else nodes[place].refused
-    return place
+        return self.bucket.row_count
 
 
 cdef int before(const void *one, const void *other) noexcept nogil:
@@ -137,19 +105,29 @@ cdef class Walk:
     """One call before one table: the answers and the values known so far. Not to be shared between threads."""
 
     def __cinit__(self, Table table not None, Facts facts):
-        self.table = table
+        self.table, self.arena, self.sections = table, table.arena, &table.arena.sections
+        self.scan_chars = table.scan_chars
         self.facts = facts
         self.stamp = ANSWER_COUNT
-        self.answers = <uint32_t *>PyMem_Calloc(max(1, table.column_count), sizeof(uint32_t))
+        self.answers = <uint32_t *>PyMem_Calloc(max(1, table.arena.sections.test_count), sizeof(uint32_t))
         self.read = <int32_t *>PyMem_Calloc(max(1, table.reader_count), sizeof(int32_t))
-        if self.answers == NULL or self.read == NULL:
+        self.slots = <Slot *>PyMem_Calloc(max(1, table.reader_count), sizeof(Slot))
+        self.filled = <uint8_t *>PyMem_Calloc(max(1, table.reader_count), 1)
+        if self.answers == NULL or self.read == NULL or self.slots == NULL or self.filled == NULL:
             raise MemoryError
         self.values = [None] * table.reader_count
 
     def __dealloc__(self):
         PyMem_Free(self.answers)
         PyMem_Free(self.read)
-        PyMem_Free(self.found)
+        PyMem_Free(self.slots)
+        PyMem_Free(self.filled)
+        free(self.items)
+        free(self.found)
+        free(self.more)
+        free(self.runs)
+
+    # ------------------------------------------------------------ what takes Python
 
     cdef object value(self, int reader):
         """Return what a reader reads: a value, ABSENT or UNKNOWN."""
@@ -163,81 +141,314 @@ cdef class Walk:
             self.values[reader] = value
         return value
 
-    cdef bint holds(self, int32_t place) except -1:
-        cdef Table table = self.table
-        cdef int32_t column
-        place = descend(table.nodes, self.answers, self.stamp, place)
+    cdef int fill(self, int reader) except -1:
+        """Read a value and take it in as the machine holds it."""
+        cdef Slot *slot = self.slots + reader
+        cdef object value = self.value(reader)
+        cdef Py_ssize_t count
+        if type(value) is not list:
+            fill(slot, value)
+        else:
+            slot.form = OTHER
+            count = len(<list>value)
+            if count <= ITEMS_MAX:
+                if not self.make_room(<void **>&self.items, &self.item_room, self.item_count + count, sizeof(Slot)):
+                    raise MemoryError
+                slot.form, slot.first, slot.count = ITEMS, <uint32_t>self.item_count, <uint32_t>count
+                for item in <list>value:
+                    fill(self.items + self.item_count, item)
+                    self.item_count += 1
+        self.filled[reader] = True
+        return 0
+
+    cdef int serve(self, int want) except -1:
+        """Do what a search stopped for."""
+        if want == WANTS_SLOT:
+            return self.fill(self.wanted)
+        if want == WANTS_ANSWER:
+            self.answers[self.wanted] = self.stamp | <uint32_t>self.table.column(self.wanted).answer(self)
+            return 0
+        raise MemoryError
+
+    # ------------------------------------------------------------ the search
+
+    cdef bint make_room(self, void **room, Py_ssize_t *size, Py_ssize_t needed, size_t each) noexcept nogil:
+        """Let an array hold so many; False where there is no memory."""
+        cdef Py_ssize_t wanted = size[0]
+        cdef void *larger
+        if needed <= size[0]:
+            return True
+        if wanted < 32:
+            wanted = 32
+        while wanted < needed:
+            wanted *= 2
+        larger = realloc(room[0], wanted * each)
+        if larger == NULL:
+            return False
+        room[0], size[0] = larger, wanted
+        return True
+
+    cdef bint push(self, int32_t number) noexcept nogil:
+        if self.found_count == self.found_room:
+            if not self.make_room(<void **>&self.found, &self.found_room, self.found_count + 1, sizeof(int32_t)):
+                return False
+        self.found[self.found_count] = number
+        self.found_count += 1
+        return True
+
+    cdef bint push_run(self, uint32_t first, uint32_t count, bint sure, bint direct) noexcept nogil:
+        if count == 0:
+            return True
+        if not self.make_room(<void **>&self.runs, &self.run_room, self.run_count + 1, sizeof(Run)):
+            return False
+        self.runs[self.run_count] = Run(first, count, 0, sure, direct)
+        self.run_count += 1
+        return True
+
+    cdef int look_up(self, const Pivot *pivot) noexcept nogil:
+        """Note down the rows that a value lets through: a pivot only leaves out rows that cannot hold.
+
+        For a value that it cannot tell anything about, one that is unknown above all, it lets every row through.
+        """
+        cdef const Sections *arena = self.sections
+        cdef const Slot *slot = self.slots + pivot.reader
+        cdef const Entry *entry = NULL
+        cdef const Beginning *beginnings
+        cdef const Tree *tree
+        cdef const Segment *segment
+        cdef int form = slot.form
+        cdef int32_t place
+        cdef uint32_t at
+        if form == AWAY_VALUE:
+            return DONE
+        if form == ID_TEXT:
+            form = TEXT
+        if pivot.forms >> form & 1 == 0 or form >= ITEMS:
+            return DONE if self.push_run(pivot.every_first, pivot.every_count, False, False) else WANTS_MEMORY
+        if pivot.kind == BY_TEXT or pivot.kind == BY_NUMBER:
+            entry = entry_of(arena, pivot.first, pivot.count, slot, form)
+            if entry == NULL or self.push_run(entry.first, entry.count, True, False):
+                return DONE
+            return WANTS_MEMORY
+        if pivot.kind == BY_SPAN:
+            tree = arena.trees + pivot.first
+            at = segment_of(arena, tree, slot) + tree.cut_count + 1
+            while at:
+                segment = arena.segments + tree.segment_first + at
+                if not self.push_run(segment.first, segment.count, True, False):
+                    return WANTS_MEMORY
+                at >>= 1
+            return DONE
+        if (pivot.kind == BY_FOLDER and not plain_folder(slot)) or slot.chars > <uint32_t>self.scan_chars:
+            return DONE if self.push_run(pivot.every_first, pivot.every_count, False, False) else WANTS_MEMORY
+        beginnings = arena.beginnings + pivot.first
+        place = beginning_of(arena, beginnings, pivot.count, slot, pivot.kind == BY_FOLDER)
         while place >= 0:
-            column = table.nodes[place].column
-            (<Column>table.columns[column]).answer(self, column)
-            assert self.answers[column] - self.stamp < ANSWER_COUNT
-            place = descend(table.nodes, self.answers, self.stamp, place)
-        return place == _HOLDS
+            if not self.push_run(beginnings[place].first, beginnings[place].count, True, False):
+                return WANTS_MEMORY
+            place = beginnings[place].parent
+        return DONE
+
+    cdef int search(self) noexcept nogil:
+        """Look at the rows noted down, from where the last search stopped; say what is wanted, or DONE."""
+        cdef const Sections *arena = self.sections
+        cdef const Node *nodes = arena.nodes
+        cdef const Node *node
+        cdef const Test *test
+        cdef const Row *row = self.row
+        cdef Run *run
+        cdef uint32_t *answers = self.answers
+        cdef uint32_t stamp = self.stamp, answer
+        cdef int32_t at = self.node_at
+        cdef int told
+        while True:
+            if row == NULL:
+                # Runs are taken from the last one, so that rows that a family wants looked at come next.
+                if self.run_count == 0:
+                    return DONE
+                run = self.runs + (self.run_count - 1)
+                if run.at == run.count:
+                    self.run_count -= 1
+                    continue
+                row = arena.rows + (run.first + run.at if run.direct else arena.places[run.first + run.at])
+                at = row.skip if run.sure else row.start
+                run.at += 1
+                if row.until and not self.now < arena.untils[row.until]:
+                    at = _FAILS
+            while at >= 0:
+                node = nodes + at
+                answer = answers[node.column] - stamp
+                if answer >= ANSWER_COUNT:
+                    test = arena.tests + node.column
+                    told = DECLINED
+                    if test.op != ASK:
+                        if not self.filled[test.reader]:
+                            self.row, self.node_at, self.wanted = row, at, test.reader
+                            return WANTS_SLOT
+                        told = answer_of(arena, test, self.slots + test.reader, self.items, self.scan_chars)
+                    if told == DECLINED:
+                        self.row, self.node_at, self.wanted = row, at, node.column
+                        return WANTS_ANSWER
+                    answer = <uint32_t>told
+                    answers[node.column] = stamp | answer
+                at = node.accepted if node.mask >> answer & 1 else node.refused
+            if at == _HOLDS:
+                told = self.take(row.number)
+                if told != DONE:
+                    self.row, self.node_at = row, at
+                    return told
+            row = self.row = NULL
+
+    cdef int take(self, int32_t number) noexcept nogil:
+        """Take in a rule, or those rules of a family whose span holds the value."""
+        cdef const Family *family
+        cdef const Slot *slot
+        if number >= 0:
+            return DONE if self.push(number) else WANTS_MEMORY
+        family = self.sections.families - 1 - number
+        if not self.filled[family.reader]:
+            self.wanted = family.reader
+            return WANTS_SLOT
+        slot = self.slots + family.reader
+        if slot.form == INTEGER or slot.form == DOUBLE:
+            return self.take_span(family, slot)
+        if slot.form == AWAY_VALUE:
+            return DONE
+        if slot.form < OTHER or slot.form == UNKNOWN_VALUE:
+            if slot.form != ITEMS:
+                if not family.doubtful:
+                    return DONE
+                return self.take_span(family, NULL)
+        # Python compares these, one by one: they are looked at as any other row.
+        return DONE if self.push_run(family.row_first, family.row_count, False, True) else WANTS_MEMORY
+
+    cdef int take_span(self, const Family *family, const Slot *slot) noexcept nogil:
+        """Take in the rules of a family whose span holds a number, or all of them; of many, sixteen and a count."""
+        cdef const Sections *arena = self.sections
+        cdef const Tree *tree = arena.trees + family.tree
+        cdef Segment path[DEPTH_MAX]
+        cdef int32_t first[MORE_MIN]
+        cdef int32_t number
+        cdef Py_ssize_t depth = 0, place, total = 0, kept = 0, at, one
+        cdef uint32_t node
+        if slot == NULL:
+            path[0] = Segment(family.all_first, family.all_count)
+            depth, total = 1, family.all_count
+        else:
+            node = segment_of(arena, tree, slot) + tree.cut_count + 1
+            while node:
+                path[depth] = arena.segments[tree.segment_first + node]
+                if path[depth].count:
+                    total += path[depth].count
+                    depth += 1
+                node >>= 1
+        if not self.counting or total <= MORE_MIN:
+            for place in range(depth):
+                for one in range(path[place].count):
+                    if not self.push(<int32_t>arena.places[path[place].first + one]):
+                        return WANTS_MEMORY
+            return DONE
+        for place in range(depth):
+            for one in range(path[place].count):
+                number = <int32_t>arena.places[path[place].first + one]
+                if kept == MORE_MIN:
+                    if number > first[kept - 1]:
+                        break
+                    kept -= 1
+                at = kept
+                while at > 0 and first[at - 1] > number:
+                    first[at] = first[at - 1]
+                    at -= 1
+                first[at] = number
+                kept += 1
+        for at in range(kept):
+            if not self.push(first[at]):
+                return WANTS_MEMORY
+        if not self.make_room(<void **>&self.more, &self.more_room, self.more_count + 1, sizeof(More)):
+            return WANTS_MEMORY
+        self.more[self.more_count] = More(first[0], <int32_t>(total - kept))
+        self.more_count += 1
+        return DONE
+
+    # ------------------------------------------------------------ the door
 
     cdef int put(self, int32_t number) except -1:
         """Write a number down behind those that were found."""
-        cdef int32_t *room
-        cdef Py_ssize_t size
-        if self.found_count == self.found_room:
-            size = max(64, 2 * self.found_room)
-            room = <int32_t *>PyMem_Realloc(self.found, size * sizeof(int32_t))
-            if room == NULL:
-                raise MemoryError
-            self.found, self.found_room = room, size
-        self.found[self.found_count] = number
-        self.found_count += 1
+        if not self.push(number):
+            raise MemoryError
         return 0
 
-    cdef int look(self, const Row *row, double now) except -1:
-        """Take a row in if it stands now and holds."""
-        cdef uint32_t answer
-        if row.column >= 0:
-            # Most rows end here, before their nodes are fetched from memory.
-            answer = self.answers[row.column] - self.stamp
-            if answer < ANSWER_COUNT and not row.mask >> answer & 1:
-                return 0
-        if now < row.until and self.holds(row.start):
-            self.put(row.number)
-        return 0
-
-    cdef int look_along(self, Rows rows, bytes places, Py_ssize_t first, Py_ssize_t last, double now) except -1:
-        """Look at the rows of a run, from one place to another."""
-        cdef const int32_t *run = <const int32_t *><const char *>places
-        cdef Py_ssize_t place
-        for place in range(first, last):
-            self.look(rows.rows + run[place], now)
-        return 0
-
-    cdef int gather(self, Rows rows, double now) except -1:
-        """Find the rows that stand now and hold; their numbers are added to `found`, in rising order."""
+    cdef int find(self, Rows rows, double now, bint counting) except -1:
+        cdef const Bucket *bucket = rows.bucket
+        cdef const Pivot *pivot
         cdef Py_ssize_t place, first = self.found_count
-        if not rows.pivots:
-            for place in range(rows.count):
-                self.look(rows.rows + place, now)
-            return 0
-        self.look_along(rows, rows.rest, 0, len(rows.rest) // sizeof(int32_t), now)
-        for pivot in rows.pivots:
-            (<Pivot>pivot).gather(self, rows, now, self.value((<Pivot>pivot).reader))
+        cdef int want
+        assert rows.arena is self.arena
+        self.now, self.counting, self.run_count, self.row = now, counting, 0, NULL
+        if not self.push_run(bucket.rest_first, bucket.rest_count, False, False):
+            raise MemoryError
+        for place in range(bucket.pivot_first, bucket.pivot_first + bucket.pivot_count):
+            pivot = self.sections.pivots + place
+            if not self.filled[pivot.reader]:
+                self.fill(pivot.reader)
+            if self.look_up(pivot) != DONE:
+                raise MemoryError
+        while True:
+            want = self.search()
+            if want == DONE:
+                break
+            self.serve(want)
         for place in range(first + 1, self.found_count):
             if self.found[place] < self.found[place - 1]:
                 qsort(self.found + first, self.found_count - first, sizeof(int32_t), before)
                 break
         return 0
 
+    cdef int gather(self, Rows rows, double now) except -1:
+        """Find the rules that stand now and hold; their numbers are added to `found`, in rising order."""
+        return self.find(rows, now, False)
+
+    cdef int survey(self, Rows rows, double now) except -1:
+        """Find what `gather` does, but of many rules that only one span sets apart and that ask for the same in all but
+        their names, no more than the first sixteen; `more` says for each such group how many there are beside them.
+
+        Rules of a group have one effect and the same of everything that an answer takes from its rules; none is on trial,
+        lapses, counts, changes arguments or adds risk. So who has the numbers found and `more` knows the whole answer.
+        """
+        return self.find(rows, now, True)
+
     def holding(self, Rows rows not None, double now) -> list:
-        """Return the numbers of the rows that stand now and hold, in their order."""
+        """Return the numbers of the rules that stand now and hold, in their order."""
         cdef Py_ssize_t first = self.found_count, place
         self.gather(rows, now)
         return [self.found[place] for place in range(first, self.found_count)]
 
+    def surveyed(self, Rows rows not None, double now) -> tuple:
+        """Return the numbers that `survey` finds, and (first number, how many beside sixteen) of each group."""
+        cdef Py_ssize_t first = self.found_count, place, first_more = self.more_count
+        self.survey(rows, now)
+        return (
+            [self.found[place] for place in range(first, self.found_count)],
+            [(self.more[place].number, self.more[place].count) for place in range(first_more, self.more_count)],
+        )
+
     def truth(self, int column, bint opposite):
         """Return what a column's answer makes of a test: True, False, None in doubt; without an argument False."""
         cdef uint32_t answer
-        assert 0 <= column < self.table.column_count
+        cdef const Test *test
+        cdef int told = DECLINED
+        assert 0 <= column < self.sections.test_count
         answer = self.answers[column] - self.stamp
         if answer >= ANSWER_COUNT:
-            (<Column>self.table.columns[column]).answer(self, column)
-            answer = self.answers[column] - self.stamp
+            test = self.sections.tests + column
+            if test.op != ASK:
+                if not self.filled[test.reader]:
+                    self.fill(test.reader)
+                told = answer_of(self.sections, test, self.slots + test.reader, self.items, self.scan_chars)
+            if told == DECLINED:
+                told = self.table.column(column).answer(self)
+            self.answers[column] = self.stamp | <uint32_t>told
+            answer = <uint32_t>told
         return None if answer == DOUBT else answer == (NO if opposite else YES)
 
 
@@ -245,10 +456,9 @@ cdef class Walk:
 
 
 cdef class Column:
-    """One distinct test."""
+    """One distinct test, as Python answers it."""
 
-    cdef int answer(self, Walk walk, int32_t column) except -1:
-        """Write down the answer of `column`, and of any others that come with it."""
+    cdef int answer(self, Walk walk) except -1:
         raise NotImplementedError
 
 
@@ -258,9 +468,8 @@ cdef class Asked(Column):
     def __init__(self, ask):
         self.ask = ask
 
-    cdef int answer(self, Walk walk, int32_t column) except -1:
-        walk.answers[column] = walk.stamp | <uint32_t>_answers[self.ask(walk.facts)]
-        return 0
+    cdef int answer(self, Walk walk) except -1:
+        return _answers[self.ask(walk.facts)]
 
 
 cdef class Tested(Column):
@@ -276,12 +485,8 @@ cdef class Tested(Column):
         self.right, self.right_reader = right, right_reader
         self.each, self.negated = each, negated
 
-    cdef int answer(self, Walk walk, int32_t column) except -1:
-        walk.answers[column] = walk.stamp | <uint32_t>self.asked(walk, walk.value(self.reader))
-        return 0
-
-    cdef int asked(self, Walk walk, object left) except -1:
-        cdef object right
+    cdef int answer(self, Walk walk) except -1:
+        cdef object left = walk.value(self.reader), right
         cdef int answer, best
         if left is absent:
             return NO if self.each else AWAY
@@ -290,7 +495,7 @@ cdef class Tested(Column):
         right = self.right if self.right_reader < 0 else walk.value(self.right_reader)
         if not self.each:
             return AWAY if right is absent else DOUBT if right is unknown else self.question.of(left, right)
-        best = NO if self.each == _EACH_ANY else YES
+        best = NO if self.each == EACH_ONE else YES
         for item in (<list>left if type(left) is list else [left]):
             if item is absent:
                 answer = NO
@@ -304,80 +509,8 @@ cdef class Tested(Column):
                 answer = self.question.of(item, right)
                 if self.negated and answer != DOUBT:
                     answer = YES if answer == NO else NO
-            if answer == (YES if self.each == _EACH_ANY else NO):
+            if answer == (YES if self.each == EACH_ONE else NO):
                 return answer
-            if answer == DOUBT:
-                best = DOUBT
-        return best
-
-
-cdef class Choice(Column):
-    """All tests that ask whether one value equals a constant, or one of some: C' neighbouring columns, answered at once.
-
-    Texts and numbers are looked up; whatever else the value is, each column is asked.
-    """
-
-    def __init__(self, int reader, int first, list constants not None):
-        """Take the constants of each column, from column `first` on."""
-        cdef int place
-        self.reader, self.first, self.count = reader, first, len(constants)
-        self.constants = constants
-        self.texts, self.numbers = {}, {}
-        self.text_default = bytearray([NO] * self.count)
-        self.number_default = bytearray([NO] * self.count)
-        for place in range(self.count):
-            for constant in constants[place]:
-                if type(constant) is str:
-                    self.texts.setdefault(constant, set()).add(place)
-                else:
-                    self.text_default[place] = DOUBT
-                if is_number(constant):
-                    self.numbers.setdefault(constant, set()).add(place)
-                else:
-                    self.number_default[place] = DOUBT
-        self.texts = {constant: frozenset(places) for constant, places in self.texts.items()}
-        self.numbers = {constant: frozenset(places) for constant, places in self.numbers.items()}
-
-    cdef int answer(self, Walk walk, int32_t column) except -1:
-        cdef uint32_t *answers = walk.answers + self.first
-        cdef uint32_t stamp = walk.stamp
-        cdef object value = walk.value(self.reader), places = ()
-        cdef int first = 0, last = self.count, place
-        cdef uint8_t *default
-        if self.count > TOGETHER_MAX:
-            first, last = column - self.first, column - self.first + 1
-        if type(value) is str:
-            default = <uint8_t *><char *>self.text_default
-            places = self.texts.get(value)
-        elif is_number(value):
-            default = <uint8_t *><char *>self.number_default
-            places = self.numbers.get(value)
-        else:
-            for place in range(first, last):
-                answers[place] = stamp | <uint32_t>self.other(value, place)
-            return 0
-        for place in range(first, last):
-            answers[place] = stamp | default[place]
-        if places is not None:
-            if last - first < self.count:
-                if first in <frozenset>places:
-                    answers[first] = stamp | YES
-            else:
-                for one in <frozenset>places:
-                    answers[<int>one] = stamp | YES
-        return 0
-
-    cdef int other(self, object value, int place) except -1:
-        """Answer one column about a value that is neither text nor number."""
-        cdef int answer, best = NO
-        if value is absent:
-            return AWAY
-        if value is unknown:
-            return DOUBT
-        for constant in <tuple>self.constants[place]:
-            answer = equals(value, constant)
-            if answer == YES:
-                return YES
             if answer == DOUBT:
                 best = DOUBT
         return best

@@ -1,0 +1,251 @@
+"""The sections of a table while they are written: records that name each other by number, each kept once.
+
+What the records are is told in `native/arena.pxd`; the arena checks every number again when it takes them in.
+"""
+
+import math
+import struct
+from array import array
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import Final, NamedTuple
+
+import xxhash
+
+from ..native.arena import FORMS, HEADER_BYTES, MAGIC, SHAPES, SIDES, SIZES, VERSION
+
+CONSTANT: Final = struct.Struct("<qIHBB")
+TEST: Final = struct.Struct("<IIiBBBx")
+NODE: Final = struct.Struct("<iiiBxxx")
+ROW: Final = struct.Struct("<iiiI")
+ENTRY: Final = struct.Struct("<IIII")
+BEGINNING: Final = struct.Struct("<QIiII")
+PIVOT: Final = struct.Struct("<iIIIIBBxx")
+BUCKET: Final = struct.Struct("<IIIIII")
+TREE: Final = struct.Struct("<IIIxxxx")
+SEGMENT: Final = struct.Struct("<II")
+FAMILY: Final = struct.Struct("<iIIIIIIxxxx")
+AUTOMATON: Final = struct.Struct("<IHHHxx")
+TEXT, INTEGER, DOUBLE = FORMS["text"], FORMS["integer"], FORMS["double"]
+INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+
+
+class Span(NamedTuple):
+    """Where a number has to lie: from `low` on, or `beyond` it; up to `high`, or only `below` it. None is no end."""
+
+    low: int | float | None = None
+    beyond: bool = False
+    high: int | float | None = None
+    below: bool = False
+
+
+def whole(value: object) -> tuple[int, int | float] | None:
+    """Return the form of a number and the number in it, None where the machine has none that is exact."""
+    if isinstance(value, float) and value == value // 1 and INT_MIN <= value <= INT_MAX:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float):
+        return DOUBLE, value
+    return (INTEGER, value) if INT_MIN <= value <= INT_MAX else None
+
+
+class Flat:
+    """What has been written so far."""
+
+    def __init__(self) -> None:
+        self.texts = bytearray()
+        self.constants = bytearray()
+        self.tests: list[bytes] = []
+        self.nodes: list[bytes] = []
+        self.rows: list[bytes] = []
+        self.places = array("I")
+        self.entries: list[bytes] = []
+        self.beginnings: list[bytes] = []
+        self.pivots: list[bytes] = []
+        self.buckets: list[bytes] = []
+        self.trees: list[bytes] = []
+        self.segments: list[bytes] = []
+        self.families: list[bytes] = []
+        self.untils = array("d", [0.0])
+        self.automata: list[bytes] = []
+        self._texts: dict[bytes, int] = {}
+        self._constants: dict[bytes, int] = {}
+        self._entries: dict[bytes, tuple[int, int]] = {}
+        self._automata: dict[bytes, int] = {}
+
+    # ------------------------------------------------------------ constants
+
+    def text_at(self, text: bytes) -> int:
+        """Return where a text begins."""
+        found = self._texts.get(text)
+        if found is None:
+            found = self._texts[text] = len(self.texts)
+            self.texts += text
+        return found
+
+    def text(self, text: str, form: str = "text", shape: str = "exact", split: int = 0) -> bytes:
+        """Return the record of a text, or of a glob; `split` is in bytes."""
+        encoded = text.encode()
+        return CONSTANT.pack(self.text_at(encoded), len(encoded), split, FORMS[form], SHAPES[shape])
+
+    def number(self, value: int | float, side: str = "from") -> bytes:
+        """Return the record of a number that `whole` takes."""
+        found = whole(value)
+        assert found is not None
+        form, exact = found
+        if form == DOUBLE:
+            exact = struct.unpack("<q", struct.pack("<d", exact))[0]
+        return CONSTANT.pack(exact, 0, 0, form, SIDES[side])
+
+    def constants_of(self, records: Sequence[bytes]) -> tuple[int, int]:
+        """Return where these constants stand side by side, and how many there are."""
+        joined = b"".join(records)
+        found = self._constants.get(joined)
+        if found is None:
+            found = self._constants[joined] = len(self.constants) // CONSTANT.size
+            self.constants += joined
+        return found, len(records)
+
+    def hash_of(self, record: bytes) -> int:
+        """Return what a constant hashes to: its form is the seed."""
+        value, size, _, form, _ = CONSTANT.unpack(record)
+        hashed = record[:8] if form in (INTEGER, DOUBLE) else bytes(self.texts[value : value + size])
+        return xxhash.xxh64_intdigest(hashed, seed=form) & 0xFFFFFFFF
+
+    def entries_of(self, runs: Iterable[tuple[bytes, tuple[int, int]]]) -> tuple[int, int]:
+        """Return a table from constants to runs of places."""
+        runs = list(runs)
+        key = repr(runs).encode()
+        if key in self._entries:
+            return self._entries[key]
+        capacity = 2
+        while capacity < 2 * len(runs):
+            capacity *= 2
+        table = [bytes(ENTRY.size)] * capacity
+        empty = table[0]
+        for record, (first, count) in runs:
+            hashed = self.hash_of(record)
+            place = hashed & (capacity - 1)
+            while table[place] is not empty:
+                place = (place + 1) & (capacity - 1)
+            table[place] = ENTRY.pack(hashed, self.constants_of((record,))[0] + 1, first, count)
+        found = self._entries[key] = (len(self.entries), capacity)
+        self.entries += table
+        return found
+
+    def beginnings_of(self, runs: dict[str, tuple[int, int]]) -> tuple[int, int]:
+        """Return beginnings in their order, each with the longest one that it begins with itself."""
+        first = len(self.beginnings)
+        above: list[tuple[bytes, int]] = []
+        for place, (text, run) in enumerate(sorted((text.encode(), run) for text, run in runs.items())):
+            while above and not text.startswith(above[-1][0]):
+                above.pop()
+            constant, _ = self.constants_of((self.text(text.decode()),))
+            key = int.from_bytes(text[:8].ljust(8, b"\0"), "big")
+            self.beginnings.append(BEGINNING.pack(key, constant, above[-1][1] if above else -1, *run))
+            above.append((text, place))
+        return first, len(runs)
+
+    def automaton(self, table: tuple[bytes, int, int, int]) -> int:
+        """Return the number of an automaton: its bytes, states, classes and the state that it starts in."""
+        text, states, classes, start = table
+        record = AUTOMATON.pack(self.text_at(text), states, classes, start)
+        found = self._automata.get(record)
+        if found is None:
+            found = self._automata[record] = len(self.automata)
+            self.automata.append(record)
+        return found
+
+    # ------------------------------------------------------------ rows
+
+    def run(self, places: Iterable[int]) -> tuple[int, int]:
+        """Return where some places, or numbers of rules, stand side by side, and how many there are."""
+        first = len(self.places)
+        self.places.extend(places)
+        return first, len(self.places) - first
+
+    def until(self, until: float | None) -> int:
+        if until is None:
+            return 0
+        self.untils.append(until)
+        return len(self.untils) - 1
+
+    def tree(self, spans: Sequence[tuple[Span, int]]) -> int:
+        """Return a tree over spans; each of its segments holds the members whose span covers it, rising."""
+        ends = {cut for span, _ in spans for cut in cuts_of(span) if cut is not None}
+        cuts = sorted(ends)
+        place = {cut: number for number, cut in enumerate(cuts, 1)}
+        count = len(cuts) + 1
+        held: list[list[int]] = [[] for _ in range(2 * count)]
+        for span, member in sorted(spans, key=lambda one: one[1]):
+            low, high = cuts_of(span)
+            left, right = (
+                count if low is None else count + place[low],
+                2 * count if high is None else count + place[high],
+            )
+            while left < right:
+                if left & 1:
+                    held[left].append(member)
+                    left += 1
+                if right & 1:
+                    right -= 1
+                    held[right].append(member)
+                left >>= 1
+                right >>= 1
+        records = b"".join(self.number(value, "beyond" if beyond else "from") for value, beyond in cuts)
+        cut_first = len(self.constants) // CONSTANT.size
+        self.constants += records
+        segment_first = len(self.segments)
+        self.segments += [SEGMENT.pack(*self.run(members)) if members else bytes(SEGMENT.size) for members in held]
+        self.trees.append(TREE.pack(cut_first, len(cuts), segment_first))
+        return len(self.trees) - 1
+
+    # ------------------------------------------------------------ all of it
+
+    def build(self) -> bytes:
+        """Return the table: a header that says where each section begins and how many records it has, and these."""
+        sections: list[bytes] = [
+            bytes(self.texts),
+            bytes(self.constants),
+            b"".join(self.tests),
+            b"".join(self.nodes),
+            b"".join(self.rows),
+            self.places.tobytes(),
+            *(b"".join(one) for one in (self.entries, self.beginnings, self.pivots, self.buckets)),
+            *(b"".join(one) for one in (self.trees, self.segments, self.families)),
+            self.untils.tobytes(),
+            b"".join(self.automata),
+        ]
+        assert len(sections) == len(SIZES)
+        header = [MAGIC, struct.pack("<II", VERSION, len(sections))]
+        body: list[bytes] = []
+        offset = HEADER_BYTES
+        for section, size in zip(sections, SIZES, strict=True):
+            assert len(section) % size == 0
+            header.append(struct.pack("<QQ", offset, len(section) // size))
+            padded = section + bytes(-len(section) % 8)
+            body.append(padded)
+            offset += len(padded)
+        return b"".join(header + body)
+
+
+def cuts_of(span: Span) -> tuple[tuple[int | float, bool] | None, tuple[int | float, bool] | None]:
+    """Return the cuts at which a span begins and ends: a number is behind one from it on, or only beyond it."""
+    low = None if span.low is None else (span.low, span.beyond)
+    high = None if span.high is None else (span.high, not span.below)
+    return low, high
+
+
+def below_fraction(value: Fraction) -> float | None:
+    """Return the greatest double below a fraction that none is, None where integers could lie between them."""
+    if abs(value) >= 2**53:
+        return None
+    near = float(value)
+    if Fraction(near) > value:
+        near = math.nextafter(near, -math.inf)
+    return near
+
+
+assert [CONSTANT.size, TEST.size, NODE.size, ROW.size, 4, ENTRY.size, BEGINNING.size] == list(SIZES[1:8])
+assert [PIVOT.size, BUCKET.size, TREE.size, SEGMENT.size, FAMILY.size, 8, AUTOMATON.size] == list(SIZES[8:])

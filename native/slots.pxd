@@ -1,0 +1,23 @@
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+from thoth.native.arena cimport Beginning, Constant, Entry, Sections, Test, Tree
+
+cdef enum:
+    DECLINED = 4         # in place of an answer: only Python can tell
+
+cdef struct Slot:
+    int64_t integer
+    double real
+    const char *text     # UTF-8, kept alive by the value itself
+    uint32_t size        # of the text, bytes
+    uint32_t chars
+    uint32_t first, count    # of a list, its items
+    uint8_t form
+    bint ascii
+
+cdef int fill(Slot *slot, object value) except -1
+cdef int answer_of(const Sections *arena, const Test *test, const Slot *slot, const Slot *items, Py_ssize_t scan_chars) noexcept nogil
+cdef const Entry *entry_of(const Sections *arena, uint32_t first, uint32_t count, const Slot *slot, int form) noexcept nogil
+cdef int32_t beginning_of(const Sections *arena, const Beginning *all, uint32_t count, const Slot *slot, bint folder) noexcept nogil
+cdef uint32_t segment_of(const Sections *arena, const Tree *tree, const Slot *slot) noexcept nogil
+cdef bint plain_folder(const Slot *slot) noexcept nogil
