@@ -14,7 +14,7 @@ from ..contract.attributes import ALIASES, RISK_ORDER, WIRE
 from ..native.facts import Facts, TextField
 from ..native.glob import match_glob
 from ..native.names import nfc
-from ..native.provenance import stands_in, token_of
+from ..native.provenance import token_of
 from ..native.values import ABSENT, UNKNOWN, Kind, Range, Word, argument
 from .binding import NO_KINDS, Binding, Declared, glob_of
 from .checked import EACH, CheckedPolicy, Count, HoursRange
@@ -271,7 +271,8 @@ class Call(Facts):
         token = token_of(value, by_host)
         if token is None or self.session is None:
             return None
-        return True if any(stands_in(token, text) for text in self.session.heard()) else None
+        speaker = self.session.speaker()
+        return True if speaker.said_memory.places(token, speaker.texts) else None
 
     def from_tools(self, value: Any, by_host: bool, tools: ToolSet) -> Truth:
         """Say whether a value stands in a result of some tools; that it does not takes every whole result."""
@@ -281,12 +282,12 @@ class Call(Facts):
             return None
         fits = tools.remembering()
         doubt = session.results_cut or not session.whole()
-        for told in session.results:
+        for place in session.told_memory.places(token, session.results):
+            told = session.results[place]
             fit = fits(told.tool, told.classes)
-            if fit is not False and not (doubt and fit is None) and stands_in(token, told.text):
-                if fit:
-                    return True
-                doubt = True
+            if fit:
+                return True
+            doubt = doubt or fit is None
         if doubt or any(not call.told and fits(call.tool, call.classes) is not False for call in session.calls):
             return None
         return False

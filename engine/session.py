@@ -14,6 +14,7 @@ from typing import Final
 
 from ..contract import Ending, Json
 from ..native.digests import FIRST, after, digest_of
+from ..native.provenance import Memory
 
 CALLS_MAX: Final = 10_000
 OPENED, SAID, LET_THROUGH, BLOCKED, ENDED = range(5)
@@ -83,6 +84,8 @@ class Session:
     counted: int = 0
     digest: bytes = FIRST
     said_digest: bytes = FIRST
+    said_memory: Memory = field(default_factory=Memory, init=False, repr=False, compare=False)
+    told_memory: Memory = field(default_factory=Memory, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Begin the digest."""

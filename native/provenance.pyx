@@ -15,6 +15,7 @@ cdef enum:
     TOKEN_CHARS_MIN = 3
     NUMBER_MIN = 1000
     NUMBER_CHARS_MAX = 1300
+    KNOWN_MAX = 4096
 
 cdef object _fraction = Fraction
 cdef dict _lower = {place: place + 32 for place in range(65, 91)}
@@ -135,10 +136,37 @@ cdef str lowered(str text):
     return text.lower() if text.isascii() else text.translate(_lower)
 
 
+cdef bint numeral(Py_UCS4 c) noexcept:
+    """Say whether a character may be part of a number."""
+    return u"0" <= c <= u"9" or c == u"," or c == u"." or c == u"-"
+
+
 cdef bint stands_number(str wanted, str text) except -1:
-    cdef Py_ssize_t place = 0, end, point
+    cdef Py_ssize_t length = len(text), start = 0, end
+    cdef str last
+    if not wanted[len(wanted) - 3:].isdecimal() or "/" in wanted:
+        return reads_number(wanted, text, 0, length)
+    # However a number from 1,000 on is spelled, its last three whole digits stand side by side.
+    last = wanted[len(wanted) - 3:]
+    while True:
+        start = text.find(last, start)
+        if start < 0:
+            return False
+        end = start
+        while start > 0 and numeral(PyUnicode_READ_CHAR(text, start - 1)):
+            start -= 1
+        while end < length and numeral(PyUnicode_READ_CHAR(text, end)):
+            end += 1
+        if reads_number(wanted, text, start, end):
+            return True
+        start = end
+
+
+cdef bint reads_number(str wanted, str text, Py_ssize_t place, Py_ssize_t stop) except -1:
+    """Say whether one of the numbers in a piece of a text, which breaks none, is the one wanted."""
+    cdef Py_ssize_t end, point
     cdef str found, whole
-    while place < len(text):
+    while place < stop:
         end = number_end(text, place)
         if end < 0:
             place += 1
@@ -156,15 +184,14 @@ cdef bint stands_number(str wanted, str text) except -1:
     return False
 
 
-cdef bint stands(str form, str wanted, str text) except -1:
-    """Say whether a token stands in a text (NFC) as a whole."""
+cdef bint stands(str form, str wanted, str text, str haystack) except -1:
+    """Say whether a token stands in a text (NFC) as a whole; `haystack` is the text, lowered for hosts and addresses."""
     cdef Py_ssize_t at = 0, start, end
     cdef bint host = form == "host"
-    cdef str haystack = text, needle = wanted
+    cdef str needle = wanted
     if form == "number":
         return stands_number(wanted, text)
     if host or form == "email":
-        haystack = lowered(text)
         needle = lowered(wanted)
         if not host:
             at = wanted.rfind("@")
@@ -181,6 +208,49 @@ cdef bint stands(str form, str wanted, str text) except -1:
     return False
 
 
+cdef class Memory:
+    """What was asked of a growing list of texts: which of them hold a token. It is kept, so asking again costs a look-up."""
+
+    cdef dict known      # token -> (how many texts were looked through, places of those that hold it)
+    cdef list lowered    # of texts, where they were needed
+
+    def __cinit__(self):
+        self.known, self.lowered = {}, []
+
+    def places(self, tuple token not None, list texts not None) -> tuple:
+        """Return the places of the texts that hold a token of `token_of`; the list may only have grown since.
+
+        Cost: a pass over the texts that have come since the token was last asked.
+        """
+        cdef Py_ssize_t through = 0, count = len(texts)
+        cdef tuple places = (), held = self.known.get(token)
+        cdef object one
+        if held is not None:
+            through, places = held
+            if through == count:
+                return places
+        for place in range(through, count):
+            one = texts[place]
+            if self.stands(token, <str>(one if type(one) is str else one.text), place):
+                places += (place,)
+        if len(self.known) >= KNOWN_MAX:
+            self.known.clear()
+        self.known[token] = (count, places)
+        return places
+
+    cdef bint stands(self, tuple token, str text, Py_ssize_t place) except -1:
+        cdef str form = token[0]
+        text = normal(text)
+        if form != "host" and form != "email":
+            return stands(form, <str>token[1], text, text)
+        while len(self.lowered) <= place:
+            self.lowered.append(None)
+        if self.lowered[place] is None:
+            self.lowered[place] = lowered(text)
+        return stands(form, <str>token[1], text, <str>self.lowered[place])
+
+
 def stands_in(tuple token not None, str text not None) -> bool:
     """Say whether a token of `token_of` stands in a text as a whole."""
-    return stands(<str?>token[0], <str?>token[1], normal(text))
+    cdef str form = <str?>token[0], plain = normal(text)
+    return stands(form, <str?>token[1], plain, lowered(plain) if form == "host" or form == "email" else plain)
