@@ -6,7 +6,7 @@ Most answers are put together there from what lies ready; `assemble` says the sa
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from ..contract import MODE_NAMES, STRICTNESS, Ask, By, Decision, Effect, Mode, Request, call_digest
 from ..native.answer import Answers, Place, Stance, Words
@@ -92,13 +92,16 @@ def postures(setting: c.ModeSetting) -> dict[str | None, Posture]:
 
 # ---------------------------------------------------------------- laid out
 
+Laid: TypeAlias = tuple[str, float, int, int, bool, bool, int, Limit | None, Words | None]
+"""A row as `Answers` takes it: id, end of its trial, points, level, modifies, holds, for how long, limit, words."""
+
 
 def answers_of(
     policy: c.CheckedPolicy,
     knowledge: Knowledge,
     declarations: Declarations,
     table: Table,
-    rows: tuple[Row, ...],
+    laid: list[Laid],
     known: Mapping[tuple[str, int], Bucket],
     unknown: Bucket,
     said: Mapping[str | None, Posture],
@@ -128,7 +131,7 @@ def answers_of(
         {name: place(name) for name in {name for name, _ in known}},
         placed(declarations, None, unknown),
         {word: stances[posture] for word, posture in said.items()},
-        [laid_out(row) for row in rows],
+        laid,
         EFFECTS,
         REASONS,
         DECIDERS,
@@ -156,7 +159,7 @@ def stance_of(posture: Posture, approvers: tuple[str, ...]) -> Stance:
     return Stance(posture.mode, STRICTNESS[soft], posture.observing, Mode.PROGRESSIVE in posture.modes)
 
 
-def laid_out(row: Row) -> tuple[str, float, int, int, bool, bool, int, Limit | None, Words | None]:
+def laid_out(row: Row) -> Laid:
     """Return a row as `Answers` takes it."""
     rule = row.rule
     ask = Ask(rule.id, rule.ask.approvers, rule.ask.quorum) if row.asks is Effect.STEP_UP else None

@@ -5,7 +5,7 @@ that the machine has no form for; it is made when it is first asked. What no que
 """
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
@@ -30,7 +30,7 @@ from ..native.questions import (
     Question,
 )
 from ..native.scan import Scan
-from ..native.table import Asked, Column, Tested
+from ..native.table import Asked, Column, Sought, Tested, Together
 from ..native.values import ABSENT, ANY_KIND, HOST_CODE, UNKNOWN, Named, equal, follow, text_of_value
 from . import checked as c
 from .automaton import automaton_of
@@ -45,6 +45,10 @@ Read = Callable[[Call], Any]
 # What a test costs, roughly, so that a rule asks the cheap ones first.
 CHOSEN, COMPARED, EACH_COMPARED, FOUND, CALLED, SCANNED, REMEMBERED = range(7)
 
+TOGETHER_MIN: Final = 4
+TOGETHER_MAX: Final = 256
+"""So many patterns at least, and at most, are sought in a value by one pass."""
+
 AMONG_MIN: Final = 8
 """More texts than this are looked up, fewer compared one by one."""
 
@@ -52,8 +56,13 @@ AMONG_MIN: Final = 8
 def scan_of(pattern: c.Pattern) -> Scan:
     """Return a pattern or detector, compiled for looking through texts."""
     detector = DETECTORS.get(pattern.detector)
-    regex = pattern.regex if detector is None else detector.regex
-    return Scan(compiled(regex), detector is not None, "" if detector is None else detector.check)
+    return Scan(compiled(regex_of(pattern)), detector is not None, "" if detector is None else detector.check)
+
+
+def regex_of(pattern: c.Pattern) -> str:
+    """Return the expression of a pattern, or of a detector, whose finds are checked further."""
+    detector = DETECTORS.get(pattern.detector)
+    return pattern.regex if detector is None else detector.regex
 
 
 def key_of(test: c.Test) -> tuple[str, bool]:
@@ -79,6 +88,8 @@ class Columns:
         self._column_of: dict[str, int] = {}
         self._scans: dict[c.Pattern, Scan] = {}
         self._toolsets: dict[tuple[c.ToolPattern, ...], ToolSet] = {}
+        self._joined: dict[int, list[int]] = {}
+        self._sought: dict[int, Sought] = {}
 
     # ------------------------------------------------------------ numbers
 
@@ -97,6 +108,8 @@ class Columns:
     def place_of(self, test: c.Test) -> tuple[int, bool] | None:
         """Return a test's column, and whether the test is that its answer is NO; None for a test never met."""
         key, inside = key_of(test)
+        if len(self._column_of) < len(self.tests):  # they came with a bundle
+            self._column_of = {key_of(one)[0]: number for number, one in enumerate(self.tests)}
         column = self._column_of.get(key)
         return None if column is None else (column, test.negated and not inside)
 
@@ -105,10 +118,84 @@ class Columns:
         test, met = self.tests[number], len(self.readers)
         if test.each and not isinstance(test.predicate, WHOLE):
             column = self.quantified(test.predicate, test.each, test.negated)
+        elif isinstance(test.predicate, c.Matches) and not isinstance(test.predicate.left, c.Listing):
+            column = self.sought(number)
         else:
             column = self.single(test.predicate)
         assert len(self.readers) == met, "a reader that the table does not have"
         return column
+
+    # ------------------------------------------------------------ in a bundle
+
+    def groups(self) -> list[tuple[int, ...]]:
+        """Return the columns whose patterns are sought together."""
+        return list(dict.fromkeys(tuple(numbers) for numbers in self._joined.values()))
+
+    def restore(
+        self,
+        tests: Sequence[c.Test],
+        terms: Sequence[c.Term | None],
+        groups: Sequence[Sequence[int]],
+        cwd: Callable[[], Reader],
+    ) -> None:
+        """Take in the columns of a table that was laid out elsewhere: their tests, the terms read, and `groups`."""
+        self.tests = tests  # type: ignore[assignment]
+        for term in terms:
+            if term is None:
+                self.add_reader("cwd", cwd(), None)
+            else:
+                self.reader(term)
+        if len(self.readers) != len(terms):
+            raise ValueError("a term is read twice")
+        for numbers in groups:
+            self._joined.update((number, list(numbers)) for number in numbers)
+
+    # ------------------------------------------------------------ patterns
+
+    def join_patterns(self) -> None:
+        """Say of tests that look for patterns in one value that they may do it together, where they are some."""
+        by_reader: dict[int, list[int]] = {}
+        for number, test in enumerate(self.tests):
+            predicate = test.predicate
+            if not isinstance(predicate, c.Matches) or test.each or isinstance(predicate.left, c.Listing):
+                continue
+            if self.scan(predicate.pattern).compiled is not None:
+                by_reader.setdefault(self.reader(predicate.left), []).append(number)
+        for numbers in by_reader.values():
+            if len(numbers) >= TOGETHER_MIN:
+                for first in range(0, len(numbers), TOGETHER_MAX):
+                    for number in numbers[first : first + TOGETHER_MAX]:
+                        self._joined[number] = numbers[first : first + TOGETHER_MAX]
+                        *fields, _ = TEST.unpack(self.flat.tests[number])
+                        self.flat.tests[number] = TEST.pack(*fields, 1)
+
+    def sought(self, number: int) -> Column:
+        """Return the column of a pattern; those that are sought together are made together."""
+        if number not in self._sought:
+            numbers = self._joined.get(number, [number])
+            columns: list[Sought] = []
+            together = Together(self.searching(numbers), columns) if len(numbers) > 1 else None
+            for one in numbers:
+                predicate: Any = self.tests[one].predicate
+                columns.append(Sought(self.reader(predicate.left), one, self.scan(predicate.pattern), together))
+                self._sought[one] = columns[-1]
+        return self._sought[number]
+
+    def searching(self, numbers: list[int]) -> Callable[[bytes], list[int]] | None:
+        """Return what says which of some patterns are found in a text, and behind them one that always is."""
+        options = re2.Options()
+        options.log_errors = False
+        patterns = re2.Set.SearchSet(options)
+        try:
+            for number in numbers:
+                predicate: Any = self.tests[number].predicate
+                patterns.Add(regex_of(predicate.pattern))
+            patterns.Add("")
+            patterns.Compile()
+        except re2.error:
+            return None
+        match: Callable[[bytes], list[int]] = patterns.Match
+        return match
 
     # ------------------------------------------------------------ records
 
@@ -118,7 +205,7 @@ class Columns:
         left, right = getattr(predicate, "left", None), getattr(predicate, "right", None)
         if isinstance(predicate, WHOLE):
             remembered = isinstance(predicate, c.From | c.InBaseline)
-            return TEST.pack(0, 0, 0, OPS["ask"], 0, 0), REMEMBERED if remembered else CALLED
+            return TEST.pack(0, 0, 0, OPS["ask"], 0, 0, 0), REMEMBERED if remembered else CALLED
         assert left is not None
         reader = self.reader(left)
         if right is not None and not isinstance(right, c.Constant):
@@ -128,11 +215,11 @@ class Columns:
         found = None if isinstance(left, c.Listing) else self.operation(predicate)
         if found is None:
             scanned = isinstance(predicate, c.Matches | c.Contains)
-            return TEST.pack(0, 0, 0, OPS["ask"], 0, 0), SCANNED if scanned else CALLED
+            return TEST.pack(0, 0, 0, OPS["ask"], 0, 0, 0), SCANNED if scanned else CALLED
         op, first, count, cost = found
         each = 0 if not inside else EACH_ANY if test.each == "any" else EACH_ALL
         cost = max(cost, EACH_COMPARED) if each else cost
-        return TEST.pack(first, count, reader, OPS[op], each, inside and test.negated), cost
+        return TEST.pack(first, count, reader, OPS[op], each, inside and test.negated, 0), cost
 
     def operation(self, predicate: Any) -> tuple[str, int, int, int] | None:
         """Return the operation of a test, where its constants stand, how many, and its cost; None if it has none."""

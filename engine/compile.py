@@ -4,30 +4,45 @@ Three values are settled here. A rule that permits is laid out to accept proof a
 accept doubt, an excuse the other way round; what is left at run time is a chain of yes and no.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from ..contract import Effect
+from ..contract import STRICTNESS, Effect
 from ..native.answer import Answers
 from ..native.arena import FAILS, HOLDS, Arena
 from ..native.limits import Limit
 from ..native.names import nfc
 from ..native.table import MASK_DOUBT, MASK_NO, MASK_YES, Rows, Table
 from . import checked as c
-from .answers import Bucket, Posture, Row, answers_of, asks_for, postures
+from .answers import Bucket, Posture, Row, answers_of, asks_for, laid_out, postures
 from .binding import Declarations
 from .call import Knowledge
 from .changes import Plan
 from .collecting import not_collecting
 from .columns import Columns
-from .flat import BUCKET, NODE, ROW, Flat
+from .flat import BUCKET, ROW, Flat
 from .forms import COUNTER, RESERVATION
 from .pivots import Chain, Pivoting
 
 PROOF: Final = 0
 DOUBT: Final = MASK_DOUBT
 NOTHING: Final[frozenset[int]] = frozenset()
+NOBODY: Final = ("", -math.inf, 0, STRICTNESS[Effect.BLOCK], False, False, 0, None, None)
+
+
+Laid: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
+"""Buckets of rows that add risk, and of all others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Which buckets of the arena hold whose rows: by a tool's name and declaration, of all other tools, of results."""
+
+    known: dict[tuple[str, int], Laid]
+    unknown: Laid
+    results: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +58,14 @@ class DecisionTable:
     knowledge: Knowledge
     declarations: Declarations
     table: Table
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
     buckets: dict[tuple[str, int], Bucket]
     unknown: Bucket
     result_rows: Rows
     postures: dict[str | None, Posture]
     columns: Columns
     answers: Answers
+    placement: Placement
 
     def bucket(self, name: str, declaration: int) -> Bucket:
         """Return the rows of a tool."""
@@ -71,8 +87,62 @@ def compile(policy: c.CheckedPolicy) -> DecisionTable:
         return _Layout(policy).lay_out()
 
 
-Laid: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
-"""Buckets of rows that add risk, and of all others."""
+def table_of(
+    policy: c.CheckedPolicy,
+    columns: Columns,
+    declarations: Declarations,
+    arena: bytes | memoryview,
+    placement: Placement,
+    rows: Sequence[Row],
+    laid: list[Any],
+) -> DecisionTable:
+    """Return a table over an arena; `laid` are the rows as answers take them.
+
+    Raises:
+        ArenaError: what is wrong with the arena.
+    """
+    readers = tuple(columns.readers)
+    # A row's number may be that of a rule about results, so there is a row, which blocks, for each of those as well.
+    laid = laid + [NOBODY] * (len(policy.result_rules) - len(rows))
+    checked = Arena(arena, len(readers), max(len(rows), len(policy.result_rules)))
+    table = Table(checked, readers, columns.make, columns.knowledge.scan_chars)
+    made: dict[int, Rows] = {}
+
+    def rows_of(numbers: tuple[int, ...]) -> tuple[Rows, ...]:
+        return tuple([made.setdefault(number, Rows(table, number)) for number in numbers])
+
+    buckets = {name: Bucket(rows_of(risk), rows_of(others)) for name, (risk, others) in placement.known.items()}
+    unknown = Bucket(*map(rows_of, placement.unknown))
+    said = postures(policy.mode)
+    return DecisionTable(
+        policy=policy,
+        knowledge=columns.knowledge,
+        declarations=declarations,
+        table=table,
+        rows=rows,
+        buckets=buckets,
+        unknown=unknown,
+        result_rows=Rows(table, placement.results),
+        postures=said,
+        columns=columns,
+        answers=answers_of(policy, columns.knowledge, declarations, table, laid, buckets, unknown, said),
+        placement=placement,
+    )
+
+
+def row_of(rule: c.Rule, columns: Columns) -> Row:
+    """Return a rule as a row."""
+    plan = limit = None
+    if rule.effect == Effect.MODIFY:
+        scans = ((one, None if one.pattern is None else columns.scan(one.pattern)) for one in rule.changes)
+        plan = Plan(rule.id, scans)
+    if rule.limit is not None:
+        by, of = rule.limit.by, rule.limit.of
+        key = None if by == "session" else columns.read_term(c.Attribute(by) if isinstance(by, str) else by)
+        amount = None if of is None else columns.read_term(of)
+        spelled = isinstance(by, c.Argument)
+        limit = Limit(RESERVATION, COUNTER, rule.id, key, amount, spelled, rule.limit.amount, rule.limit.window_s)
+    return Row(rule, asks_for(rule), plan, limit)
 
 
 class _Layout:
@@ -90,30 +160,16 @@ class _Layout:
         self.pivoting = Pivoting(self.columns, rules, [alike(rule) for rule in rules])
         known, unknown = self.buckets(rules)
         results = self.results(policy.result_rules)
-        rows = tuple(Row(rule, asks_for(rule), self.plan(rule), self.limit(rule)) for rule in rules)
-        readers = tuple(self.columns.readers)
-        arena = Arena(self.flat.build(), len(readers), max(len(rules), len(policy.result_rules)))
-        table = Table(arena, readers, self.columns.make, self.knowledge.scan_chars)
-        made: dict[int, Rows] = {}
-
-        def rows_of(numbers: tuple[int, ...]) -> tuple[Rows, ...]:
-            return tuple([made.setdefault(number, Rows(table, number)) for number in numbers])
-
-        buckets = {name: Bucket(rows_of(risk), rows_of(others)) for name, (risk, others) in known.items()}
-        elsewhere = Bucket(*map(rows_of, unknown))
-        said = postures(policy.mode)
-        return DecisionTable(
-            policy=policy,
-            knowledge=self.knowledge,
-            declarations=self.declarations,
-            table=table,
-            rows=rows,
-            buckets=buckets,
-            unknown=elsewhere,
-            result_rows=Rows(table, results),
-            postures=said,
-            columns=self.columns,
-            answers=answers_of(policy, self.knowledge, self.declarations, table, rows, buckets, elsewhere, said),
+        rows = [row_of(rule, self.columns) for rule in rules]
+        self.columns.join_patterns()
+        return table_of(
+            policy,
+            self.columns,
+            self.declarations,
+            self.flat.build(),
+            Placement(known, unknown, results),
+            rows,
+            [laid_out(row) for row in rows],
         )
 
     # ------------------------------------------------------------ rows
@@ -184,23 +240,8 @@ class _Layout:
         place = self._node_of.get(node)
         if place is None:
             place = self._node_of[node] = len(self.flat.nodes)
-            self.flat.nodes.append(NODE.pack(column, accepted, refused, mask))
+            self.flat.nodes.append((column, accepted, refused, mask))
         return place
-
-    def plan(self, rule: c.Rule) -> Plan | None:
-        if rule.effect != Effect.MODIFY:
-            return None
-        scans = ((one, None if one.pattern is None else self.columns.scan(one.pattern)) for one in rule.changes)
-        return Plan(rule.id, scans)
-
-    def limit(self, rule: c.Rule) -> Limit | None:
-        if rule.limit is None:
-            return None
-        by, of = rule.limit.by, rule.limit.of
-        key = None if by == "session" else self.columns.read_term(c.Attribute(by) if isinstance(by, str) else by)
-        amount = None if of is None else self.columns.read_term(of)
-        spelled = isinstance(by, c.Argument)
-        return Limit(RESERVATION, COUNTER, rule.id, key, amount, spelled, rule.limit.amount, rule.limit.window_s)
 
     # ------------------------------------------------------------ tools
 

@@ -6,6 +6,7 @@ What the records are is told in `native/arena.pxd`; the arena checks every numbe
 import math
 import struct
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Final, NamedTuple
@@ -15,8 +16,8 @@ import xxhash
 from ..native.arena import FORMS, HEADER_BYTES, MAGIC, SHAPES, SIDES, SIZES, VERSION
 
 CONSTANT: Final = struct.Struct("<qIHBB")
-TEST: Final = struct.Struct("<IIiBBBx")
-NODE: Final = struct.Struct("<iiiBxxx")
+TEST: Final = struct.Struct("<IIiBBBB")
+NODE: Final = struct.Struct("<iiiBBxx")
 ROW: Final = struct.Struct("<iiiI")
 ENTRY: Final = struct.Struct("<IIII")
 BEGINNING: Final = struct.Struct("<QIiII")
@@ -57,7 +58,7 @@ class Flat:
         self.texts = bytearray()
         self.constants = bytearray()
         self.tests: list[bytes] = []
-        self.nodes: list[bytes] = []
+        self.nodes: list[tuple[int, int, int, int]] = []
         self.rows: list[bytes] = []
         self.places = array("I")
         self.entries: list[bytes] = []
@@ -203,13 +204,17 @@ class Flat:
 
     # ------------------------------------------------------------ all of it
 
+    def joined_nodes(self) -> bytes:
+        looked_at = Counter([node[0] for node in self.nodes])
+        return b"".join([NODE.pack(*node, looked_at[node[0]] == 1) for node in self.nodes])
+
     def build(self) -> bytes:
         """Return the table: a header that says where each section begins and how many records it has, and these."""
         sections: list[bytes] = [
             bytes(self.texts),
             bytes(self.constants),
             b"".join(self.tests),
-            b"".join(self.nodes),
+            self.joined_nodes(),
             b"".join(self.rows),
             self.places.tobytes(),
             *(b"".join(one) for one in (self.entries, self.beginnings, self.pivots, self.buckets)),

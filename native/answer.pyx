@@ -207,7 +207,7 @@ cdef class Answers:
         walk.found_count = first = count
         sorted = first < 2
         for rows in place.rules:
-            walk.gather(<Rows>rows, now)
+            walk.survey(<Rows>rows, now)
         for one in range(first, walk.found_count):
             number = walk.found[one]
             if self.rows[number].stops:
@@ -252,6 +252,10 @@ cdef class Answers:
             base, soft = BLOCKS, stance.soft
         verdict = max(base, strictest)
         effect = ALLOWS if stance.observing else max(soft, strictest)
+        if effect == HOLDS:
+            for one in range(walk.more_count):
+                if self.rows[walk.more[one].number].level == HOLDS:
+                    return None  # everybody who asks has to be named, and these are many
         if effect == ALLOWS and not permitting or effect > strictest and not effect == ALLOWS:
             won = Won(0, 0, False, False, NULL)
         else:
@@ -343,6 +347,10 @@ cdef class Answers:
                 won.worded = True
                 if won.code == NULL and (<Words>row.words).code is not None:
                     won.code = <PyObject *>(<Words>row.words).code
+        for one in range(walk.more_count):
+            # Those that a survey only counts have the same of everything as the sixteen that it names.
+            if self.rows[walk.more[one].number].level == level:
+                won.count += walk.more[one].count
         return 0
 
     cdef object ids(self, Walk walk, int32_t level, bint on_trial, double now, Py_ssize_t count):

@@ -66,14 +66,15 @@ cdef struct Test:
     uint8_t op
     uint8_t each
     uint8_t negated
-    uint8_t spare
+    uint8_t together     # of FIND: in a long text it is sought together with others
 
 cdef struct Node:
     int32_t column
     int32_t accepted     # where to go on: a node before this one, or HOLDS, or FAILS
     int32_t refused
     uint8_t mask         # the answers that are accepted, a bit each
-    uint8_t spare[3]
+    uint8_t alone        # no other node looks at the column: its answer need not be written down
+    uint8_t spare[2]
 
 cdef struct Row:
     int32_t number       # of the rule; -1 - n is family n

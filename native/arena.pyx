@@ -99,6 +99,10 @@ cdef class Arena:
         if wrong != NULL:
             raise ArenaError(wrong.decode())
 
+    def memory(self):
+        """Return the bytes of the table."""
+        return memoryview(self.source)
+
 
 cdef const char *wrong_in(const Sections *arena, Py_ssize_t readers, Py_ssize_t rules) noexcept nogil:
     """Return what is wrong with any record, NULL if nothing is."""

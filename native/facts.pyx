@@ -8,7 +8,7 @@ from cpython.object cimport PyObject
 
 from thoth.native.forms cimport Form
 from thoth.native.names cimport normal
-from thoth.native.values cimport ID, Kind, any_kind, read_argument, unknown
+from thoth.native.values cimport ANY, EMAIL, HOST, ID, Kind, absent, is_mark, read_argument, unknown
 
 
 cdef class Facts:
@@ -70,11 +70,20 @@ cdef class ArgumentPath(Reader):
 
     cdef object value(self, Facts facts):
         cdef PyObject *found
+        cdef PyObject *value
+        cdef int code
         if not facts.readable:
             return unknown
         if self.single is not None:
             found = PyDict_GetItemWithError(facts.read, self.single)
-            if found != NULL and (type(<object>found) is int or type(<object>found) is float):
-                if (<Kind>facts.kinds.get(self.single, any_kind)).code != ID:
-                    return <object>found  # a number is read as it stands
+            if found == NULL:
+                return absent
+            if type(<object>found) is str or type(<object>found) is int or type(<object>found) is float:
+                value = PyDict_GetItemWithError(facts.kinds, self.single)
+                code = ANY if value == NULL else (<Kind>value).code
+                if type(<object>found) is not str:
+                    if code != ID:
+                        return <object>found  # a number is read as it stands
+                elif code != ID and code != EMAIL and code != HOST and not is_mark(<str>found):
+                    return normal(<str>found)
         return read_argument(facts.read, facts.kinds, facts.optional, self.steps)

@@ -13,11 +13,12 @@ cdef struct Slot:
     uint32_t chars
     uint32_t first, count    # of a list, its items
     uint8_t form
+    uint8_t plain        # of a path: 1 it is in its normal form, 2 that is not known, 0 not looked at
     bint ascii
 
 cdef int fill(Slot *slot, object value) except -1
-cdef int answer_of(const Sections *arena, const Test *test, const Slot *slot, const Slot *items, Py_ssize_t scan_chars) noexcept nogil
+cdef int answer_of(const Sections *arena, const Test *test, Slot *slot, Slot *items, Py_ssize_t scan_chars) noexcept nogil
 cdef const Entry *entry_of(const Sections *arena, uint32_t first, uint32_t count, const Slot *slot, int form) noexcept nogil
 cdef int32_t beginning_of(const Sections *arena, const Beginning *all, uint32_t count, const Slot *slot, bint folder) noexcept nogil
 cdef uint32_t segment_of(const Sections *arena, const Tree *tree, const Slot *slot) noexcept nogil
-cdef bint plain_folder(const Slot *slot) noexcept nogil
+cdef bint plain_folder(Slot *slot) noexcept nogil

@@ -35,7 +35,7 @@ cdef int fill(Slot *slot, object value) except -1:
     cdef object text = value
     cdef int overflow = 0
     cdef Py_ssize_t size
-    slot.form = OTHER
+    slot.form, slot.plain = OTHER, 0
     if type(value) is str:
         slot.form = TEXT
     elif type(value) is int:
@@ -170,20 +170,39 @@ cdef bint glob_covers(const uint8_t *pattern, uint32_t length, const uint8_t *te
     return p == length
 
 
-cdef bint plain_folder(const Slot *slot) noexcept nogil:
+cdef enum:
+    TOGETHER_BYTES_MIN = 128
+
+cdef enum:
+    STRANGE = 0
+    PLAIN = 1
+    SLASH = 2
+    DOT = 3
+
+# What each byte is in a path.
+cdef uint8_t[256] _in_path
+for one in range(256):
+    _in_path[one] = PLAIN if chr(one).isascii() and (chr(one).isalnum() or chr(one) in "_-") else STRANGE
+_in_path[<int>b"/"], _in_path[<int>b"."] = SLASH, DOT
+
+
+cdef bint plain_folder(Slot *slot) noexcept nogil:
     """Say whether a path is in its normal form as it stands, a slash at its end apart; False is no verdict."""
+    cdef const uint8_t *text = <const uint8_t *>slot.text
     cdef uint32_t place
-    cdef uint8_t c, before = b"a"
-    if not slot.ascii or slot.size == 0 or slot.text[0] != b"/":
+    cdef uint8_t here, before = PLAIN
+    if slot.plain:
+        return slot.plain == 1
+    slot.plain = 2
+    if not slot.ascii or slot.size == 0 or text[0] != b"/":
         return False
     for place in range(slot.size):
-        c = slot.text[place]
+        here = _in_path[text[place]]
         # A dot at the beginning of a part may be one of those that are resolved.
-        if before == b"/" and (c == b"/" or c == b"."):
+        if here == STRANGE or (before == SLASH and here != PLAIN):
             return False
-        if not (b"a" <= c <= b"z" or b"/" <= c <= b"9" or b"A" <= c <= b"Z" or c == b"_" or c == b"-" or c == b"."):
-            return False
-        before = c
+        before = here
+    slot.plain = 1
     return True
 
 
@@ -214,7 +233,7 @@ cdef int accepted(const Sections *arena, const Automaton *automaton, const Slot 
 # ---------------------------------------------------------------- answering
 
 
-cdef int one_answer(const Sections *arena, const Test *test, const Slot *slot, Py_ssize_t scan_chars) noexcept nogil:
+cdef int one_answer(const Sections *arena, const Test *test, Slot *slot, Py_ssize_t scan_chars) noexcept nogil:
     """Answer a test of one value that is there."""
     cdef const Constant *constants = arena.constants + test.first
     cdef uint32_t place
@@ -269,7 +288,9 @@ cdef int one_answer(const Sections *arena, const Test *test, const Slot *slot, P
     if slot.chars > <uint64_t>scan_chars:
         return DOUBT
     if op == FIND:
-        return accepted(arena, arena.automata + test.first, slot) if slot.ascii else DECLINED
+        if not slot.ascii or (test.together and slot.size >= TOGETHER_BYTES_MIN):
+            return DECLINED
+        return accepted(arena, arena.automata + test.first, slot)
     if slot.form == EMAIL_TEXT or slot.form == HOST_TEXT:
         return DECLINED
     for place in range(test.count):
@@ -279,11 +300,11 @@ cdef int one_answer(const Sections *arena, const Test *test, const Slot *slot, P
     return NO
 
 
-cdef int answer_of(const Sections *arena, const Test *test, const Slot *slot, const Slot *items, Py_ssize_t scan_chars) noexcept nogil:
+cdef int answer_of(const Sections *arena, const Test *test, Slot *slot, Slot *items, Py_ssize_t scan_chars) noexcept nogil:
     """Answer a test: NO, YES, DOUBT, AWAY or DECLINED. Under `each`, of nothing `any` is NO and `all` is YES."""
     cdef int answer, best, decisive
     cdef uint32_t place, count = 1
-    cdef const Slot *item = slot
+    cdef Slot *item = slot
     if not test.each:
         return AWAY if slot.form == AWAY_VALUE else one_answer(arena, test, slot, scan_chars)
     if slot.form == AWAY_VALUE:

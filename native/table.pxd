@@ -3,6 +3,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from thoth.native.arena cimport Arena, Bucket, Family, Pivot, Row, Sections
 from thoth.native.facts cimport Facts
 from thoth.native.questions cimport Question
+from thoth.native.scan cimport Scan
 from thoth.native.slots cimport Slot
 
 # What a search stops for.
@@ -81,6 +82,18 @@ cdef class Column:
 
 cdef class Asked(Column):
     cdef object ask
+
+cdef class Sought(Column):
+    cdef int reader
+    cdef int32_t number
+    cdef Scan scan
+    cdef Together together   # None: it is sought by itself
+
+cdef class Together:
+    cdef object match        # of an RE2 set: bytes -> the places of the patterns found; None: each by itself
+    cdef list columns        # [P] Sought
+    cdef int slow
+    cdef bint sought(self, Walk walk, str text) except -1
 
 cdef class Tested(Column):
     cdef int reader, right_reader, each

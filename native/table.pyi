@@ -4,6 +4,7 @@ from typing import Any, Final
 from .arena import Arena
 from .facts import Facts, Reader
 from .questions import Question
+from .scan import Scan
 
 MASK_NO: Final[int]
 MASK_YES: Final[int]
@@ -14,6 +15,12 @@ class Column: ...
 
 class Asked(Column):
     def __init__(self, ask: Callable[[Any], Any]) -> None: ...
+
+class Sought(Column):
+    def __init__(self, reader: int, number: int, scan: Scan, together: Together | None) -> None: ...
+
+class Together:
+    def __init__(self, match: Callable[[bytes], list[int]] | None, columns: list[Sought]) -> None: ...
 
 class Tested(Column):
     def __init__(
@@ -31,6 +38,7 @@ class Table:
     def __new__(
         cls, arena: Arena, readers: tuple[Reader, ...], make: Callable[[int], Column], scan_chars: int
     ) -> Table: ...
+    def clocked(self, facts: Facts, rows: Rows, now: float) -> int: ...
 
 class Rows:
     def __new__(cls, table: Table, bucket: int) -> Rows: ...

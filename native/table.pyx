@@ -10,10 +10,13 @@ at that one value lets through. The search itself touches no Python object; wher
 wants, a value to be read or an answer, and goes on from there.
 """
 
+from cpython.list cimport PyList_GET_ITEM
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, qsort, realloc
 from libc.string cimport memset
+
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from thoth.native.arena cimport (
     ALL_OF_EACH, ASK, BY_BEGINNING, BY_FOLDER, BY_NUMBER, BY_SPAN, BY_TEXT, AWAY_VALUE, DOUBLE, EACH_ONE, EMAIL_TEXT,
@@ -25,12 +28,16 @@ from thoth.native.questions cimport Question
 from thoth.native.slots cimport (
     DECLINED, Slot, answer_of, beginning_of, entry_of, fill, plain_folder, segment_of,
 )
-from thoth.native.values cimport AWAY, DOUBT, NO, YES, absent, unknown
+from thoth.native.scan cimport Scan
+from thoth.native.values cimport AWAY, DOUBT, NO, YES, absent, text_of, unknown
 
 cdef enum:
     ANSWER_COUNT = 4         # a stamp is a multiple of this, an answer less
     WALKS_KEPT_MAX = 4
     ITEMS_MAX = 256          # a longer list is Python's to look through
+    TOGETHER_CHARS_MIN = 128
+    SLOW_BYTE_NS = 100
+    SLOW_MAX = 8
     DEPTH_MAX = 64           # of a tree; no table has so many segments
 
 ANSWERS = {False: NO, True: YES, None: DOUBT, absent: AWAY}
@@ -75,12 +82,22 @@ cdef class Table:
             self.walks.append(walk)
         return 0
 
+    def clocked(self, Facts facts not None, Rows rows not None, double now) -> int:
+        """Return how many nanoseconds one survey takes, from an empty walk on."""
+        cdef timespec begun, ended
+        cdef Walk walk
+        clock_gettime(CLOCK_MONOTONIC, &begun)
+        walk = self.begin(facts)
+        walk.survey(rows, now)
+        self.end(walk)
+        clock_gettime(CLOCK_MONOTONIC, &ended)
+        return (ended.tv_sec - begun.tv_sec) * 1_000_000_000 + ended.tv_nsec - begun.tv_nsec
+
     cdef Column column(self, int32_t number):
         cdef object column = self.columns[number]
         if column is None:
             column = self.columns[number] = self.make(number)
             assert isinstance(column, Column)
-            assert type(column) is not Tested or max((<Tested>column).reader, (<Tested>column).right_reader) < self.reader_count
         return <Column>column
 
 
@@ -131,7 +148,10 @@ cdef class Walk:
 
     cdef object value(self, int reader):
         """Return what a reader reads: a value, ABSENT or UNKNOWN."""
-        cdef object value = self.values[reader]
+        cdef object value
+        if not 0 <= reader < self.table.reader_count:
+            raise IndexError("a reader that the table does not have")
+        value = self.values[reader]
         if value is None:
             value = (<Reader>self.table.readers[reader]).value(self.facts)
             assert value is not None
@@ -144,8 +164,10 @@ cdef class Walk:
     cdef int fill(self, int reader) except -1:
         """Read a value and take it in as the machine holds it."""
         cdef Slot *slot = self.slots + reader
-        cdef object value = self.value(reader)
+        cdef object value = <object>PyList_GET_ITEM(self.values, reader)
         cdef Py_ssize_t count
+        if value is None:
+            value = self.value(reader)
         if type(value) is not list:
             fill(slot, value)
         else:
@@ -211,7 +233,7 @@ cdef class Walk:
         For a value that it cannot tell anything about, one that is unknown above all, it lets every row through.
         """
         cdef const Sections *arena = self.sections
-        cdef const Slot *slot = self.slots + pivot.reader
+        cdef Slot *slot = self.slots + pivot.reader
         cdef const Entry *entry = NULL
         cdef const Beginning *beginnings
         cdef const Tree *tree
@@ -277,7 +299,7 @@ cdef class Walk:
                     at = _FAILS
             while at >= 0:
                 node = nodes + at
-                answer = answers[node.column] - stamp
+                answer = ANSWER_COUNT if node.alone else answers[node.column] - stamp
                 if answer >= ANSWER_COUNT:
                     test = arena.tests + node.column
                     told = DECLINED
@@ -287,10 +309,15 @@ cdef class Walk:
                             return WANTS_SLOT
                         told = answer_of(arena, test, self.slots + test.reader, self.items, self.scan_chars)
                     if told == DECLINED:
-                        self.row, self.node_at, self.wanted = row, at, node.column
-                        return WANTS_ANSWER
-                    answer = <uint32_t>told
-                    answers[node.column] = stamp | answer
+                        # What Python has answered is written down, also where no other node asks it.
+                        answer = answers[node.column] - stamp
+                        if answer >= ANSWER_COUNT:
+                            self.row, self.node_at, self.wanted = row, at, node.column
+                            return WANTS_ANSWER
+                    else:
+                        answer = <uint32_t>told
+                        if not node.alone:
+                            answers[node.column] = stamp | answer
                 at = node.accepted if node.mask >> answer & 1 else node.refused
             if at == _HOLDS:
                 told = self.take(row.number)
@@ -470,6 +497,72 @@ cdef class Asked(Column):
 
     cdef int answer(self, Walk walk) except -1:
         return _answers[self.ask(walk.facts)]
+
+
+cdef class Sought(Column):
+    """Whether a pattern is found in what one reader reads; in long texts it is sought together with others."""
+
+    def __init__(self, int reader, int32_t number, Scan scan not None, Together together):
+        self.reader, self.number, self.scan, self.together = reader, number, scan, together
+
+    cdef int answer(self, Walk walk) except -1:
+        cdef object value = walk.value(self.reader)
+        cdef object text
+        cdef uint32_t answer
+        if value is absent:
+            return AWAY
+        text = text_of(value)
+        if value is unknown or text is None or len(<str>text) > walk.scan_chars:
+            return DOUBT
+        if self.together is not None and len(<str>text) >= TOGETHER_CHARS_MIN and self.together.sought(walk, <str>text):
+            answer = walk.answers[self.number] - walk.stamp  # it is one of those that were written down
+            assert answer < ANSWER_COUNT
+            return <int>answer
+        return self.scan.found(<str>text)
+
+
+cdef class Together:
+    """Patterns that are sought in one text by one pass over it.
+
+    A set that runs out of memory reports nothing found, so it holds, as its last pattern, one that is always found: where
+    even that is not, each pattern is sought by itself. So is each where a pass has been too slow too often: there are
+    sets of which no small automaton can be made.
+    """
+
+    def __init__(self, match, list columns not None):
+        self.match, self.columns, self.slow = match, columns, 0
+
+    cdef bint sought(self, Walk walk, str text) except -1:
+        """Write down the answers of all columns; False where the set has none."""
+        cdef timespec begun, ended
+        cdef Py_ssize_t last = len(self.columns)
+        cdef Sought column
+        cdef list found
+        cdef bytes encoded
+        if self.match is None:
+            return False
+        clock_gettime(CLOCK_MONOTONIC, &begun)
+        try:
+            encoded = text.encode()
+            found = self.match(encoded)
+        except Exception:  # lone surrogates
+            return False
+        clock_gettime(CLOCK_MONOTONIC, &ended)
+        if (ended.tv_sec - begun.tv_sec) * 1e9 + (ended.tv_nsec - begun.tv_nsec) > SLOW_BYTE_NS * (len(encoded) + 1024.0):
+            self.slow += 1
+            if self.slow > SLOW_MAX:
+                self.match = None
+        if last not in found:
+            return False
+        for column in self.columns:
+            if not 0 <= column.number < walk.sections.test_count:
+                raise IndexError("a column that the table does not have")
+            walk.answers[column.number] = walk.stamp | NO
+        for place in found:
+            if <Py_ssize_t>place < last:
+                column = <Sought>self.columns[place]
+                walk.answers[column.number] = walk.stamp | <uint32_t>(column.scan.found(text) if column.scan.detector else YES)
+        return True
 
 
 cdef class Tested(Column):

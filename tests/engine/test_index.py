@@ -22,7 +22,7 @@ from thoth.engine.flat import Span, below_fraction
 from thoth.native.table import Walk
 
 TOOL = (c.ToolPattern("name", "t"),)
-EXAMPLES = settings().max_examples if settings().max_examples > 1000 else 150
+EXAMPLES = settings().max_examples if settings().max_examples > 1000 else 100
 NUMBERS: list[Any] = [0, 1, -1, 2**53 - 1, 2**53, 2**53 + 1, 2**63 - 1, 2**63, -(2**63), 10**30, 5, 6, 7]
 DECIMALS = [
     Decimal("1000.01"),
