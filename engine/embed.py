@@ -35,10 +35,11 @@ from ..contract import (
 from ..grammar import Message, PolicyError, parse, read_policy
 from ..grammar.syntax import Policy, UseItem
 from ..native.digests import digest_of
+from . import bundle as bundles
 from .check import check
 from .checked import CheckedPolicy, Tool
 from .collecting import not_collecting
-from .evaluators import EVALUATORS, Evaluator
+from .evaluators import EVALUATORS, Evaluator, Native
 from .explain import explain
 from .learned import Baseline, read_learned
 from .ledger import Ledger
@@ -76,15 +77,18 @@ class Engine:
         policy: CheckedPolicy,
         *,
         recorder: Recorder | None = None,
-        evaluator: Literal["native", "reference"] = "native",
+        evaluator: Literal["native", "reference"] | Evaluator = "native",
         clock: Callable[[], float] = time.time,
         warnings: Sequence[Message] = (),
     ) -> None:
-        """Take a checked policy; the class methods `from_file`, `from_files` and `from_text` read one."""
+        """Take a checked policy; the class methods `from_file`, `from_files` and `from_text` read one.
+
+        `evaluator` is a name, or an evaluator of this very policy.
+        """
         self.policy = policy
         self.warnings = tuple(warnings)
         self.ledger = Ledger()
-        self._evaluator: Evaluator = EVALUATORS[evaluator](policy)
+        self._evaluator: Evaluator = EVALUATORS[evaluator](policy) if isinstance(evaluator, str) else evaluator
         self._recorder = recorder
         self._clock = clock
         self._lock = threading.Lock()
@@ -112,14 +116,30 @@ class Engine:
         recorder: Recorder | None = None,
         evaluator: Literal["native", "reference"] = "native",
         clock: Callable[[], float] = time.time,
+        trusted: Sequence[str | os.PathLike[str]] | None = None,
     ) -> "Engine":
         """Read one root policy and modules that it uses; further modules are looked for beside each file,
         then in the folders of `path`, then among the installed packs. `learned` names a baseline.
 
+        One compiled bundle may stand in the place of all files; the baseline is in it. With `trusted`, files of
+        Ed25519 public keys (PEM), nothing but a bundle that one of these keys signed is taken.
+
         Raises:
             PolicyError: with every mistake of the policy.
-            OperationError: a file cannot be read, or several files are roots.
+            OperationError: a file cannot be read, several files are roots, or a bundle is not to be trusted.
         """
+        files = list(files)
+        if len(files) == 1 and bundles.is_bundle(files[0]):
+            keys = None if trusted is None else [read_bytes(key) for key in trusted]
+            bundle = bundles.read(files[0], keys)
+            if learned is not None:
+                raise OperationError(f"`{files[0]}` holds its baseline already; build it with the other one")
+            policy = bundle.table.policy
+            over = Native.over(bundle.table, bundle.windows) if evaluator == "native" else evaluator
+            return cls(policy, recorder=recorder, evaluator=over, clock=clock)
+        if trusted is not None:
+            named = ", ".join(f"`{os.fspath(file)}`" for file in files)
+            raise OperationError(f"{named}: not a bundle, and only signed bundles count here; `thoth build --sign`")
         with not_collecting():
             policy, warnings = load(files, path=path, learned=learned)
         return cls(policy, recorder=recorder, evaluator=evaluator, clock=clock, warnings=warnings)
@@ -518,6 +538,10 @@ def load(
         OperationError: a file cannot be read, or several files are roots.
     """
     mistakes: list[Message] = []
+    files = list(files)
+    for file in files:
+        if bundles.is_bundle(file):
+            raise OperationError(f"`{os.fspath(file)}` is a compiled bundle; name the policy's text")
     trees = [_read_policy(read_text(file), str(file), mistakes) for file in files]
     if not trees:
         raise OperationError("no policy file is named")
@@ -560,6 +584,18 @@ def choose_root(trees: Sequence[Policy]) -> tuple[Policy, dict[str, Policy]]:
         names = ", ".join(f"`{tree.source}`" for tree in roots or trees)
         raise OperationError(f"{names}: exactly one of several policy files is the root, and it uses the others")
     return roots[0], {name: tree for name, tree in named.items() if tree is not roots[0]}
+
+
+def read_bytes(file: str | os.PathLike[str]) -> bytes:
+    """Read a file.
+
+    Raises:
+        OperationError: it cannot be read.
+    """
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise OperationError(f"`{os.fspath(file)}` cannot be read: {error.strerror or error}") from error
 
 
 def read_text(file: str | os.PathLike[str]) -> str:

@@ -111,8 +111,20 @@ class Native:
 
     def __init__(self, policy: CheckedPolicy) -> None:
         """Lay the policy out."""
-        self.table: Final = table.compile(policy)
+        self.take(table.compile(policy))
         self.windows = {rule.id: rule.limit.window_s for rule in policy.rules if rule.limit is not None}
+
+    @classmethod
+    def over(cls, laid_out: table.DecisionTable, windows: dict[str, int]) -> "Native":
+        """Return the evaluator of a table that is laid out already, and of its limits' windows."""
+        native = cls.__new__(cls)
+        native.take(laid_out)
+        native.windows = windows
+        return native
+
+    def take(self, laid_out: table.DecisionTable) -> None:
+        policy = laid_out.policy
+        self.table = laid_out
         self._find = self.table.declarations.find
         self._labelling = [(rule.label, ToolSet(rule.tools)) for rule in policy.result_rules if rule.action == "label"]
         self._scans: dict[Pattern, Scan] = {}
