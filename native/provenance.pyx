@@ -217,6 +217,10 @@ cdef class Memory:
     def __cinit__(self):
         self.known, self.lowered = {}, []
 
+    def __reduce__(self):
+        """Copy nothing: whoever copies a session begins anew."""
+        return Memory, ()
+
     def places(self, tuple token not None, list texts not None) -> tuple:
         """Return the places of the texts that hold a token of `token_of`; the list may only have grown since.
 
