@@ -18,6 +18,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "check": ("thoth.cli.check:check", "find every mistake of a policy in one run"),
     "fmt": ("thoth.cli.fmt:fmt", "write policies in their one canonical form"),
     "lint": ("thoth.cli.lint:lint", "find what a policy says that its author hardly meant"),
+    "build": ("thoth.cli.build:build", "compile a policy into one file, signed if you like"),
     "test": ("thoth.cli.test:run", "run the tests of a policy, and say what they reach"),
     "explain": ("thoth.cli.explain:explain", "say why one call is decided as it is"),
     "decide": ("thoth.cli.decide:decide", "decide tool calls, or recorded ones again: JSON in, JSON out"),

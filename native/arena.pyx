@@ -99,6 +99,36 @@ cdef class Arena:
         if wrong != NULL:
             raise ArenaError(wrong.decode())
 
+    def bound(self, Py_ssize_t number) -> tuple:
+        """Return how many rows a bucket has, and how many its pivots let through at most where they can tell."""
+        cdef const Sections *at = &self.sections
+        cdef const Bucket *bucket
+        cdef const Pivot *pivot
+        cdef const Beginning *beginning
+        cdef uint32_t place, one, most, depth
+        cdef int32_t up
+        cdef uint64_t few
+        assert 0 <= number < at.bucket_count
+        bucket = at.buckets + number
+        few = bucket.rest_count
+        for place in range(bucket.pivot_first, bucket.pivot_first + bucket.pivot_count):
+            pivot, most = at.pivots + place, 0
+            if pivot.kind == BY_TEXT or pivot.kind == BY_NUMBER:
+                for one in range(pivot.count):
+                    most = max(most, at.entries[pivot.first + one].count)
+            elif pivot.kind == BY_SPAN:
+                most = pivot.every_count
+            else:
+                for one in range(pivot.count):
+                    depth, up = 0, <int32_t>one
+                    while up >= 0:
+                        beginning = at.beginnings + pivot.first + up
+                        depth += beginning.count
+                        up = beginning.parent
+                    most = max(most, depth)
+            few += most
+        return bucket.row_count, few
+
     def memory(self):
         """Return the bytes of the table."""
         return memoryview(self.source)
