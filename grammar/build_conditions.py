@@ -129,13 +129,16 @@ class Conditions:
     def from_tool(self, parts: Parts) -> Test:
         each, left = parts[0].value
         token = parts[-1]
+        if parts[-2] == "class":
+            name = Name(bare_or_text(token), at=words.span(token))
+            return Test(left, "from tool class", name, parts[1] == "not", each, at=place(parts))
         tool: Term | None = Name(str(token), at=words.span(token))
         if token.type == "STRING":
             tool = as_text(token)
         elif token == "*":
             tool = None
         elif "*" in token:
-            raise Mistake("`from tool` takes one tool's name, or `*` for any", words.span(token))
+            raise Mistake("`from tool` takes one tool's name, `class NAME`, or `*` for any", words.span(token))
         return Test(left, "from tool", tool, parts[1] == "not", each, at=place(parts))
 
     def has(self, parts: Parts) -> Test:

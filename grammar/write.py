@@ -226,6 +226,9 @@ def _test(node: Test) -> str:
                 return f"{left} {operator} *"
             case Text() | Name():
                 return f"{left} {operator} {_one_tool(node.right)}"
+    if node.operator == "from tool class" and isinstance(node.right, Name):
+        named = tool(ToolPattern("class", node.right.value))
+        return f"{left} {operator.removesuffix(' class')} {named}"
     if node.right is None:
         return f"{left} {operator}"
     if isinstance(node.right, tuple):

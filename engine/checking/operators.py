@@ -309,11 +309,19 @@ def _from_tool(rule: Rule, node: s.Test) -> c.Predicate | None:
     if node.right is None:
         return c.From(left, "tool", (c.ToolPattern("any"),), by_host)
     if not isinstance(node.right, s.Name | s.Text):
-        rule.file.error(node.at, "`from tool` takes a tool's name, or `*` for any", "from")
+        rule.file.error(node.at, "`from tool` takes a tool's name, `class NAME`, or `*` for any", "from")
         return None
     kind = "glob" if "*" in node.right.value or "?" in node.right.value else "name"
     tools = tool_patterns(rule.file, rule.tools, (s.ToolPattern(kind, node.right.value, at=node.right.at),))
     return c.From(left, "tool", tools, by_host)
+
+
+def _from_class(rule: Rule, node: s.Test) -> c.Predicate | None:
+    left = _seen(rule, node)
+    if left is None or not isinstance(node.right, s.Name):
+        return None
+    written = (s.ToolPattern("class", node.right.value, at=node.right.at),)
+    return c.From(left, "tool", tool_patterns(rule.file, rule.tools, written))
 
 
 def _baseline(rule: Rule, node: s.Test) -> c.Predicate | None:
@@ -340,6 +348,7 @@ _SPECIAL: Final[dict[str, Callable[[Rule, s.Test], c.Predicate | None]]] = {
     "from user": _from_user,
     "by host from user": _from_user,
     "from tool": _from_tool,
+    "from tool class": _from_class,
     "by host from tool": _from_tool,
     "in baseline": _baseline,
 }

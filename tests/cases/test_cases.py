@@ -18,7 +18,8 @@ CASES = read()
 CASES_MIN = 200
 OPERATORS = {
     *("is", "<", "<=", ">", ">=", "between", "in", "like", "matches", "starts with", "ends with", "contains"),
-    *("under", "in cidr", "from user", "by host from user", "from tool", "in baseline", "has", "in scope", "in intent"),
+    *("under", "in cidr", "from user", "by host from user", "from tool", "from tool class", "in baseline", "has"),
+    *("in scope", "in intent"),
 }
 BOTH_SENSES = OPERATORS - {"<", "<=", ">", ">=", "by host from user"}
 FUNCTIONS = {"size", "lower", "host", "domain"}

@@ -137,6 +137,9 @@ def test_where_a_value_was_seen_keeps_its_source() -> None:
         c.From(c.Argument(("to",)), "tool", (c.ToolPattern("name", "mail"),)), negated=True
     )
     assert when("args.to from tool *") == c.Test(c.From(c.Argument(("to",)), "tool", (c.ToolPattern("any"),)))
+    assert when("args.to from tool class read") == c.Test(
+        c.From(c.Argument(("to",)), "tool", (c.ToolPattern("class", "read"),))
+    )
 
 
 def test_scope_intent_and_hours_are_tests_of_their_own() -> None:

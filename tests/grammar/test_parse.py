@@ -52,7 +52,7 @@ def test_not_binds_before_and_and_before_or() -> None:
     "operator",
     [
         *("is", "in", "like", "matches", "contains", "under", "in cidr", "starts with", "ends with", "between"),
-        *("from user", "by host from user", "from tool", "in baseline", "in scope", "in intent"),
+        *("from user", "by host from user", "from tool", "from tool class", "in baseline", "in scope", "in intent"),
     ],
 )
 def test_not_before_an_operator_negates_it(operator: str) -> None:
@@ -125,6 +125,9 @@ def test_tools_are_names_globs_classes_or_all() -> None:
     )
     assert parse_condition("after class read, *") == s.After((s.ToolPattern("class", "read"), s.ToolPattern("any")))
     assert parse_condition("args.a from tool *") == s.Test(args("a"), "from tool")
+    assert parse_condition("args.a not from tool class read") == s.Test(
+        args("a"), "from tool class", s.Name("read"), negated=True
+    )
 
 
 def test_the_settings_of_a_policy() -> None:

@@ -48,7 +48,8 @@ ARGUMENTS = (
     *("all args.to like ours", 'not any args.to is "eve@evil.example"', "has args.n", "not has args.body"),
     *('args.path under "/etc"', 'args.path not under "/home"', 'args.body contains "x"', "size(args.body) <= 3"),
     *('args.body matches "^([0-9]+)$"', 'lower(args.level) is "low"', "args.to from user", "args.key from user"),
-    *("args.body from tool peek", "args.to in baseline", "args.key not in baseline", "args.to is args.body"),
+    *("args.body from tool peek", "args.body from tool class read"),
+    *("args.to in baseline", "args.key not in baseline", "args.to is args.body"),
 )
 CHANGES = (
     *(

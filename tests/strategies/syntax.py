@@ -140,6 +140,8 @@ def tests(draw: st.DrawFn) -> s.Test:
             | st.builds(s.Name, st.sampled_from(["read_inbox", "db.read"]))
             | st.builds(s.Text, st.sampled_from(TOOLS))
         )
+    elif operator == "from tool class":
+        right = draw(st.builds(s.Name, st.sampled_from(["read", "web"])))
     elif operator not in ALONE:
         right = draw(terms)
     return s.Test(left, operator, right, negated, each)
@@ -148,7 +150,7 @@ def tests(draw: st.DrawFn) -> s.Test:
 ALONE = ("in scope", "in intent", "in baseline", "from user", "by host from user")
 OPERATORS = (
     *("is", "<", "<=", ">", ">=", "between", "in", "like", "matches", "starts with", "ends with", "contains"),
-    *("under", "in cidr", "from tool", "has", *ALONE),
+    *("under", "in cidr", "from tool", "from tool class", "has", *ALONE),
 )
 
 
