@@ -284,7 +284,7 @@ class Columns:
             case c.Has(one):
                 return Asked(carrying(steps_of(one.steps)))
             case c.From() | c.InBaseline():
-                return Asked(self.provenance(predicate))
+                return Asked(self.provenance(predicate, least))
             case c.Contains(c.Listing("session.labels"), c.Constant(str(label))):
                 return Asked(labelled(nfc(label)))
             case c.Contains(c.Listing(name), right):
@@ -295,6 +295,8 @@ class Columns:
     def quantified(self, predicate: Any, each: str, negated: bool) -> Column:
         """Return the column of a test of each item."""
         left = predicate.left
+        if isinstance(predicate, c.From | c.InBaseline):
+            return Asked(self.provenance(predicate, most if each == "any" else least, negated))
         if isinstance(left, c.Listing):
             return Asked(self.listed(predicate, left.name, each, negated))
         question, compared, right_reader = self.question(predicate)
@@ -372,8 +374,10 @@ class Columns:
 
         return ask
 
-    def provenance(self, predicate: c.From | c.InBaseline) -> Read:
-        """Return the test that asks where every item of an argument has been seen."""
+    def provenance(
+        self, predicate: c.From | c.InBaseline, together: Callable[[list[Truth]], Truth], negated: bool = False
+    ) -> Read:
+        """Return the test that asks where the items of an argument have been seen; `negated` turns each answer."""
         scan_chars = self.knowledge.scan_chars
         if isinstance(predicate, c.InBaseline):
 
@@ -387,6 +391,7 @@ class Columns:
                 return call.from_user(item, by_host) if from_user else call.from_tools(item, by_host, tools)
 
         steps = None if isinstance(predicate.left, c.Keys) else steps_of(predicate.left.steps)
+        decisive = together is most  # an item of which this is true settles the answer
 
         def ask(call: Call) -> Any:
             carried: list[tuple[str, Any]] | None
@@ -397,18 +402,17 @@ class Columns:
                 if value is ABSENT:
                     return ABSENT
                 carried = [(str(steps[0]), value)]
-            asked, truth = False, True
+            truths: list[Truth] = []
             for name, value in carried or ():
                 for item in value if isinstance(value, list) else (value,):
-                    asked = True
                     if item is UNKNOWN or item is ABSENT or (isinstance(item, str) and len(item) > scan_chars):
-                        truth = False
+                        truths.append(None)
                         continue
-                    here = seen(call, name, item)
-                    if here is False:
-                        return False
-                    truth = truth and here is True
-            return True if asked and truth else None
+                    here = turned(seen(call, name, item), negated)
+                    if here is decisive:
+                        return here
+                    truths.append(here)
+            return together(truths) if truths else None
 
         return ask
 
@@ -471,8 +475,8 @@ class Columns:
         raise AssertionError(term)
 
 
-WHOLE: Final = (c.ToolFits, c.InScope, c.InIntent, c.InHours, c.Has, c.From, c.InBaseline)
-"""Predicates that ask of the call as a whole, or of all items by their own rule."""
+WHOLE: Final = (c.ToolFits, c.InScope, c.InIntent, c.InHours, c.Has)
+"""Predicates that ask of the call as a whole."""
 
 
 def turned(truth: Truth, negated: bool) -> Truth:

@@ -59,7 +59,7 @@ def ask(predicate: c.Predicate, facts: Facts, negated: bool, each: str) -> Truth
         case c.Has(argument):
             return turned(carried(argument, facts), negated)
         case c.From() | c.InBaseline():
-            return provenance(predicate, facts, negated)
+            return provenance(predicate, facts, negated, each)
     if each:
         return quantified(predicate, facts, negated, each)
     left = read(predicate.left, facts)
@@ -251,8 +251,11 @@ def applied(function: str, value: Any) -> Any:
     return UNKNOWN if address is None else Named("host", address.rpartition("@")[2])
 
 
-def provenance(predicate: c.From | c.InBaseline, facts: Facts, negated: bool) -> Truth:
-    """Ask where every item of an argument has been seen; of an empty list, or of no key argument, it is unknown."""
+def provenance(predicate: c.From | c.InBaseline, facts: Facts, negated: bool, each: str) -> Truth:
+    """Ask where the items of an argument have been seen: every one of them, unless `each` is "any".
+
+    Of an empty list, or of no key argument, it is unknown.
+    """
     if isinstance(predicate.left, c.Keys):
         carried_keys = facts.key_arguments()
         if not carried_keys:
@@ -274,6 +277,8 @@ def provenance(predicate: c.From | c.InBaseline, facts: Facts, negated: bool) ->
             truths.append(facts.seen(item, predicate.source, predicate.tools, predicate.by_host))
         else:
             truths.append(facts.in_baseline(item, name))
+    if each:
+        return (any_of if each == "any" else all_of)([turned(truth, negated) for truth in truths])
     return turned(all_of(truths), negated)
 
 

@@ -34,11 +34,15 @@ def test(rule: Rule, node: s.Test, negated: bool, each: str, permits: bool) -> c
     if special is not None:
         predicate = special(rule, node)
         if each and isinstance(predicate, c.From | c.InBaseline):
-            if (each == "any") != negated:
+            if (each == "any") == negated:
+                each = ""  # the question is about every item already
+            elif (permits != negated) == (each == "any"):
                 rule.file.error(
-                    node.at, f"`{node.operator}` always asks about every item together; leave `{node.each}` out", "from"
+                    node.at,
+                    f"here one item would answer for all the others, and `{node.operator}` asks about every item;"
+                    f" leave `{node.each}` out",
+                    "from",
                 )
-            each = ""  # the question is about every item already
         return c.FALSE if predicate is None else c.Test(predicate, negated, each, node.at)
     if isinstance(node.left, s.Path) and node.left.root == "now" and not node.left.steps:
         hours = _hours(rule, node)
