@@ -292,16 +292,17 @@ class Call(Facts):
             return None
         return False
 
-    def in_baseline(self, value: Any, name: str) -> Truth:
-        """Say whether a value was used for this tool and argument in recorded behaviour."""
+    def in_baseline(self, value: Any, name: str, by_host: bool) -> Truth:
+        """Say whether a value, or its host, was used for this tool and argument in recorded behaviour."""
         baseline = self.knowledge.policy.baseline
         if baseline is None:
             return None
-        token = token_of(value, False)
+        token = token_of(value, by_host)
         if token is None:
             return None
         used = baseline.get((self.name, name))
-        return used is not None and hashlib.sha256(token[1].encode()).hexdigest() in used
+        spelled = b"host\0" + token[1].encode() if by_host else token[1].encode()
+        return used is not None and hashlib.sha256(spelled).hexdigest() in used
 
 
 ATTRIBUTES: Final = {

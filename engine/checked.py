@@ -240,9 +240,10 @@ class From:
 
 @dataclass(frozen=True, slots=True)
 class InBaseline:
-    """Each item was used for this tool and argument in recorded behaviour."""
+    """Each item was used for this tool and argument in recorded behaviour; `by_host` asks it of a URL's host."""
 
     left: "Argument | Keys"
+    by_host: bool = False
 
 
 @dataclass(frozen=True, slots=True)

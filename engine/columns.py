@@ -378,14 +378,14 @@ class Columns:
         self, predicate: c.From | c.InBaseline, together: Callable[[list[Truth]], Truth], negated: bool = False
     ) -> Read:
         """Return the test that asks where the items of an argument have been seen; `negated` turns each answer."""
-        scan_chars = self.knowledge.scan_chars
+        scan_chars, by_host = self.knowledge.scan_chars, predicate.by_host
         if isinstance(predicate, c.InBaseline):
 
             def seen(call: Call, name: str, item: Any) -> Truth:
-                return call.in_baseline(item, name)
+                return call.in_baseline(item, name, by_host)
 
         else:
-            by_host, from_user, tools = predicate.by_host, predicate.source == "user", self.toolset(predicate.tools)
+            from_user, tools = predicate.source == "user", self.toolset(predicate.tools)
 
             def seen(call: Call, name: str, item: Any) -> Truth:
                 return call.from_user(item, by_host) if from_user else call.from_tools(item, by_host, tools)

@@ -2,7 +2,7 @@
 
 The file is JSON: {"thoth_learned": 1, "values": {TOOL: {ARGUMENT: {DIGEST: COUNT}}}}, or a list of digests
 in place of the counts. A digest is the SHA-256 (hex) of the value's normal form, so the values themselves
-are not in the file.
+are not in the file. Of a URL there are two: of the whole, and of `host`, a zero byte and its host.
 """
 
 import hashlib
@@ -43,3 +43,9 @@ def digest_of(value: Json, kind: str = "any") -> str | None:
     """Return the digest of one value of a declared type, None where it says too little to be remembered."""
     token = token_of(plain(value, kind), False)
     return None if token is None else hashlib.sha256(token[1].encode()).hexdigest()
+
+
+def host_digest_of(value: Json, kind: str = "any") -> str | None:
+    """Return the digest of a URL's host, for `by host in baseline`; None where a value is no plain URL."""
+    token = token_of(plain(value, kind), True)
+    return None if token is None else hashlib.sha256(f"host\0{token[1]}".encode()).hexdigest()

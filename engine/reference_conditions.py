@@ -276,7 +276,7 @@ def provenance(predicate: c.From | c.InBaseline, facts: Facts, negated: bool, ea
         elif isinstance(predicate, c.From):
             truths.append(facts.seen(item, predicate.source, predicate.tools, predicate.by_host))
         else:
-            truths.append(facts.in_baseline(item, name))
+            truths.append(facts.in_baseline(item, name, predicate.by_host))
     if each:
         return (any_of if each == "any" else all_of)([turned(truth, negated) for truth in truths])
     return turned(all_of(truths), negated)

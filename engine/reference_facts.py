@@ -265,13 +265,14 @@ class Facts:
         ]
         return None if untold else False
 
-    def in_baseline(self, value: Any, argument: str) -> Truth:
-        """Say whether one value was used for this tool and argument in recorded behaviour."""
+    def in_baseline(self, value: Any, argument: str, by_host: bool) -> Truth:
+        """Say whether one value, or its host, was used for this tool and argument in recorded behaviour."""
         baseline = self.policy.baseline
-        token = token_of(value, False)
+        token = token_of(value, by_host)
         if baseline is None or token is None:
             return None
-        digest = hashlib.sha256(token[1].encode()).hexdigest()
+        text = f"host\0{token[1]}" if by_host else token[1]
+        digest = hashlib.sha256(text.encode()).hexdigest()
         return digest in baseline.get((nfc(self.request.tool_name), argument), frozenset())
 
     # ------------------------------------------------------------ time

@@ -16,7 +16,7 @@ from ..grammar import syntax as s
 from . import checked as c
 from .embed import UNTOLD, Engine
 from .explain import explanation
-from .learned import digest_of
+from .learned import digest_of, host_digest_of
 from .session import Session
 from .wording import tests_of, word_predicate, word_steps
 from .zones import zone_of
@@ -168,7 +168,8 @@ def _with_baseline(policy: c.CheckedPolicy, test: s.TestItem) -> c.CheckedPolicy
     baseline = dict(policy.baseline or {})
     for one in given:
         key = (one.tool or "", one.argument or "")
-        digests = {digest_of(value_of(value), kind_of(policy, *key)) for value in one.values}
+        kind = kind_of(policy, *key)
+        digests = {learn(value_of(value), kind) for value in one.values for learn in (digest_of, host_digest_of)}
         baseline[key] = baseline.get(key, frozenset()) | {digest for digest in digests if digest}
     return replace(policy, baseline=baseline)
 

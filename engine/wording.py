@@ -117,8 +117,8 @@ def word_predicate(predicate: c.Predicate, negated: bool) -> str:
         case c.From(left, source, tools, by_host):
             where = "user" if source == "user" else f"tool {word_tools(tools)}"
             return f"{word_term(left)} {no}{'by host ' if by_host else ''}from {where}"
-        case c.InBaseline(left):
-            return f"{word_term(left)} {no}in baseline"
+        case c.InBaseline(left, by_host):
+            return f"{word_term(left)} {no}{'by host ' if by_host else ''}in baseline"
         case c.ToolFits(tools):
             return f"tool {no}is {word_tools(tools)}"
         case c.InScope():

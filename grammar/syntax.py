@@ -213,8 +213,8 @@ class Test:
 
     `operator` is one of: is, <, <=, >, >=, between (right is a pair), in, like, matches, starts with,
     ends with, contains, under, in cidr, from user, by host from user, from tool (right is a Name or
-    Text with the tool's name, or None for `*`), from tool class (right is a Name), in baseline, has (left is
-    the path, right None), in scope, in intent (left is the path `tool`).
+    Text with the tool's name, or None for `*`), from tool class (right is a Name), in baseline,
+    by host in baseline, has (left is the path, right None), in scope, in intent (left is the path `tool`).
     For `each` "any" or "all" the test is asked of every item of `left`.
     """
 

@@ -330,7 +330,7 @@ def _from_class(rule: Rule, node: s.Test) -> c.Predicate | None:
 
 def _baseline(rule: Rule, node: s.Test) -> c.Predicate | None:
     left = _seen(rule, node)
-    return None if left is None else c.InBaseline(left)
+    return None if left is None else c.InBaseline(left, by_host=node.operator.startswith("by host"))
 
 
 def _hours(rule: Rule, node: s.Test) -> c.Predicate | None:
@@ -355,6 +355,7 @@ _SPECIAL: Final[dict[str, Callable[[Rule, s.Test], c.Predicate | None]]] = {
     "from tool class": _from_class,
     "by host from tool": _from_tool,
     "in baseline": _baseline,
+    "by host in baseline": _baseline,
 }
 _OPERATORS: Final[dict[str, Callable[[Rule, s.Test, Read, bool, str, bool], c.Condition]]] = {
     "is": _compare,

@@ -22,7 +22,7 @@ from thoth.engine.check import check
 from thoth.engine.compile import DecisionTable, compile
 from thoth.engine.decide import decide as decide_by_table
 from thoth.engine.evaluators import Reference
-from thoth.engine.learned import digest_of
+from thoth.engine.learned import digest_of, host_digest_of
 from thoth.engine.ledger import Ledger
 from thoth.engine.reference_binding import bind
 from thoth.engine.results import pass_on
@@ -120,7 +120,12 @@ def _policy(
 
     baseline = None
     if learned is not None:
-        baseline = {argument_of(name): frozenset(d for d in map(digest_of, used) if d) for name, used in learned}
+        baseline = {
+            argument_of(name): frozenset(
+                digest for value in used for digest in (digest_of(value), host_digest_of(value)) if digest
+            )
+            for name, used in learned
+        }
     return check(parse(text, "case.thoth"), find, baseline=baseline).policy
 
 

@@ -19,6 +19,7 @@ CASES_MIN = 200
 OPERATORS = {
     *("is", "<", "<=", ">", ">=", "between", "in", "like", "matches", "starts with", "ends with", "contains"),
     *("under", "in cidr", "from user", "by host from user", "from tool", "from tool class", "in baseline", "has"),
+    "by host in baseline",
     *("in scope", "in intent"),
 }
 BOTH_SENSES = OPERATORS - {"<", "<=", ">", ">=", "by host from user"}

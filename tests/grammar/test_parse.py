@@ -52,12 +52,13 @@ def test_not_binds_before_and_and_before_or() -> None:
     "operator",
     [
         *("is", "in", "like", "matches", "contains", "under", "in cidr", "starts with", "ends with", "between"),
-        *("from user", "by host from user", "from tool", "from tool class", "in baseline", "in scope", "in intent"),
+        *("from user", "by host from user", "from tool", "from tool class", "in baseline", "by host in baseline"),
+        *("in scope", "in intent"),
     ],
 )
 def test_not_before_an_operator_negates_it(operator: str) -> None:
     right = {"between": "x and y", "from tool": "x"}.get(operator, "x")
-    alone = operator in ("from user", "by host from user", "in baseline", "in scope", "in intent")
+    alone = operator.endswith(("from user", "in baseline", "in scope", "in intent"))
     negated = "is not" if operator == "is" else f"not {operator}"
     condition = parse_condition(f"args.a {negated} {'' if alone else right}")
     assert isinstance(condition, s.Test)

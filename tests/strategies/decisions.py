@@ -247,7 +247,7 @@ def predicates(draw: DrawFn) -> c.Predicate:
             source = draw(ids(["user", "tool"]))
             return c.From(left, source, draw(tool_patterns()) if source == "tool" else (), draw(st.booleans()))
         case 11:
-            return c.InBaseline(draw(st.one_of(arguments(), st.just(c.Keys()))))
+            return c.InBaseline(draw(st.one_of(arguments(), st.just(c.Keys()))), draw(st.booleans()))
         case 12:
             return c.ToolFits(draw(tool_patterns()))
         case 13:

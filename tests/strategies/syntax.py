@@ -147,7 +147,7 @@ def tests(draw: st.DrawFn) -> s.Test:
     return s.Test(left, operator, right, negated, each)
 
 
-ALONE = ("in scope", "in intent", "in baseline", "from user", "by host from user")
+ALONE = ("in scope", "in intent", "in baseline", "by host in baseline", "from user", "by host from user")
 OPERATORS = (
     *("is", "<", "<=", ">", ">=", "between", "in", "like", "matches", "starts with", "ends with", "contains"),
     *("under", "in cidr", "from tool", "from tool class", "has", *ALONE),
