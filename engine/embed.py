@@ -33,11 +33,12 @@ from ..contract import (
     admit_json,
 )
 from ..grammar import Message, PolicyError, parse, read_policy
-from ..grammar.syntax import Policy, UseItem
+from ..grammar.syntax import Policy
 from ..native.digests import digest_of
 from . import bundle as bundles
 from .check import check
 from .checked import CheckedPolicy, Tool
+from .checking.modules import uses
 from .collecting import not_collecting
 from .evaluators import EVALUATORS, Evaluator, Native
 from .explain import explain
@@ -165,14 +166,17 @@ class Engine:
 
         mistakes: list[Message] = []
 
+        packs: set[str] = set()
+
         def find(name: str, using: str) -> Policy | None:
             if name not in texts:
-                return _installed(name)
+                return _installed(name, packs)
             return _read_policy(texts[name], f"{name}.thoth", mistakes)
 
         with not_collecting():
             checked = check(_read_policy(text, source, mistakes), find, baseline=learned, mistakes=mistakes)
-        return cls(checked.policy, recorder=recorder, evaluator=evaluator, clock=clock, warnings=checked.warnings)
+        warnings = _to_the_author(checked.warnings, packs)
+        return cls(checked.policy, recorder=recorder, evaluator=evaluator, clock=clock, warnings=warnings)
 
     # ------------------------------------------------------------ sessions
 
@@ -551,7 +555,7 @@ def load(
         if mistakes:  # a `use` that cannot be read may be all that is missing
             raise PolicyError(mistakes) from None
         raise
-    folders = [Path(folder) for folder in path]
+    folders, packs = [Path(folder) for folder in path], set[str]()
 
     def find(name: str, using: str) -> Policy | None:
         if name in given:
@@ -560,12 +564,12 @@ def load(
             candidate = folder / f"{name}.thoth"
             if candidate.is_file():
                 return _read_policy(read_text(candidate), str(candidate), mistakes)
-        return _installed(name)
+        return _installed(name, packs)
 
     if isinstance(learned, str | os.PathLike):
         learned = read_learned(read_text(learned), str(learned))
     checked = check(root, find, baseline=learned, mistakes=mistakes)
-    return checked.policy, checked.warnings
+    return checked.policy, _to_the_author(checked.warnings, packs)
 
 
 def _read_policy(text: str, source: str, mistakes: list[Message]) -> Policy:
@@ -578,7 +582,7 @@ def _read_policy(text: str, source: str, mistakes: list[Message]) -> Policy:
 def choose_root(trees: Sequence[Policy]) -> tuple[Policy, dict[str, Policy]]:
     """Return the one policy that no other uses, and the others by the name under which `use` finds them."""
     named = {Path(tree.source).stem: tree for tree in trees}
-    used = {item.name for tree in trees for item in tree.items if isinstance(item, UseItem)}
+    used = {use.name for tree in trees for use, _ in uses(tree)}
     roots = [tree for tree in trees if Path(tree.source).stem not in used]
     if len(roots) != 1:
         names = ", ".join(f"`{tree.source}`" for tree in roots or trees)
@@ -612,8 +616,16 @@ def read_text(file: str | os.PathLike[str]) -> str:
         raise OperationError(f"`{os.fspath(file)}` is not UTF-8 text, from byte {error.start}") from error
 
 
-def _installed(name: str) -> Policy | None:
-    """Return the pack of this name that came with the package."""
-    packs = importlib.resources.files("thoth.policies").joinpath("packs")
-    file = packs.joinpath(f"{name}.thoth")
-    return parse(file.read_text("utf-8"), f"{name}.thoth") if file.is_file() else None
+def _to_the_author(warnings: Iterable[Message], packs: set[str]) -> tuple[Message, ...]:
+    """Leave out that a pack knows more classes and arguments than the policy that uses it: that is no mistake."""
+    return tuple(one for one in warnings if not (one.source in packs and one.code in ("unseen", "undeclared")))
+
+
+def _installed(name: str, packs: set[str]) -> Policy | None:
+    """Return the pack of this name that came with the package, and note that it was taken."""
+    folder = importlib.resources.files("thoth.policies").joinpath("packs")
+    file = folder.joinpath(f"{name}.thoth")
+    if not file.is_file():
+        return None
+    packs.add(f"{name}.thoth")
+    return parse(file.read_text("utf-8"), f"{name}.thoth")

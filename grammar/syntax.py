@@ -524,7 +524,7 @@ class ResultRuleItem:
 
 @dataclass(frozen=True, slots=True)
 class ForItem:
-    """`for agent "a*", env prod, staging { items }`: the same conditions for a group of rules or tools.
+    """`for agent "a*", env prod, staging { items }`: the same conditions for a group of rules, tools or modules.
 
     Each of `agents` and `envs` is a list of which one must fit (glob patterns as texts); empty where
     not written. `closing` are the comments behind the last item, before the brace.
@@ -532,7 +532,7 @@ class ForItem:
 
     agents: tuple[Text, ...]
     envs: tuple[Text, ...]
-    items: "tuple[RuleItem | ResultRuleItem | ToolItem, ...]"
+    items: "tuple[RuleItem | ResultRuleItem | ToolItem | UseItem, ...]"
     comments: tuple[Comment, ...] = ()
     closing: tuple[Comment, ...] = ()
     at: Span = _at()

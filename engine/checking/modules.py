@@ -2,14 +2,17 @@
 
 A module gives its sets, patterns, hours, tools and rules. It gives its allow rules only where every
 `use` on the way from the root says `with allow`: nobody's module opens what the root did not open.
+A `use` inside a group gives the group's conditions to all rules and tools of the module.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 from ...grammar.messages import PolicyError
-from ...grammar.syntax import ForItem, Item, Policy, RuleItem, UseItem
+from ...grammar.syntax import NOWHERE, ForItem, Item, Policy, RuleItem, UseItem
 from .report import File, Report
+from .texts import glob_mistake
 
 Find: TypeAlias = Callable[[str, str], Policy | None]
 """From a module's name and the using file's source to the parsed module, or None where there is none."""
@@ -34,9 +37,8 @@ def gather(root: Policy, find: Find, report: Report) -> list[File]:
     opened: list[tuple[UseItem, File, File]] = []
 
     def take(file: File, chain: tuple[str, ...]) -> None:
-        for use in file.policy.items:
-            if not isinstance(use, UseItem):
-                continue
+        for use, written in uses(file.policy):
+            group = file.group if written is None else _conditions(file, written)
             try:
                 used = find(use.name, file.source)
             except PolicyError as error:  # the module's own text is broken
@@ -54,11 +56,21 @@ def gather(root: Policy, find: Find, report: Report) -> list[File]:
                 file.error(use.at, f"modules use each other in a circle: {way}; take one `use` away", "circle")
             elif len(chain) >= DEPTH_MAX:
                 file.error(use.at, f"modules use each other more than {DEPTH_MAX} deep", "limit")
+            elif used.source in gathered and not _same(gathered[used.source].group, group):
+                file.error(
+                    use.at,
+                    f"`{use.name}` is used under other conditions as well; use it once, in a group that names them all",
+                    "clash",
+                )
+            elif group is not None and any(isinstance(item, ForItem) for item in used.items):
+                file.error(
+                    use.at, f"`{use.name}` has groups of its own, and a group has none inside; use it outside", "group"
+                )
             elif used.source in gathered:
                 opened.append((use, file, gathered[used.source]))
             else:
                 pack = pack_name(use.name)
-                module = File(used, report, pack, allows=False)
+                module = File(used, report, pack, allows=False, group=group)
                 if pack in by_pack:
                     other = by_pack[pack].source
                     file.error(
@@ -94,7 +106,37 @@ def items(file: File) -> Iterator[tuple[Item, ForItem | None]]:
             for inner in item.items:
                 yield inner, item
         else:
+            yield item, file.group
+
+
+def uses(policy: Policy) -> Iterator[tuple[UseItem, ForItem | None]]:
+    """Return what a file uses, each with the group that it stands in."""
+    for item in policy.items:
+        if isinstance(item, UseItem):
             yield item, None
+        elif isinstance(item, ForItem):
+            yield from ((inner, item) for inner in item.items if isinstance(inner, UseItem))
+
+
+def _conditions(file: File, group: ForItem) -> ForItem:
+    """Return a group without its items, for the modules that it takes in; what is wrong with it is said here."""
+    for text in (*group.agents, *group.envs):
+        if glob_mistake(text.value):
+            file.error(text.at, f"`{text.value}` {glob_mistake(text.value)}", "glob")
+    agents, envs = (
+        tuple(text for text in texts if not glob_mistake(text.value)) for texts in (group.agents, group.envs)
+    )
+    return replace(group, agents=agents, envs=envs, items=(), comments=(), closing=(), at=NOWHERE)
+
+
+def _same(one: ForItem | None, other: ForItem | None) -> bool:
+    """Tell whether two groups ask the same."""
+
+    def asked(group: ForItem | None) -> tuple[frozenset[str], ...]:
+        texts = () if group is None else (group.agents, group.envs)
+        return tuple(frozenset(text.value for text in part) for part in texts)
+
+    return asked(one) == asked(other)
 
 
 def _rules(file: File) -> Iterator[RuleItem]:

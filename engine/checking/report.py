@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...grammar.messages import Message, did_you_mean
-from ...grammar.syntax import Policy, Span
+from ...grammar.syntax import ForItem, Policy, Span
 
 NEAR_WORDS_MAX: Final = 8_000
 """Comparing words costs time; when a run has compared this many, no further near word is looked for."""
@@ -44,12 +44,16 @@ class Report:
 
 @dataclass
 class File:
-    """One file of the run. `pack` is "" for the root; `allows` tells whether its allow rules count."""
+    """One file of the run. `pack` is "" for the root; `allows` tells whether its allow rules count.
+
+    `group` holds the conditions of the group that took the file in, None where it was taken in for all calls.
+    """
 
     policy: Policy
     report: Report
     pack: str = ""
     allows: bool = True
+    group: ForItem | None = None
 
     def __post_init__(self) -> None:
         self._lines = self.policy.text.split("\n") if self.policy.text else []

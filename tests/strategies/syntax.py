@@ -316,9 +316,10 @@ def result_rule_items(draw: st.DrawFn) -> s.ResultRuleItem:
 
 @st.composite
 def for_items(draw: st.DrawFn) -> s.ForItem:
-    """Draw a group of rules and tools."""
+    """Draw a group of rules, tools and modules."""
     agents, envs = draw(some(texts, 2)), draw(some(words, 2))
-    items = draw(some(rule_items() | result_rule_items() | tool_items, 3))
+    modules = st.builds(s.UseItem, names, st.booleans(), comments())
+    items = draw(some(rule_items() | result_rule_items() | tool_items | modules, 3))
     return s.ForItem(agents or (s.Text("a*"),), envs, items, draw(comments()), draw(closing))
 
 
