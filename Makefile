@@ -29,7 +29,7 @@ KIND_INSTALLED := $(shell cat .venv/.kind 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-full peers replay crash interop fmt dist clean FORCE
+.PHONY: help demo test check bench bench-full peers replay quality crash interop fmt dist clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -71,6 +71,11 @@ replay: ## TRACES=DIR: decide recorded calls again and report where the evaluato
 	@test -d "$(TRACES)" || { echo 'TRACES: `$(TRACES)` is not a folder' >&2; exit 2; }
 	@$(MAKE) --no-print-directory .venv/.installed
 	@$(BIN)/python -m thoth.simulation.agreement "$(TRACES)"
+
+quality: ## TRACES=DIR: how well policies/agents/recorded.thoth tells an attacker's calls from a user's
+	@test -n "$(TRACES)" || { echo 'TRACES is missing; write `make quality TRACES=DIR`, a folder of recorded calls' >&2; exit 2; }
+	@$(MAKE) --no-print-directory .venv/.installed
+	@$(BIN)/python benchmarks/quality.py "$(TRACES)"
 
 crash: .venv/.installed ## STATES=1000000: cut the power under an evidence log that often, then flip every bit of one
 	@$(BIN)/python tests/evidence/crashes.py $(STATES)
