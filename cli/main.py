@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "explain": ("thoth.cli.explain:explain", "say why one call is decided as it is"),
     "decide": ("thoth.cli.decide:decide", "decide tool calls, or recorded ones again: JSON in, JSON out"),
     "serve": ("thoth.cli.serve:serve", "run the sidecar: answer the agents of this machine over a socket"),
+    "diff": ("thoth.cli.diff:diff", "show calls that two policies decide differently"),
     "learn": ("thoth.cli.learn:learn", "learn a least-privilege policy from recorded good behaviour"),
     "evidence": ("thoth.cli.evidence:app", "keep evidence of decisions, read it, prove it"),
     "table": ("thoth.cli.table:table", "show a policy as a decision table for people"),

@@ -43,10 +43,13 @@ def test_the_python_of_the_readme_prints_what_the_readme_shows(desk: Path, capsy
 
 def test_every_command_of_the_readme_runs(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (desk / "request.json").write_text('{"tool_name": "send_email", "tool_args": {}}')
+    for name in ("old", "new"):
+        (desk / f"{name}.thoth").write_text("allow read as reading")
     (session,) = blocks("README.md", "console")
     commands = [line.removeprefix("$ thoth ").split("#")[0].split() for line in session.splitlines()]
-    assert len(commands) == 6
+    assert len(commands) == 7
     for command in commands:
+        command += ["--tries", "200"] * (command[0] == "diff")
         assert main(command) == 0, command
 
 

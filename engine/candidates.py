@@ -1,0 +1,242 @@
+"""Calls that two policies may decide differently: made of the constants and conditions of both, not of chance alone.
+
+For each rule there are calls that reach it, one for each way in which its conditions can be true, and neighbours of
+each: one test turned, one value taken away, the other end of a range, one call more or less in the past. Behind them
+come calls that mix what all rules ask about, drawn by a generator with a fixed seed. The same two policies give the
+same calls in the same order.
+"""
+
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import Final
+
+from ..contract import Effect, Json, Mode
+from ..contract.attributes import WIRE
+from . import checked as c
+from .implication import ways_of
+from .patches import Patches
+from .placing import Patch, as_number, at, changeable, drop_argument, misses, set_argument, with_field
+from .samples import matching, values
+from .situation import Judge, Past, Situation
+from .toolsets import ToolSet
+from .wording import tests_of
+
+TOOLS_MAX: Final = 8
+WAYS_MAX: Final = 8
+DRAWN_AT_ONCE_MAX: Final = 4
+ODD: Final[tuple[Json, ...]] = (
+    7.5,
+    7,
+    "7",
+    "7.5",
+    "true",
+    True,
+    "",
+    "null",
+    None,
+    "a text",
+    ["a text"],
+    {},
+    "/a",
+    "a@example.com",
+)
+"""Values of other types than an argument may have."""
+
+
+class Candidates(Patches):
+    """The situations that two policies suggest."""
+
+    def __init__(self, old: c.CheckedPolicy, new: c.CheckedPolicy) -> None:
+        """Take the policies."""
+        super().__init__(old, new)
+        self.rules = list(dict.fromkeys([*old.rules, *new.rules]))
+
+    def of(self, rules: Iterable[c.Rule | c.ResultRule]) -> Iterator[Situation]:
+        """Return plain calls of each tool, calls of other shapes, and those that reach some rules, with neighbours."""
+        for tool in self.tools:
+            for base in self.bases(tool):
+                yield from self._opened(base, None)
+        old, new = self.policies
+        for tool in self.tools:
+            if old.lenient != new.lenient or old.tools.get(tool) != new.tools.get(tool):
+                yield from self._shapes(tool)
+        yield from _in_turn([self.reaching(rule) for rule in rules])
+
+    def _shapes(self, tool: str) -> Iterator[Situation]:
+        """Return calls of a tool with arguments of other types, without one, and with one too many."""
+        for base in self.bases(tool):
+            for opened in self._opened(base, None):
+                yield set_argument(opened, ("one_too_many",), 1)
+                for name in dict.fromkeys(param.name for one in self.declared(tool) for param in one.params):
+                    yield drop_argument(opened, (name,))
+                    yield from (set_argument(opened, (name,), value) for value in ODD)
+
+    def drawn(self, seed: int = 0) -> Iterator[Situation]:
+        """Return situations in which a few patches of any rules meet, without end."""
+        chance = random.Random(seed)
+        pool = [patch for rule in self.rules for patch in self._patches(rule)] + list(self._settings())
+        bases = [base for tool in self.tools for base in self.bases(tool)]
+        while bases:
+            situation = chance.choice(bases)
+            for _ in range(chance.randint(1, DRAWN_AT_ONCE_MAX)):
+                if pool:
+                    situation = chance.choice(pool)(situation)
+            yield situation
+
+    # ------------------------------------------------------------ one rule
+
+    def reaching(self, rule: c.Rule | c.ResultRule) -> Iterator[Situation]:
+        """Return situations that a rule applies to, and their neighbours."""
+        if isinstance(rule, c.ResultRule):
+            yield from self._after_result(rule)
+            return
+        asked = _arguments_of(rule)
+
+        def lacking(tool: str) -> int:
+            return len(asked - {param.name for one in self.declared(tool) for param in one.params})
+
+        for tool in sorted(self.fitting_tools(rule.tools), key=lacking)[:TOOLS_MAX]:
+            for base in self.bases(tool)[:4]:
+                for opened in self._opened(base, rule):
+                    yield from self._around(opened, rule)
+
+    def _opened(self, base: Situation, rule: c.Rule | None) -> Iterator[Situation]:
+        """Return a base as it is, and as each `allow` rule lets it through."""
+        yield base
+        seen = set[str]()
+        for policy in self.policies:
+            for other in policy.rules:
+                if other.effect is not Effect.ALLOW or other is rule or repr(other.when) in seen:
+                    continue
+                fits = ToolSet(other.tools)
+                classes = next((tool.classes for tool in self.declared(base.tool)), None)
+                if fits.fits(base.tool, classes) is False or len(seen) >= DRAWN_AT_ONCE_MAX:
+                    continue
+                seen.add(repr(other.when))
+                for way in islice(ways_of(other.when) or [], 2):
+                    yield self.all_true(base, way, policy)
+
+    def _around(self, base: Situation, rule: c.Rule) -> Iterator[Situation]:
+        for way in (ways_of(rule.when) or [list(tests_of(rule.when))])[:WAYS_MAX]:
+            reached = self.all_true(base, way, None)
+            yield from self._neighbours(reached, rule, way)
+            quiet = self.quietened(reached, rule)
+            if quiet is not reached:
+                yield from self._neighbours(quiet, rule, way)
+
+    def _neighbours(self, reached: Situation, rule: c.Rule, way: list[c.Test]) -> Iterator[Situation]:
+        """Return a situation that a rule applies to, and what is next to it."""
+        yield from self._limited(reached, rule)
+        for test in [*way, *tests_of(rule.unless)]:
+            for patch in self.patches(test):
+                yield patch(reached)
+                yield from islice(self._limited(patch(reached), rule), 1, 2)
+        for excuse in (ways_of(rule.unless) or [])[:WAYS_MAX]:
+            yield self.all_true(reached, excuse, None)
+        for patch in self._moments(rule):
+            yield patch(reached)
+        for change in rule.changes:
+            for value in changeable(change):
+                yield set_argument(reached, change.path, value)
+        yield replace(reached, session=False)
+
+    def quietened(self, situation: Situation, rule: c.Rule) -> Situation:
+        """Return a situation to which a rule applies and other restrictions do not, as far as that can be had.
+
+        A stricter rule that applies as well would hide what this one does.
+        """
+        for judge in self.judges:
+            for other in judge.policy.rules:
+                if other.id == rule.id or other.effect in (Effect.ALLOW, "risk", "limit"):
+                    continue
+                if judge.applies(other, situation):
+                    situation = self._without(situation, judge, other, rule)
+        return situation
+
+    def _without(self, situation: Situation, judge: Judge, other: c.Rule, rule: c.Rule) -> Situation:
+        for test in (*tests_of(other.unless), *tests_of(other.when)):
+            for patch in self.patches(test):
+                patched = patch(situation)
+                if not judge.applies(other, patched) and any(
+                    one.applies(rule, patched) for one in self.judges if rule in one.policy.rules
+                ):
+                    return patched
+        return situation
+
+    def _limited(self, situation: Situation, rule: c.Rule) -> Iterator[Situation]:
+        """Return a situation before, at and beyond a limit."""
+        yield situation
+        limit = rule.limit
+        if limit is None:
+            return
+        same = Past(situation.tool, situation.args, "done")
+        who = situation
+        for name in ("agent", "user", "tenant"):
+            if limit.by == name and WIRE[name][0] not in who.fields:
+                who = who.with_field(WIRE[name][0], "someone")
+        if isinstance(limit.by, c.Argument):
+            who = set_argument(who, limit.by.steps, "someone@example.com") if misses(who, limit.by.steps) else who
+        if limit.of is None:
+            for calls in {int(limit.amount), max(0, int(limit.amount) - 1)}:
+                if calls <= 200:
+                    yield replace(who, past=(*who.past, *[replace(same, args=who.args)] * calls))
+            return
+        for value in (limit.amount, limit.amount + 1, limit.amount - 1, limit.amount / 2):
+            asked = set_argument(who, limit.of.steps, as_number(value))
+            yield asked
+            yield replace(asked, past=(*asked.past, Past(asked.tool, asked.args, "done")))
+
+    def _after_result(self, rule: c.ResultRule) -> Iterator[Situation]:
+        """Return calls of every restriction's tools after a result that a rule is about."""
+        texts = [text for test in tests_of(rule.when) for text in values(test.predicate) if isinstance(text, str)]
+        texts += list(matching(rule.pattern)) if rule.pattern is not None else []
+        for tool in self.fitting_tools(rule.tools)[:3]:
+            args = next((base.args for base in self.bases(tool)), {})
+            for text in [*texts, "nothing", None]:
+                for other in self.tools:
+                    for base in self.bases(other)[:1]:
+                        yield replace(base, past=(Past(tool, args, text),))
+
+    # ------------------------------------------------------------ patches of rules
+
+    def _patches(self, rule: c.Rule | c.ResultRule) -> Iterator[Patch]:
+        for test in (*tests_of(rule.when), *tests_of(rule.unless)):
+            yield from self.patches(test)
+        if isinstance(rule, c.Rule):
+            yield from self._moments(rule)
+
+    def _moments(self, rule: c.Rule) -> Iterator[Patch]:
+        for moment in (rule.until, rule.trial_until):
+            if moment is not None:
+                yield at(moment - 60)
+                yield at(moment + 60)
+
+    def _settings(self) -> Iterator[Patch]:
+        """Return what no rule asks about: modes, and fields that nobody sent."""
+        for mode in Mode:
+            yield with_field("enforcement_mode", mode.value)
+        for field in ("agent_id", "user_id", "tenant_id", "environment"):
+            yield with_field(field, None)
+            yield with_field(field, "someone")
+        yield from self.scoped()
+        yield lambda s: replace(s, session=False)
+
+
+def _arguments_of(rule: c.Rule) -> set[str]:
+    """Return the arguments that a rule's tests begin with."""
+    lefts = [getattr(test.predicate, "left", None) for test in (*tests_of(rule.when), *tests_of(rule.unless))]
+    return {str(left.steps[0]) for left in lefts if isinstance(left, c.Argument)}
+
+
+def _in_turn(generators: list[Iterator[Situation]]) -> Iterator[Situation]:
+    """Return one situation of each generator, then another of each, so that none waits for the others to end."""
+    while generators:
+        left = []
+        for generator in generators:
+            situation = next(generator, None)
+            if situation is not None:
+                left.append(generator)
+                yield situation
+        generators = left
