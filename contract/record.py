@@ -25,9 +25,9 @@ class Outcome:
     """What the enforcement point reports when a call is over; `result` is what the agent may see of it.
 
     `rules` names the result rules that applied, `labels` those that the session now holds because of
-    this result. `result` is None where it was withheld or nothing was told. `told` is the SHA-256 of the text
-    that the session heard, before it was redacted; empty where it heard none. `whole` is False where that was
-    only a part, `perhaps` are labels that may hold now. `late`: it was no longer counted in the session.
+    this result. `result` is None where it was withheld or nothing was told. `heard` is the SHA-256 (hex) of the
+    text that the session heard, before it was redacted; empty where it heard none. `part`: that was not all that
+    was returned; `perhaps` are labels that may hold now. `late`: it was no longer counted in the session.
     """
 
     decision_id: str
@@ -36,8 +36,8 @@ class Outcome:
     withheld: bool = False
     rules: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
-    told: bytes = b""
-    whole: bool = True
+    heard: str = ""
+    part: bool = False
     perhaps: tuple[str, ...] = ()
     late: bool = False
 

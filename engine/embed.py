@@ -458,8 +458,8 @@ class Engine:
             passed.withheld if passed else False,
             tuple(sorted(rule.id for rule in rules)),
             tuple(sorted(passed.labels)) if passed else (),
-            b"" if heard is None else digest_of(heard),
-            whole,
+            "" if heard is None else digest_of(heard).hex(),
+            not whole,
             tuple(sorted(passed.perhaps)) if passed else (),
             not in_time,
         )
@@ -474,7 +474,8 @@ class Engine:
             call = session.find(decision.id) if session else None
             if session is not None and call is not None and not outcome.late:
                 labels, perhaps = frozenset(outcome.labels), frozenset(outcome.perhaps)
-                session.restored(call, outcome.ending, outcome.told, labels, outcome.whole, perhaps)
+                heard = bytes.fromhex(outcome.heard)
+                session.restored(call, outcome.ending, heard, labels, not outcome.part, perhaps)
 
     def _settle(self, decision: Decision, ending: Ending, tool: Tool | None) -> None:
         """A limit gives back only where an atomic tool reports failure."""

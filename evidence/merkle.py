@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from ..contract import OperationError
+from ..native.peaks import Peaks
 
 HASH_SIZE = 32
 SIZE_MAX = 2**63 - 1
@@ -50,38 +51,35 @@ class Frontier:
     Memory: one hash per bit set in the size. Cost of an append: one node hash on average.
     """
 
-    __slots__ = ("_hashes", "_size")
+    __slots__ = ("peaks",)
 
     def __init__(self) -> None:
-        self._size = 0
-        self._hashes: list[bytes] = []
+        self.peaks = Peaks()
 
     @property
     def size(self) -> int:
-        return self._size
+        return self.peaks.size
 
     @property
     def hashes(self) -> tuple[bytes, ...]:
         """One hash per bit set in the size, from the highest bit down."""
-        return tuple(self._hashes)
+        return tuple(self.peaks.all)
 
     def append(self, leaf: bytes) -> None:
         """Add the leaf with this hash (`leaf_hash(body)`)."""
         assert len(leaf) == HASH_SIZE
-        digest, size = leaf, self._size
-        while size & 1:
-            digest = node_hash(self._hashes.pop(), digest)
-            size >>= 1
-        self._hashes.append(digest)
-        self._size += 1
-        assert len(self._hashes) == self._size.bit_count()
+        self.peaks.extend(leaf)
+
+    def extend(self, leaves: bytes, start: int = 0, stop: int | None = None) -> None:
+        """Add leaves whose hashes stand end to end: those from number `start` up to `stop`."""
+        self.peaks.extend(leaves, start, stop)
 
     def root(self) -> bytes:
-        return root_of_subtrees(self._hashes)
+        return root_of_subtrees(self.peaks.all)
 
     def snapshot(self) -> bytes:
         """The whole state as bytes, for `restore`: eight of size, little endian, then the hashes."""
-        return self._size.to_bytes(8, "little") + b"".join(self._hashes)
+        return self.size.to_bytes(8, "little") + b"".join(self.peaks.all)
 
     @classmethod
     def restore(cls, snapshot: bytes) -> "Frontier":
@@ -94,8 +92,8 @@ class Frontier:
         if len(snapshot) != 8 + HASH_SIZE * size.bit_count() or size > SIZE_MAX:
             raise ProofError(f"a frontier of size {size} does not fit into {len(snapshot)} bytes")
         frontier = cls()
-        frontier._size = size
-        frontier._hashes = [snapshot[at : at + HASH_SIZE] for at in range(8, len(snapshot), HASH_SIZE)]
+        hashes = [snapshot[at : at + HASH_SIZE] for at in range(8, len(snapshot), HASH_SIZE)]
+        frontier.peaks = Peaks(size, hashes)
         return frontier
 
 

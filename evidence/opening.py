@@ -32,13 +32,16 @@ def open_log(
     shown: Shown | None = None,
     subjects: Mapping[str, str] | None = None,
     keep_results: bool = False,
+    keep_values: bool = True,
     shard: str | None = None,
     storage: Storage | None = None,
 ) -> EvidenceLog:
     """Open a log to record in it; close it, or use it in `with`.
 
     `shown` names the arguments of each tool that are kept in clear; `subjects` the argument of each tool that says
-    whose values these are, where it is not the request's user. `shard` unsaid: the first that no living process writes.
+    whose values these are, where it is not the request's user. `keep_results`: results are sealed as well, not only
+    committed to. `keep_values=False`: nothing is sealed at all; what was never kept cannot be shown, disclosed or
+    replayed, and its commitment says nothing to anyone. `shard` unsaid: the first that no living process writes.
     Cost: the shard is read and hashed once.
 
     Raises:
@@ -63,6 +66,7 @@ def open_log(
             shown=shown if shown is not None else {},  # it may be filled later
             subjects=subjects or {},
             keep_results=keep_results,
+            keep_values=keep_values,
         )
         log.begin(_newest_us(folder, storage, writer))
     except BaseException:

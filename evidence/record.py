@@ -165,12 +165,12 @@ def decision_draft(
         risk=decision.risk or None,
         modified=decision.modified or None,
         lenient=decision.lenient,
-        asks=[[ask.source, ask.quorum, *ask.approvers] for ask in decision.asks],
+        asks=asks_of(decision),
         hold_s=decision.hold_s,
         retry_after_s=decision.retry_after_s,
         controls=decision.controls,
         regimes=decision.regimes,
-        limits=sorted({reservation.limit for reservation in decision.reservations}),
+        limits=limits_of(decision),
         approval=decision.approval,
     )
     about(draft, request)
@@ -182,29 +182,52 @@ def decision_draft(
         draft.subject = _subject(request, subject)
         draft.seal_each("args", request.tool_args, shown)
         if decision.modified and decision.args is not None:
-            asked = request.tool_args
-            changed = {k: v for k, v in decision.args.items() if k not in asked or not _same(asked[k], v)}
-            draft.seal_each("ran", changed, shown)
-            draft.put(dropped=sorted(whole(name) for name in asked if name not in decision.args))
+            draft.seal_each("ran", changed_args(decision), shown)
+            draft.put(dropped=dropped_args(decision))
         given = {name: getattr(request, name) for name in SEALED_FIELDS}
         open_fields = {name.removeprefix("request.") for name in shown if name.startswith("request.")}
         draft.seal_each("request", {name: value for name, value in given.items() if value is not None}, open_fields)
-    # These can repeat what was in the arguments; a digest of them without a salt could be found by trying.
-    rest = {
-        "call": decision.call,
-        "problem": decision.problem,
-        "tells": [list(tell) for tell in decision.tells],
-        "reservations": [[r.limit, r.key, str(r.amount)] for r in decision.reservations],
-        "violation": [*decision.violation.principal, decision.violation.call] if decision.violation else None,
-        "session": [decision.session_digest.hex(), decision.said_digest.hex()] if decision.session_digest else None,
-        "counters": [[c.limit, c.key, None if c.spent is None else str(c.spent)] for c in decision.counters],
-        "presented": _presented(decision.presented) if decision.presented else None,
+    rest = {name: (getattr(decision, slot), value) for name, (slot, value) in OF_DECISION.items()}
+    said = {
+        name: [getattr(decision, slot).hex() for slot in value]
+        if isinstance(value, tuple)
+        else value(decision)
+        if value
+        else held
+        for name, (held, value) in rest.items()
+        if held
     }
-    draft.seal_each("decision", {name: value for name, value in rest.items() if value})
+    draft.seal_each("decision", said)
     return draft
 
 
-def _presented(approval: Approval) -> dict[str, Any]:
+def asks_of(decision: Decision) -> list[Any]:
+    return [[ask.source, ask.quorum, *ask.approvers] for ask in decision.asks]
+
+
+def limits_of(decision: Decision) -> list[str]:
+    return sorted({reservation.limit for reservation in decision.reservations})
+
+
+def changed_args(decision: Decision) -> dict[str, Any]:
+    """Return the arguments that run otherwise than they were asked for."""
+    asked = decision.request.tool_args if decision.request else {}
+    return {k: v for k, v in (decision.args or {}).items() if k not in asked or not _same(asked[k], v)}
+
+
+def dropped_args(decision: Decision) -> list[str] | None:
+    """Return the names of arguments that were asked for and do not run."""
+    asked = decision.request.tool_args if decision.request else {}
+    return sorted(whole(name) for name in asked if name not in (decision.args or {})) or None
+
+
+def _same(left: Any, right: Any) -> bool:
+    return left is right or (type(left) is type(right) and left == right)
+
+
+def _presented(decision: Decision) -> dict[str, Any]:
+    approval = decision.presented
+    assert approval is not None
     answers = [[a.source, a.approver, a.principal, a.granted] for a in approval.answers]
     return {
         "id": approval.id,
@@ -215,8 +238,25 @@ def _presented(approval: Approval) -> dict[str, Any]:
     }
 
 
-def _same(left: Any, right: Any) -> bool:
-    return left is right or (type(left) is type(right) and left == right)
+def _number_of(spent: object) -> str | None:
+    return None if spent is None else str(spent)
+
+
+OF_DECISION: Final[dict[str, tuple[str, Callable[[Decision], Any] | tuple[str, ...] | None]]] = {
+    "call": ("call", None),
+    "problem": ("problem", None),
+    "tells": ("tells", None),
+    "reservations": ("reservations", lambda d: [[r.limit, r.key, str(r.amount)] for r in d.reservations]),
+    "violation": ("violation", lambda d: [*d.violation.principal, d.violation.call] if d.violation else None),
+    "session": ("session_digest", ("session_digest", "said_digest")),
+    "counters": (
+        "counters",
+        lambda d: [[c.limit, c.key, None if c.spent is None else str(c.spent)] for c in d.counters],
+    ),
+    "presented": ("presented", _presented),
+}
+"""What is committed to under `decision`: from which slot, and how it is spelled, or which digests it lists. These can
+repeat what was in the arguments; a digest of them without a salt could be found by trying."""
 
 
 def about(draft: Draft, request: Request | None) -> None:
@@ -255,7 +295,7 @@ def outcome_draft(
         rules=outcome.rules,
         labels=outcome.labels,
         perhaps=outcome.perhaps,
-        part=None if outcome.whole else True,
+        part=outcome.part or None,
         late=outcome.late or None,
     )
     about(draft, request)
@@ -263,8 +303,8 @@ def outcome_draft(
         draft.body.pop(name, None)
     if request is not None:
         draft.subject = _subject(request, subject)
-    if outcome.told:
-        draft.put(told=draft.seal("told", outcome.told.hex()))
+    if outcome.heard:
+        draft.put(heard=draft.seal("heard", outcome.heard))
     if outcome.result is not None:
         digest = draft.seal("result", outcome.result)
         salt, spelling = draft.secrets["result"]

@@ -13,6 +13,8 @@ from typing import Self
 import msgspec
 
 from thoth.native.framing import BODY_BYTES_MAX, FRAME_HEADER_BYTES, Batch
+from thoth.native.peaks import Peaks
+from thoth.native.tray import Half
 
 from .errors import SPACE, CorruptLog, EvidenceError, NoLog, NoSpace, RecordTooLong, ShardStopped, explain
 from .frames import CHUNK_BYTES, PAGE_BYTES, SegmentHeader, encode_header, frame_bytes, segment_name, segments
@@ -54,6 +56,7 @@ class Shard:
         self._file: int | None = None
         self._offset = 0  # where the open batch will be written
         self._room = 0  # bytes behind the open batch
+        self._segment_end = 0
         self._salt = 0
         self._batch: Batch
 
@@ -121,6 +124,7 @@ class Shard:
             self._salt = found.tail.header.salt
             self._offset = found.tail.end
             self._room = found.tail.size - found.tail.end
+            self._segment_end = found.tail.size
 
     @property
     def next_seq(self) -> int:
@@ -173,6 +177,27 @@ class Shard:
         leaf, chain = batch.add(body)
         self._room -= size
         return Appended(seq, leaf, chain)
+
+    def append_half(self, half: Half, start: int, peaks: Peaks) -> bytes:
+        """Put records of `half` from number `start` on into the open batch, as `append` does, and return their leaves.
+
+        At least one is taken in, and as many as fit into the segment; `peaks` grow by them.
+
+        Raises:
+            NoSpace, RecordTooLong, ShardStopped: for the first of them; nothing was accepted.
+        """
+        if self._stopped is not None:
+            raise ShardStopped(self._directory, self._stopped)
+        leaves = self._batch.add_all(half, start, self._room, peaks)
+        if not leaves:
+            length = half.body_bytes(start)
+            if length > self._body_bytes_max:
+                raise RecordTooLong(length, self._body_bytes_max)
+            self._rotate()
+            leaves = self._batch.add_all(half, start, self._room, peaks)
+        assert leaves, "an empty segment holds any record"
+        self._room = self._segment_end - self._offset - self._batch.byte_count
+        return leaves
 
     def commit(self) -> int:
         """Make all records durable that were appended: one write, one sync. The new watermark.
@@ -260,6 +285,7 @@ class Shard:
         self._salt = header.salt
         self._offset = PAGE_BYTES
         self._room = self._segment_bytes - PAGE_BYTES
+        self._segment_end = self._segment_bytes
 
     def close(self) -> None:
         """Commit, write HEAD, and let go of the lock. A shard that has stopped is only let go of."""

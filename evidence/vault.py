@@ -1,34 +1,31 @@
 """The values that no record holds, sealed beside the log: one box a record, one key per tenant, subject and day.
 
 Whoever destroys a key has destroyed what it sealed; no record changes by it. A key is a file of 32 random bytes,
-`keys/<tenant and subject, hashed>/<day>.key`; a box is AES-256-GCM in `boxes/<day>/`. Back up boxes as you like, and
+`keys/<tenant and subject, hashed>/<day>.key`; a box is AES-256-GCM in `boxes/<day>/`. `erased` grows by a byte with
+every erasure, which tells the writers of other processes to look for their keys again. Back up boxes as you like, and
 keys never, or an erasure does not reach the copy. `cryptography` is loaded when a box is sealed or opened.
 """
 
 import contextlib
 import hashlib
-import os
 import struct
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, timedelta
+from typing import Final
 
-import msgspec
-
+from ..native.tray import Half, SealKey
 from .canonical import canonical, commitment
 from .errors import EvidenceError, explain
-from .storage import Storage
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from .storage import Bytes, Storage
 
 KEY_BYTES: Final = 32
-KEYS_CACHED: Final = 4_096
+KEYS_CACHED: Final = 16_384
 MAKING_TRIES: Final = 100
 FRAME: Final = struct.Struct("<4sI16s12s")  # magic, length of the ciphertext, box id, nonce
 MAGIC: Final = b"\x9eTV1"
+ERASED: Final = "erased"
 
 Secrets = Mapping[str, tuple[bytes, bytes]]  # path: salt, spelling of the value
 
@@ -47,67 +44,106 @@ class DoesNotFit(EvidenceError):
     """A value that is not the one in the record."""
 
 
-class Sealed(NamedTuple):
-    """A box: where to look for it (`box`, and `key`: subject/day), and its bytes as they are to be written."""
-
-    box: str
-    key: str
-    frame: bytes
-
-
 def subject_folder(tenant: str, subject: str) -> str:
     """The folder of a subject's keys."""
     return hashlib.sha256(canonical([tenant, subject])).hexdigest()[:32]
 
 
+def spell_box(secrets: Secrets, chance: bytes) -> bytes:
+    """What a box holds before it is sealed, behind its id and nonce, which are the 28 bytes of `chance`."""
+    parts = [chance]
+    for path, (salt, value) in secrets.items():
+        name = path.encode("utf-8", "replace")
+        parts += [struct.pack("<H", len(name)), name, salt, struct.pack("<I", len(value)), value]
+    return b"".join(parts)
+
+
+def read_box(text: bytes) -> dict[str, tuple[bytes, bytes]]:
+    """What was in a box: by path, salt and spelling."""
+    found, at = {}, 0
+    while at < len(text):
+        (length,) = struct.unpack_from("<H", text, at)
+        path, at = text[at + 2 : at + 2 + length], at + 2 + length
+        salt, (size,) = text[at : at + 16], struct.unpack_from("<I", text, at + 16)
+        found[path.decode()] = (salt, text[at + 20 : at + 20 + size])
+        at += 20 + size
+    return found
+
+
 class Vault:
-    """Keys and boxes in a folder. Safe to use from several threads and processes; `write` has one caller at a time."""
+    """Keys and boxes in a folder. `key` may be called from several threads; `sealed` and `write` by one at a time."""
 
     def __init__(self, directory: str, storage: Storage, name: str = "") -> None:
         """`name` begins the names of the files that this writer makes; a reader needs none."""
         self._directory = directory
         self._storage = storage
         self._name = name
-        self._keys: OrderedDict[str, AESGCM] = OrderedDict()
+        self._keys: dict[tuple[str, str, str], SealKey] = {}
         self._lock = threading.Lock()
         self._new_keys: set[str] = set()  # paths of keys that are not durable yet
         self._file: int | None = None
         self._file_day = ""
         self._offset = 0
         self._dirty = False
+        self._erasures: int | None = None  # the file that grows with them
+        self._erasures_seen = 0
+        self._stale = 0
+        self._index: dict[str, dict[bytes, tuple[str, int]]] = {}  # of a reader: day -> box -> file and offset
 
     # ------------------------------------------------------------ sealing
 
-    def seal(self, tenant: str, subject: str, day: str, secrets: Secrets) -> Sealed:
-        """Seal the values of one record. Nothing of the box is on disk before `write`."""
-        key = f"{subject_folder(tenant, subject)}/{day}"
-        text = msgspec.json.encode({path: [salt.hex(), value.decode()] for path, (salt, value) in secrets.items()})
-        chance = os.urandom(28)
-        box, nonce = chance[:16], chance[16:]
-        sealed = self._key(key).encrypt(nonce, text, _bound(key, box))
-        return Sealed(box.hex(), key, FRAME.pack(MAGIC, len(sealed), box, nonce) + sealed)
+    def key(self, tenant: str, subject: str, day: str) -> SealKey:
+        """The key that seals what is of this subject on this day; it is made where there is none."""
+        found = self._keys.get((tenant, subject, day))
+        if found is not None:
+            return found
+        name = f"{subject_folder(tenant, subject)}/{day}"
+        with self._lock:
+            found = SealKey(name, _bound(name, b""), self._cipher(name))
+            if len(self._keys) >= KEYS_CACHED:
+                self._keys.clear()
+            self._keys[(tenant, subject, day)] = found
+        return found
 
-    def _key(self, key: str) -> "AESGCM":
+    def _cipher(self, name: str) -> Callable[[bytes, bytes, bytes], bytes]:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        path = f"{self._directory}/keys/{key}.key"
-        with self._lock:
-            cached = self._keys.get(key)
-            if cached is not None and self._exists(path):  # another process may have erased the subject
-                return cached
-            raw = self._read_key(path) or self._make_key(path)
-            made = self._keys[key] = AESGCM(raw)
-            self._keys.move_to_end(key)
-            if len(self._keys) > KEYS_CACHED:
-                self._keys.popitem(last=False)
-            return made
+        path = f"{self._directory}/keys/{name}.key"
+        return AESGCM(self._read_key(path) or self._make_key(path)).encrypt
 
-    def _exists(self, path: str) -> bool:
-        try:
-            self._storage.close(self._storage.open(path))
-        except FileNotFoundError:
+    def sealed(self, half: Half) -> Bytes:
+        """The boxes of records that are about to be written, sealed. Nothing of them is on disk before `write`.
+
+        A key that was destroyed since a record was drafted is made anew first: what comes after an erasure is kept.
+        """
+        if self._erased_meanwhile():
+            with self._lock:
+                self._keys.clear()
+            self._stale = 2  # what is taken out now and what is being filled may still hold keys of before
+        if self._stale:
+            self._stale -= 1
+            with self._lock:
+                for key in half.keys_used():
+                    key.encrypt = self._cipher(key.name)
+        return half.sealed()
+
+    def _erased_meanwhile(self) -> bool:
+        if self._erasures is None:
+            self._erasures = self._erasures_file()
+            self._erasures_seen = self._storage.size(self._erasures)
             return False
-        return True
+        seen, self._erasures_seen = self._erasures_seen, self._storage.size(self._erasures)
+        return seen != self._erasures_seen
+
+    def _erasures_file(self) -> int:
+        path = f"{self._directory}/{ERASED}"
+        try:
+            return self._storage.open(path, write=True)
+        except FileNotFoundError:
+            self._storage.make_dir(self._directory)
+            with contextlib.suppress(FileExistsError):
+                return self._storage.create(path)
+            return self._storage.open(path, write=True)
 
     def _read_key(self, path: str) -> bytes | None:
         try:
@@ -141,10 +177,8 @@ class Vault:
             return raw
         raise EvidenceError(f"the key `{path}` is empty, a crash left it so; it sealed nothing: remove the file")
 
-    def write(self, frames: list[bytes], day: str, *, sync: bool) -> None:
+    def write(self, boxes: Bytes, day: str, *, sync: bool) -> None:
         """Write sealed boxes; with `sync` they are durable afterwards, and otherwise after `sync_now`."""
-        if not frames:
-            return
         if self._file is None or day != self._file_day:
             self._close_file()
             folder = f"{self._directory}/boxes/{day}"
@@ -153,9 +187,8 @@ class Vault:
             self._file = self._storage.create(f"{folder}/{self._name}-{self._storage.random(6).hex()}.box")
             self._storage.sync_dir(folder)
             self._file_day, self._offset = day, 0
-        data = b"".join(frames)
-        self._storage.pwrite(self._file, data, self._offset)
-        self._offset += len(data)
+        self._storage.pwrite(self._file, boxes, self._offset)
+        self._offset += len(boxes)
         self._dirty = True
         if sync:
             self.sync_now()
@@ -185,6 +218,9 @@ class Vault:
     def close(self) -> None:
         """Make everything durable and forget the keys."""
         self._close_file()
+        if self._erasures is not None:
+            self._storage.close(self._erasures)
+            self._erasures = None
         with self._lock:
             self._keys.clear()
 
@@ -193,7 +229,7 @@ class Vault:
     def open(self, box: str, key: str) -> dict[str, tuple[bytes, bytes]]:
         """The values in a box: by path, salt and spelling.
 
-        Cost: one pass over the boxes of that day.
+        Cost: the first of a day, one pass over the boxes of that day; their places are kept.
 
         Raises:
             Erased: the key is gone.
@@ -206,36 +242,53 @@ class Vault:
         if raw is None:
             raise Erased(key)
         wanted = bytes.fromhex(box)
-        for found, nonce, sealed in self._boxes(key.rpartition("/")[2]):
-            if found == wanted:
-                try:
-                    text = AESGCM(raw).decrypt(nonce, sealed, _bound(key, wanted))
-                except InvalidTag:
-                    # A subject that was erased and came again on the same day has another key now.
-                    raise Erased(key) from None
-                values = msgspec.json.decode(text, type=dict[str, tuple[str, str]])
-                return {path: (bytes.fromhex(salt), value.encode()) for path, (salt, value) in values.items()}
-        raise DoesNotFit(
-            f"the box `{box}` is not in `{self._directory}/boxes`; a crash loses those of the last second, or the day"
-            " was removed"
-        )
+        found = self._find(key.rpartition("/")[2], wanted)
+        if found is None:
+            raise DoesNotFit(
+                f"the box `{box}` is not in `{self._directory}/boxes`; a crash loses those of the last second, or the"
+                " day was removed"
+            )
+        nonce, sealed = found
+        try:
+            return read_box(AESGCM(raw).decrypt(nonce, sealed, _bound(key, wanted)))
+        except InvalidTag:
+            # A subject that was erased and came again on the same day has another key now.
+            raise Erased(key) from None
 
-    def _boxes(self, day: str) -> Iterator[tuple[bytes, bytes, bytes]]:
+    def _find(self, day: str, wanted: bytes) -> tuple[bytes, bytes] | None:
+        """Nonce and ciphertext of a box. What was drafted at the end of a day may be written on the next."""
+        for looked_in in (day, (date.fromisoformat(day) + timedelta(days=1)).isoformat()):
+            places = self._index.get(looked_in)
+            if places is None or wanted not in places:
+                places = self._index[looked_in] = {
+                    box: (path, offset) for path, offset, box, _ in self._boxes(looked_in)
+                }
+            if wanted in places:
+                path, offset = places[wanted]
+                file = self._storage.open(path)
+                try:
+                    _, length, _, nonce = FRAME.unpack(self._storage.pread(file, FRAME.size, offset))
+                    return nonce, self._storage.pread(file, length, offset + FRAME.size)
+                finally:
+                    self._storage.close(file)
+        return None
+
+    def _boxes(self, day: str) -> Iterator[tuple[str, int, bytes, int]]:
+        """File, offset, id and length of every box of a day that is whole."""
         folder = f"{self._directory}/boxes/{day}"
         try:
             names = self._storage.list(folder)
         except FileNotFoundError:
             return
-        for name in sorted(names):
-            file = self._storage.open(f"{folder}/{name}")
+        for path in (f"{folder}/{name}" for name in sorted(names)):
+            file = self._storage.open(path)
             try:
-                offset = 0
+                size, offset = self._storage.size(file), 0
                 while len(head := self._storage.pread(file, FRAME.size, offset)) == FRAME.size:
-                    magic, length, box, nonce = FRAME.unpack(head)
-                    sealed = self._storage.pread(file, length, offset + FRAME.size)
-                    if magic != MAGIC or len(sealed) < length:
+                    magic, length, box, _ = FRAME.unpack(head)
+                    if magic != MAGIC or offset + FRAME.size + length > size:
                         break
-                    yield box, nonce, sealed
+                    yield path, offset, box, length
                     offset += FRAME.size + length
             finally:
                 self._storage.close(file)
@@ -263,11 +316,18 @@ class Vault:
                 if name.endswith(".key"):
                     days.append(name.removesuffix(".key"))
             self._storage.sync_dir(folder)
+            self._note_erasure()
         except OSError as error:
             raise explain(error, folder, "erase") from error
-        with self._lock:
-            self._keys.clear()
         return days
+
+    def _note_erasure(self) -> None:
+        file = self._erasures_file()
+        try:
+            self._storage.pwrite(file, b"\x01", self._storage.size(file))
+            self._storage.sync(file)
+        finally:
+            self._storage.close(file)
 
 
 def _bound(key: str, box: bytes) -> bytes:

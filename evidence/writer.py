@@ -4,6 +4,8 @@ from typing import Final, Self
 
 import msgspec
 
+from thoth.native.tray import Half
+
 from .checkpoint import Checkpoint, CheckpointFile, Signer
 from .errors import EvidenceError, explain
 from .merkle import HASH_SIZE, Frontier
@@ -66,10 +68,15 @@ class TreeWriter:
         last, frontier = signer.last, writer._frontier
 
         def grow(leaves: bytes) -> None:
-            for at in range(0, len(leaves), HASH_SIZE):
-                frontier.append(leaves[at : at + HASH_SIZE])
-                if last is not None and frontier.size == last.size and frontier.root() != last.root:
+            count = len(leaves) // HASH_SIZE
+            signed = last.size - frontier.size if last is not None else 0
+            if last is not None and 0 < signed <= count:
+                frontier.extend(leaves, 0, signed)
+                if frontier.root() != last.root:
                     raise NotWhatWasSigned(directory, last, frontier.root())
+                frontier.extend(leaves, signed)
+            else:
+                frontier.extend(leaves)
 
         size = last.size if last is not None else None
         writer._shard = Shard.open(
@@ -108,6 +115,13 @@ class TreeWriter:
         appended = self._shard.append(body)
         self._frontier.append(appended.leaf)
         return Place(self.name, appended.seq, appended.leaf.hex())
+
+    def append_half(self, half: Half, start: int, leaves: list[bytes]) -> None:
+        """Give records their places, from number `start` of those taken out on; their leaves are added as they come."""
+        while start < half.count:
+            added = self._shard.append_half(half, start, self._frontier.peaks)
+            leaves.append(added)
+            start += len(added) // HASH_SIZE
 
     def commit(self) -> None:
         """Make everything durable that was appended."""

@@ -2,27 +2,26 @@
 
     u32 magic | u32 len | u64 seq | u64 durable | u64 salt | u64 xxh3(the 32 bytes before, then body) | body | zeros
 
-Little endian; a frame begins at, and is padded with zeros to, a multiple of 8 bytes. SHA-256 is done in C, xxh3 by
-the xxhash package. Here are only bytes and numbers: what a bad frame means is for others to say.
+Little endian; a frame begins at, and is padded with zeros to, a multiple of 8 bytes. Here are only bytes and numbers: what a bad frame means is for others to say.
 """
 
 from collections import namedtuple
 
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
-from xxhash import xxh3_64_intdigest
+from thoth.native.peaks cimport Peaks
+from thoth.native.tray cimport Half
 
 cdef extern from "sha256.h" nogil:
     int sha256_choose(int want_ni)
     void sha256_prefixed(uint8_t prefix, const uint8_t *first, size_t first_length,
                          const uint8_t *second, size_t second_length, uint8_t *digest)
 
-cdef extern from "Python.h":
-    int PyBUF_READ
+cdef extern from "xxh3.h" nogil:
+    uint64_t xxh3(const uint8_t *data, size_t length)
 
 cdef enum:
     MAGIC = 0x3146549E        # on disk: 9E "TF1", and no text in UTF-8 begins with 9E
@@ -53,24 +52,20 @@ if not little_endian():
 HAS_SHA_INSTRUCTIONS = bool(sha256_choose(1))
 
 
-cdef inline Py_ssize_t padded(Py_ssize_t length) noexcept:
+cdef inline Py_ssize_t padded(Py_ssize_t length) noexcept nogil:
     return (length + 7) & ~7
 
 
-cdef inline uint32_t read_u32(const uint8_t *at) noexcept:
+cdef inline uint32_t read_u32(const uint8_t *at) noexcept nogil:
     cdef uint32_t value
     memcpy(&value, at, 4)
     return value
 
 
-cdef inline uint64_t read_u64(const uint8_t *at) noexcept:
+cdef inline uint64_t read_u64(const uint8_t *at) noexcept nogil:
     cdef uint64_t value
     memcpy(&value, at, 8)
     return value
-
-
-cdef uint64_t xxh3(const uint8_t *data, Py_ssize_t length) except? 0:
-    return xxh3_64_intdigest(PyMemoryView_FromMemory(<char *>data, length, PyBUF_READ))
 
 
 cdef class Batch:
@@ -84,6 +79,7 @@ cdef class Batch:
     cdef readonly Py_ssize_t count
     cdef Py_ssize_t used
     cdef bytearray frames               # grown by doubling, and kept between batches
+    cdef uint8_t *start                 # of its bytes
     cdef uint8_t link[32]               # the chain hash after the last record
 
     def __init__(self, next_seq: int, bytes chain not None):
@@ -106,45 +102,85 @@ cdef class Batch:
     def add(self, bytes body not None):
         """Take in one record; its leaf hash, and the chain hash after it. Cost: a copy and two short hashes."""
         cdef Py_ssize_t length = PyBytes_GET_SIZE(body)
-        cdef Py_ssize_t size = padded(HEADER_BYTES + length)
-        cdef Py_ssize_t room = PyByteArray_GET_SIZE(self.frames)
         cdef uint8_t leaf[32]
-        cdef uint8_t *frame
-        cdef uint32_t word
         if length > BODY_BYTES:
             raise ValueError("a record has at most 65,535 bytes")
+        self.reserve(padded(HEADER_BYTES + length))
+        self.frame(<const uint8_t *>PyBytes_AS_STRING(body), length, leaf)
+        return PyBytes_FromStringAndSize(<char *>leaf, 32), PyBytes_FromStringAndSize(<char *>self.link, 32)
+
+    def add_all(self, Half half not None, Py_ssize_t start, Py_ssize_t room, Peaks peaks not None):
+        """Take in the records of `half` from number `start` on, as many as fit into `room` bytes; their leaves.
+
+        The tree of `peaks` grows by them. Cost: a copy and three hashes for each, without the interpreter's lock.
+        """
+        cdef Py_ssize_t at, begin, size = 0, stop = start
+        cdef bytes leaves
+        cdef uint8_t *leaf
+        if not 0 <= start <= half.count:
+            raise ValueError("there is no such record")
+        begin = half.ends[start - 1] if start else 0
+        for at in range(start, half.count):
+            if half.ends[at] - begin > BODY_BYTES:
+                raise ValueError("a record has at most 65,535 bytes")
+            if size + padded(HEADER_BYTES + half.ends[at] - begin) > room:
+                break
+            size += padded(HEADER_BYTES + half.ends[at] - begin)
+            begin = half.ends[at]
+            stop = at + 1
+        self.reserve(size)
+        leaves = PyBytes_FromStringAndSize(NULL, 32 * (stop - start))
+        leaf = <uint8_t *>PyBytes_AS_STRING(leaves)
+        begin = half.ends[start - 1] if start else 0
+        with nogil:
+            for at in range(start, stop):
+                self.frame(half.bodies.data + begin, half.ends[at] - begin, leaf)
+                peaks.grow(leaf)
+                begin = half.ends[at]
+                leaf += 32
+        return leaves
+
+    cdef int reserve(self, Py_ssize_t size) except -1:
+        cdef Py_ssize_t room = PyByteArray_GET_SIZE(self.frames)
         if self.used + size > room:
-            PyByteArray_Resize(self.frames, 2 * room)
-        frame = <uint8_t *>PyByteArray_AS_STRING(self.frames) + self.used
+            PyByteArray_Resize(self.frames, max(2 * room, self.used + size))
+        self.start = <uint8_t *>PyByteArray_AS_STRING(self.frames)
+        return 0
+
+    cdef void frame(self, const uint8_t *body, Py_ssize_t length, uint8_t *leaf) noexcept nogil:
+        """Lay out the next record, for which room is reserved."""
+        cdef Py_ssize_t size = padded(HEADER_BYTES + length)
+        cdef uint8_t *frame = self.start + self.used
+        cdef uint32_t word = MAGIC
         # The header waits 8 bytes late, next to the body: one run of memory, so `seal` checks it in one call.
-        word = MAGIC
         memcpy(frame + 8, &word, 4)
         word = <uint32_t>length
         memcpy(frame + 12, &word, 4)
         memcpy(frame + 16, &self.next_seq, 8)
-        memcpy(frame + HEADER_BYTES, PyBytes_AS_STRING(body), length)
+        memcpy(frame + HEADER_BYTES, body, length)
         memset(frame + HEADER_BYTES + length, 0, size - HEADER_BYTES - length)
-        sha256_prefixed(TAG_LEAF, <const uint8_t *>PyBytes_AS_STRING(body), length, NULL, 0, leaf)
+        sha256_prefixed(TAG_LEAF, body, length, NULL, 0, leaf)
         sha256_prefixed(TAG_CHAIN, self.link, 32, leaf, 32, self.link)
         self.used += size
         self.next_seq += 1
         self.count += 1
-        return PyBytes_FromStringAndSize(<char *>leaf, 32), PyBytes_FromStringAndSize(<char *>self.link, 32)
 
     def seal(self, durable: int, salt: int):
         """The frames, ready to be written: once a batch, and released before the next `add`."""
         cdef uint64_t watermark = durable, mark = salt, check
         cdef uint8_t *start = <uint8_t *>PyByteArray_AS_STRING(self.frames)
         cdef uint8_t *frame = start
+        cdef uint8_t *end = start + self.used
         cdef Py_ssize_t length
-        while frame < start + self.used:
-            length = read_u32(frame + 12)
-            memcpy(frame + 24, &watermark, 8)
-            memcpy(frame + 32, &mark, 8)
-            check = xxh3(frame + 8, CHECKED_BYTES + length)
-            memmove(frame, frame + 8, CHECKED_BYTES)
-            memcpy(frame + CHECKED_BYTES, &check, 8)
-            frame += padded(HEADER_BYTES + length)
+        with nogil:
+            while frame < end:
+                length = read_u32(frame + 12)
+                memcpy(frame + 24, &watermark, 8)
+                memcpy(frame + 32, &mark, 8)
+                check = xxh3(frame + 8, CHECKED_BYTES + length)
+                memmove(frame, frame + 8, CHECKED_BYTES)
+                memcpy(frame + CHECKED_BYTES, &check, 8)
+                frame += padded(HEADER_BYTES + length)
         return memoryview(self.frames)[:self.used]
 
     def clear(self):
@@ -153,7 +189,7 @@ cdef class Batch:
         self.count = 0
 
 
-cdef bint checks(const uint8_t *frame, Py_ssize_t length, uint8_t *scratch) except? False:
+cdef bint checks(const uint8_t *frame, Py_ssize_t length, uint8_t *scratch) noexcept nogil:
     """Whether a frame whose `length` is known to lie within the data has the check it says, and zeros after it."""
     cdef Py_ssize_t at
     for at in range(HEADER_BYTES + length, padded(HEADER_BYTES + length)):
@@ -168,47 +204,54 @@ def scan_frames(const uint8_t[::1] data not None, Py_ssize_t start, seq: int, sa
                 bint want_spans):
     """Read good frames from `start`, the first of them record `seq`, up to the first that is not.
 
-    Cost: one pass; every byte is copied once and hashed twice.
+    Cost: one pass without the interpreter's lock; every byte is copied once and hashed twice.
     """
     cdef uint8_t scratch[CHECKED_BYTES + BODY_BYTES]
     cdef uint8_t link[32]
-    cdef uint8_t leaf[32]
     cdef uint64_t expected = seq, mark = salt, durable = 0, watermark
-    cdef Py_ssize_t at = start, end = data.shape[0], length, count = 0
+    cdef Py_ssize_t at = start, end = data.shape[0], length, count = 0, number
     cdef const uint8_t *frame
+    cdef const uint8_t *first = &data[0] if end else NULL
     cdef bint cut = False
-    cdef bytearray leaves = bytearray()
+    # A frame is at least as long as its leaf and where it lies, so this is room enough.
+    cdef bytes leaves = PyBytes_FromStringAndSize(NULL, 32 * (max(0, end - start) // HEADER_BYTES + 1))
+    cdef uint8_t *leaf = <uint8_t *>PyBytes_AS_STRING(leaves)
     cdef list spans = []
     if PyBytes_GET_SIZE(chain) != 32 or start < 0 or start > end:
         raise ValueError("a chain hash has 32 bytes, and frames begin within the data")
     memcpy(link, PyBytes_AS_STRING(chain), 32)
-    while True:
-        if end - at < HEADER_BYTES:
-            cut = True
-            break
-        frame = &data[at]
-        length = read_u32(frame + 4)
-        watermark = read_u64(frame + 16)
-        if read_u32(frame) != MAGIC or length > BODY_BYTES or read_u64(frame + 8) != expected:
-            break
-        if watermark > expected or read_u64(frame + 24) != mark:
-            break
-        if padded(HEADER_BYTES + length) > end - at:
-            cut = True
-            break
-        if not checks(frame, length, scratch):
-            break
-        sha256_prefixed(TAG_LEAF, frame + HEADER_BYTES, length, NULL, 0, leaf)
-        sha256_prefixed(TAG_CHAIN, link, 32, leaf, 32, link)
-        leaves += leaf[:32]
-        if want_spans:
-            spans.append((at + HEADER_BYTES, at + HEADER_BYTES + length))
-        if watermark > durable:
-            durable = watermark
-        at += padded(HEADER_BYTES + length)
-        expected += 1
-        count += 1
-    return Scan(at, count, PyBytes_FromStringAndSize(<char *>link, 32), durable, bytes(leaves), spans, cut)
+    with nogil:
+        while True:
+            if end - at < HEADER_BYTES:
+                cut = True
+                break
+            frame = first + at
+            length = read_u32(frame + 4)
+            watermark = read_u64(frame + 16)
+            if read_u32(frame) != MAGIC or length > BODY_BYTES or read_u64(frame + 8) != expected:
+                break
+            if watermark > expected or read_u64(frame + 24) != mark:
+                break
+            if padded(HEADER_BYTES + length) > end - at:
+                cut = True
+                break
+            if not checks(frame, length, scratch):
+                break
+            sha256_prefixed(TAG_LEAF, frame + HEADER_BYTES, length, NULL, 0, leaf)
+            sha256_prefixed(TAG_CHAIN, link, 32, leaf, 32, link)
+            leaf += 32
+            if watermark > durable:
+                durable = watermark
+            at += padded(HEADER_BYTES + length)
+            expected += 1
+            count += 1
+    if want_spans:
+        number = start
+        while number < at:
+            length = read_u32(first + number + 4)
+            spans.append((number + HEADER_BYTES, number + HEADER_BYTES + length))
+            number += padded(HEADER_BYTES + length)
+    return Scan(at, count, PyBytes_FromStringAndSize(<char *>link, 32), durable, leaves[:32 * count], spans, cut)
 
 
 def read_frame(const uint8_t[::1] data not None, Py_ssize_t start):
@@ -245,6 +288,11 @@ def tagged_sha256(unsigned char tag, const uint8_t[::1] first not None, const ui
     sha256_prefixed(tag, &first[0] if first.shape[0] else NULL, first.shape[0],
                     &second[0] if second.shape[0] else NULL, second.shape[0], digest)
     return PyBytes_FromStringAndSize(<char *>digest, 32)
+
+
+def xxh3_of(const uint8_t[::1] data not None):
+    """XXH3 with 64 bits and seed 0: what marks a frame."""
+    return xxh3(&data[0] if data.shape[0] else NULL, data.shape[0])
 
 
 def choose_sha(bint instructions):

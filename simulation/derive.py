@@ -163,7 +163,7 @@ class _Past:
         elif effect == Effect.BLOCK and session is not None:
             session.blocked()
 
-    def end(self, record: Mapping[str, Any], told: bytes, atomic: Mapping[str, bool]) -> None:
+    def end(self, record: Mapping[str, Any], heard: str, atomic: Mapping[str, bool]) -> None:
         """Take in how a call ended."""
         id, ending = str(record.get("decision")), Ending(record["ended"])
         made = self.made.get(id)
@@ -172,8 +172,8 @@ class _Past:
                 id,
                 ending,
                 labels=tuple(record.get("labels", ())),
-                told=told,
-                whole=not record.get("part"),
+                heard=heard,
+                part=bool(record.get("part")),
                 perhaps=tuple(record.get("perhaps", ())),
                 late=bool(record.get("late")),
             )
@@ -199,9 +199,9 @@ def derive(
     for entry in reader.entries():
         record = entry.record
         if record.get("kind") == "outcome":
-            told = _told(reader, entry)
+            heard = _heard(reader, entry)
             for past in pasts.values():
-                past.end(record, told, atomic)
+                past.end(record, heard, atomic)
         elif record.get("kind") == "decision":
             yield _derive_one(reader, entry, pasts.get(str(record.get("policy_digest"))))
 
@@ -247,14 +247,14 @@ def _approval(kept: Mapping[str, Any]) -> Approval:
     return Approval(kept["id"], kept["call"], float(kept["expires"]), answers, kept["reservations"])
 
 
-def _told(reader: LogReader, entry: Entry) -> bytes:
+def _heard(reader: LogReader, entry: Entry) -> str:
     """Return the digest of what a session heard of a result; empty where it heard nothing, or that was erased."""
-    if "told" not in entry.record:
-        return b""
+    if "heard" not in entry.record:
+        return ""
     try:
-        return bytes.fromhex(_kept(reader.values(entry), "told") or "")
+        return _kept(reader.values(entry), "heard") or ""
     except EvidenceError:
-        return b""
+        return ""
 
 
 def _kept(values: Mapping[str, tuple[bytes, bytes]], path: str) -> Any:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from thoth.evidence.storage import FileStorage
-from thoth.evidence.vault import DoesNotFit, Erased, Vault, check_value, subject_folder
+from thoth.evidence.vault import DoesNotFit, Erased, Vault, check_value, spell_box, subject_folder
+from thoth.native.tray import Tray
 
 SECRETS = {"args.to": (bytes(range(16)), b'"eve@evil.example"'), "args.n": (bytes(16), b"1")}
 
@@ -17,9 +18,11 @@ def vault(tmp_path: Path) -> Vault:
 
 
 def kept(vault: Vault, subject: str = "ann", day: str = "2026-01-31") -> tuple[str, str]:
-    sealed = vault.seal("acme", subject, day, SECRETS)
-    vault.write([sealed.frame], day, sync=True)
-    return sealed.box, sealed.key
+    tray = Tray(os.urandom, 100, 1_000_000)
+    key, box = vault.key("acme", subject, day), spell_box(SECRETS, os.urandom(28))
+    assert tray.put(b"{}", key, box, 1)
+    vault.write(vault.sealed(tray.take()), day, sync=True)
+    return box[:16].hex(), key.name
 
 
 def test_what_is_sealed_can_be_opened_again(vault: Vault) -> None:

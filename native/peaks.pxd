@@ -1,0 +1,7 @@
+from libc.stdint cimport uint8_t, uint64_t
+
+cdef class Peaks:
+    cdef readonly uint64_t size
+    cdef uint8_t hashes[64][32]      # one for each bit set in the size, from the highest down
+    cdef int count
+    cdef void grow(self, const uint8_t *leaf) noexcept nogil

@@ -1,0 +1,36 @@
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+
+from thoth.native.spelling cimport Ink
+
+cdef class SealKey:
+    cdef readonly str name
+    cdef readonly bytes bound        # what a box is bound to besides its key, before its id
+    cdef public object encrypt       # (nonce, data, bound) -> sealed
+    cdef bytes spelled               # the key's name as it ends the member of a record
+
+cdef class Half:
+    cdef Ink bodies, boxes
+    cdef Py_ssize_t *ends            # [count] where each body ends in `bodies`
+    cdef Py_ssize_t *box_ends        # [box_count] where each box ends in `boxes`
+    cdef readonly Py_ssize_t count, box_count
+    cdef Py_ssize_t room, box_room
+    cdef list keys                   # [box_count] SealKey
+    cdef readonly int64_t first_us, last_us
+    cdef readonly uint64_t first_ticket
+    cdef int note_body(self, int64_t at_us) except -1
+    cdef int note_box(self, SealKey key) except -1
+
+cdef class Tray:
+    cdef Half open, spare
+    cdef object random
+    cdef bytes chance
+    cdef Py_ssize_t chance_used
+    cdef readonly int64_t newest_us
+    cdef readonly uint64_t tickets
+    cdef Py_ssize_t count_max
+    cdef int64_t late_us
+    cdef public int64_t day_ends_us  # until then `keys` are right
+    cdef public dict keys            # tenant and user -> SealKey
+    cdef public bint ready           # nothing is in the way of the next record
+    cdef uint64_t note(self, int64_t at_us) except 0
+    cdef const uint8_t *chances(self, Py_ssize_t count) except NULL
