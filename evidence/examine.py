@@ -200,12 +200,16 @@ def _examine(
             at += 1
 
     def grow(leaves: bytes) -> None:
-        for begin in range(0, len(leaves), HASH_SIZE):
+        begin, count = 0, len(leaves) // HASH_SIZE
+        while begin < count:
+            stop = count
+            if at < len(targets):
+                stop = min(count, begin + targets[at].size - frontier.size)
+            frontier.extend(leaves, begin, stop)
+            begin = stop
             check()
-            frontier.append(leaves[begin : begin + HASH_SIZE])
-        check()
         if step is not None:
-            step(len(leaves) // HASH_SIZE)
+            step(count)
 
     try:
         check()
@@ -225,7 +229,7 @@ def _examine(
 
 def _survey(directory: str, size: int | None, grow: Callable[[bytes], None], storage: Storage) -> Survey:
     try:
-        return survey(storage, directory, newest_checkpoint_size=size, each_leaves=grow)
+        return survey(storage, directory, newest_checkpoint_size=size, each_leaves=grow, live=True)
     except FileNotFoundError:
         raise NoLog(directory, size) from None
     except OSError as error:

@@ -7,6 +7,7 @@ docs/evidence-format.md. Nothing here judges: a frame is good, or it is not.
 import hashlib
 import re
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ SEGMENT_MAGIC = b"\x9eTHOTHSG"
 VERSION = 1
 CHAIN_START = bytes(32)
 CHUNK_BYTES = 1 << 20
+LIVE_TRIES = 20
+LIVE_PAUSE_S = 0.005
 
 FIELDS = struct.Struct("<8sIIQQ32s")
 CHECK = struct.Struct("<Q")
@@ -105,19 +108,26 @@ class Chunk:
         return self.seq + self.scan.frame_count
 
 
-def read_chunks(storage: Storage, file: int, header: SegmentHeader, *, spans: bool = False) -> Iterator[Chunk]:
+def read_chunks(
+    storage: Storage, file: int, header: SegmentHeader, *, spans: bool = False, live: bool = False
+) -> Iterator[Chunk]:
     """Every good frame of a segment, from the first, a chunk at a time; at least one chunk, perhaps without frames.
 
-    The last chunk ends where the first frame that is not good begins.
+    The last chunk ends where the first frame that is not good begins. `live`: somebody may be writing there, so what is
+    neither a frame nor zeros is read again for a while, in which it becomes one.
     """
     offset, seq, chain = PAGE_BYTES, header.first_seq, header.chain
+    tries = LIVE_TRIES if live else 0
     while True:
         data = storage.pread(file, CHUNK_BYTES, offset)
         scan = scan_frames(data, 0, seq, header.salt, chain, spans)
         chunk = Chunk(data, offset, seq, scan)
         yield chunk
         if not scan.cut or len(data) < CHUNK_BYTES:
-            return
+            if not tries or written_span(storage, file, chunk.end) is None:
+                return
+            tries -= 1
+            time.sleep(LIVE_PAUSE_S)
         offset, seq, chain = chunk.end, chunk.next_seq, scan.chain
 
 

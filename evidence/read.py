@@ -63,7 +63,7 @@ def records(storage: Storage, directory: str, start: int, stop: int | None) -> I
             if expected not in (None, first_seq):
                 raise CorruptLog(directory, expected or 0, name, 0, f"it begins with record {first_seq}")
             end = PAGE_BYTES
-            for chunk in read_chunks(storage, file, header, spans=True):
+            for chunk in read_chunks(storage, file, header, spans=True, live=number == len(found) - 1):
                 for position in range(max(0, start - chunk.seq), chunk.scan.frame_count):
                     if stop is not None and chunk.seq + position >= stop:
                         return

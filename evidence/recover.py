@@ -87,8 +87,9 @@ def survey(
     newest_checkpoint_size: int | None = None,
     kept_from: int = 0,
     each_leaves: EachLeaves | None = None,
+    live: bool = False,
 ) -> Survey:
-    """Read a whole shard and judge it, changing nothing.
+    """Read a whole shard and judge it, changing nothing. `live`: somebody may be writing it.
 
     `kept_from`: records from here on must be there, older ones may have been given up. Cost: every byte is read and
     hashed once; memory does not grow with the log.
@@ -98,8 +99,10 @@ def survey(
         NoLog: there is none.
     """
     names = storage.list(directory)
+    head = known_head(storage, directory, names, segments(names), newest_checkpoint_size)
+    if live:
+        names = storage.list(directory)  # after HEAD, which may be about a segment that was not there before
     found = segments(names)
-    head = known_head(storage, directory, names, found, newest_checkpoint_size)
     seq, chain, name, end = 0, CHAIN_START, found[0][1] if found else NAME, 0
     dropped: Dropped | None = None
     unused: str | None = None
@@ -123,7 +126,7 @@ def survey(
                 raise CorruptLog(directory, first_seq, following, CHAIN_AT, why)
 
             name = following
-            for chunk in read_chunks(storage, file, header):
+            for chunk in read_chunks(storage, file, header, live=live and number == len(found) - 1):
                 if each_leaves is not None and chunk.scan.frame_count:
                     each_leaves(chunk.scan.leaves)
                 seq, chain, end = chunk.next_seq, chunk.scan.chain, chunk.end

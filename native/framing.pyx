@@ -19,6 +19,8 @@ cdef extern from "sha256.h" nogil:
     int sha256_choose(int want_ni)
     void sha256_prefixed(uint8_t prefix, const uint8_t *first, size_t first_length,
                          const uint8_t *second, size_t second_length, uint8_t *digest)
+    void sha256_two(uint8_t prefix, const uint8_t *first, size_t first_length, uint8_t *first_digest,
+                    const uint8_t *second, size_t second_length, uint8_t *second_digest)
 
 cdef extern from "xxh3.h" nogil:
     uint64_t xxh3(const uint8_t *data, size_t length)
@@ -80,6 +82,7 @@ cdef class Batch:
     cdef Py_ssize_t used
     cdef bytearray frames               # grown by doubling, and kept between batches
     cdef uint8_t *start                 # of its bytes
+    cdef bint sealed
     cdef uint8_t link[32]               # the chain hash after the last record
 
     def __init__(self, next_seq: int, bytes chain not None):
@@ -106,6 +109,7 @@ cdef class Batch:
         if length > BODY_BYTES:
             raise ValueError("a record has at most 65,535 bytes")
         self.reserve(padded(HEADER_BYTES + length))
+        sha256_prefixed(TAG_LEAF, <const uint8_t *>PyBytes_AS_STRING(body), length, NULL, 0, leaf)
         self.frame(<const uint8_t *>PyBytes_AS_STRING(body), length, leaf)
         return PyBytes_FromStringAndSize(<char *>leaf, 32), PyBytes_FromStringAndSize(<char *>self.link, 32)
 
@@ -114,7 +118,7 @@ cdef class Batch:
 
         The tree of `peaks` grows by them. Cost: a copy and three hashes for each, without the interpreter's lock.
         """
-        cdef Py_ssize_t at, begin, size = 0, stop = start
+        cdef Py_ssize_t at, begin, middle, size = 0, stop = start
         cdef bytes leaves
         cdef uint8_t *leaf
         if not 0 <= start <= half.count:
@@ -131,13 +135,25 @@ cdef class Batch:
         self.reserve(size)
         leaves = PyBytes_FromStringAndSize(NULL, 32 * (stop - start))
         leaf = <uint8_t *>PyBytes_AS_STRING(leaves)
-        begin = half.ends[start - 1] if start else 0
         with nogil:
-            for at in range(start, stop):
-                self.frame(half.bodies.data + begin, half.ends[at] - begin, leaf)
+            at = start
+            while at < stop:
+                begin = half.ends[at - 1] if at else 0
+                middle = half.ends[at]
+                if at + 1 < stop:
+                    sha256_two(TAG_LEAF, half.bodies.data + begin, middle - begin, leaf,
+                               half.bodies.data + middle, half.ends[at + 1] - middle, leaf + 32)
+                else:
+                    sha256_prefixed(TAG_LEAF, half.bodies.data + begin, middle - begin, NULL, 0, leaf)
+                self.frame(half.bodies.data + begin, middle - begin, leaf)
                 peaks.grow(leaf)
-                begin = half.ends[at]
                 leaf += 32
+                at += 1
+                if at < stop:
+                    self.frame(half.bodies.data + middle, half.ends[at] - middle, leaf)
+                    peaks.grow(leaf)
+                    leaf += 32
+                    at += 1
         return leaves
 
     cdef int reserve(self, Py_ssize_t size) except -1:
@@ -147,8 +163,8 @@ cdef class Batch:
         self.start = <uint8_t *>PyByteArray_AS_STRING(self.frames)
         return 0
 
-    cdef void frame(self, const uint8_t *body, Py_ssize_t length, uint8_t *leaf) noexcept nogil:
-        """Lay out the next record, for which room is reserved."""
+    cdef void frame(self, const uint8_t *body, Py_ssize_t length, const uint8_t *leaf) noexcept nogil:
+        """Lay out the next record, for which room is reserved; `leaf` is its hash."""
         cdef Py_ssize_t size = padded(HEADER_BYTES + length)
         cdef uint8_t *frame = self.start + self.used
         cdef uint32_t word = MAGIC
@@ -159,7 +175,6 @@ cdef class Batch:
         memcpy(frame + 16, &self.next_seq, 8)
         memcpy(frame + HEADER_BYTES, body, length)
         memset(frame + HEADER_BYTES + length, 0, size - HEADER_BYTES - length)
-        sha256_prefixed(TAG_LEAF, body, length, NULL, 0, leaf)
         sha256_prefixed(TAG_CHAIN, self.link, 32, leaf, 32, self.link)
         self.used += size
         self.next_seq += 1
@@ -172,6 +187,9 @@ cdef class Batch:
         cdef uint8_t *frame = start
         cdef uint8_t *end = start + self.used
         cdef Py_ssize_t length
+        if self.sealed:
+            raise ValueError("a batch is sealed once, then cleared")
+        self.sealed = True
         with nogil:
             while frame < end:
                 length = read_u32(frame + 12)
@@ -187,6 +205,7 @@ cdef class Batch:
         """Begin the next batch; sequence and chain go on."""
         self.used = 0
         self.count = 0
+        self.sealed = False
 
 
 cdef bint checks(const uint8_t *frame, Py_ssize_t length, uint8_t *scratch) noexcept nogil:
@@ -211,6 +230,8 @@ def scan_frames(const uint8_t[::1] data not None, Py_ssize_t start, seq: int, sa
     cdef uint64_t expected = seq, mark = salt, durable = 0, watermark
     cdef Py_ssize_t at = start, end = data.shape[0], length, count = 0, number
     cdef const uint8_t *frame
+    cdef const uint8_t *waiting = NULL
+    cdef Py_ssize_t waiting_length = 0
     cdef const uint8_t *first = &data[0] if end else NULL
     cdef bint cut = False
     # A frame is at least as long as its leaf and where it lies, so this is room enough.
@@ -237,14 +258,23 @@ def scan_frames(const uint8_t[::1] data not None, Py_ssize_t start, seq: int, sa
                 break
             if not checks(frame, length, scratch):
                 break
-            sha256_prefixed(TAG_LEAF, frame + HEADER_BYTES, length, NULL, 0, leaf)
-            sha256_prefixed(TAG_CHAIN, link, 32, leaf, 32, link)
-            leaf += 32
+            # Every second frame is hashed together with the one before it.
+            if waiting == NULL:
+                waiting, waiting_length = frame + HEADER_BYTES, length
+            else:
+                sha256_two(TAG_LEAF, waiting, waiting_length, leaf, frame + HEADER_BYTES, length, leaf + 32)
+                sha256_prefixed(TAG_CHAIN, link, 32, leaf, 32, link)
+                sha256_prefixed(TAG_CHAIN, link, 32, leaf + 32, 32, link)
+                leaf += 64
+                waiting = NULL
             if watermark > durable:
                 durable = watermark
             at += padded(HEADER_BYTES + length)
             expected += 1
             count += 1
+        if waiting != NULL:
+            sha256_prefixed(TAG_LEAF, waiting, waiting_length, NULL, 0, leaf)
+            sha256_prefixed(TAG_CHAIN, link, 32, leaf, 32, link)
     if want_spans:
         number = start
         while number < at:

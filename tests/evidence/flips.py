@@ -15,7 +15,7 @@ from thoth.evidence.frames import PAGE_BYTES, SegmentHeader, frame_bytes, parse_
 from thoth.evidence.head import HEAD_BYTES, SLOT_BYTES, parse_head, parse_slot
 from thoth.evidence.read import read
 from thoth.evidence.shard import Shard
-from thoth.native.framing import scan_frames
+from thoth.native.framing import scan_frames, zeros_end
 
 if __package__:
     from .simulated import SimulatedStorage
@@ -26,12 +26,12 @@ FOLDER = "log"
 SEGMENT_BYTES = 65_536
 
 
-def two_segments(*, closed: bool) -> SimulatedStorage:
+def two_segments(*, closed: bool, segment_bytes: int = SEGMENT_BYTES) -> SimulatedStorage:
     """A shard of two segments: closed, so HEAD covers all of it; or left by a process that ended after a commit."""
     storage = SimulatedStorage(1)
-    shard = Shard.open(storage, FOLDER, create=True, segment_bytes=SEGMENT_BYTES)
-    number = 0
-    while len([name for name in storage.names if name.endswith(".seg")]) < 2 or number % 8 or number < 360:
+    shard = Shard.open(storage, FOLDER, create=True, segment_bytes=segment_bytes)
+    number, least = 0, 360 * (segment_bytes - PAGE_BYTES) // (SEGMENT_BYTES - PAGE_BYTES)
+    while len([name for name in storage.names if name.endswith(".seg")]) < 2 or number % 8 or number < least:
         shard.append(b'{"decision":"ALLOW","n":%d,"tool":"bank.transfer"%s}' % (number, b" " * (number * 7 % 311)))
         number += 1
         if number % 8 == 0:
@@ -76,9 +76,14 @@ def flips_unseen(storage: SimulatedStorage) -> tuple[int, list[str]]:
                     unseen.append(f"{name} bit {8 * start + bit}")
                 frame[bit // 8] ^= 1 << bit % 8
                 count += 1
-        zeros = bytes(len(data) - end)
+        zeros = bytearray(len(data) - end)
         assert data[end:] == zeros
-        count += 8 * len(zeros)  # any bit makes a zero something else, which `written_span` finds; see the shards below
+        for bit in range(8 * len(zeros)):
+            zeros[bit // 8] ^= 1 << bit % 8
+            if zeros_end(zeros, 0) != bit // 8:
+                unseen.append(f"{name} bit {8 * end + bit}")
+            zeros[bit // 8] ^= 1 << bit % 8
+            count += 1
     head = bytearray(storage.names[f"{FOLDER}/HEAD"].cache)
     assert len(head) == HEAD_BYTES
     for bit in range(8 * HEAD_BYTES):

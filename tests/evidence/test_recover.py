@@ -30,14 +30,21 @@ def cut(storage: SimulatedStorage, name: str, size: int) -> None:
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("closed", [True, False])
 def test_a_truncation_at_any_byte_of_the_last_segment_is_refused_or_reported(closed: bool, part: int) -> None:
-    storage = flips.two_segments(closed=closed)
+    """Every byte of a segment of 8 KiB; of one of 64 KiB every byte of what is written, and some of the zeros."""
+    for segment_bytes, step in ((8_192, 1), (65_536, 1_024)):
+        storage = flips.two_segments(closed=closed, segment_bytes=segment_bytes)
+        truncate_everywhere(storage, closed, part, step)
+
+
+def truncate_everywhere(storage: SimulatedStorage, closed: bool, part: int, step: int) -> None:
     name = segment_files(storage)[-1]
     whole = bytes(storage.names[name].cache)
     header = survey(storage, FOLDER).spans[-1][1]
     frames = list(frames_in(whole, header))
     end = frames[-1][1]
+    assert end < len(whole)
     refused = []
-    sizes = [*range(part, end + 16, PARTS), *range(end + 16 + part, len(whole), 1024)]
+    sizes = [*range(part, end + 16, PARTS), *range(end + 16 + part, len(whole), PARTS if step == 1 else step)]
     for size in sizes:
         storage.names[name].cache[:] = whole[:size]
         try:

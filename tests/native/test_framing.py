@@ -2,7 +2,7 @@
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 import xxhash
@@ -17,8 +17,11 @@ from thoth.native.framing import (
     read_frame,
     scan_frames,
     tagged_sha256,
+    xxh3_of,
     zeros_end,
 )
+from thoth.native.peaks import Peaks
+from thoth.native.tray import Tray
 
 START = bytes(32)
 
@@ -40,6 +43,43 @@ def test_every_length_hashes_as_the_standard_library_does() -> None:
         assert tagged_sha256(2, first, second) == hashlib.sha256(b"\2" + data[:length]).digest()
     long = data * 1_000
     assert tagged_sha256(1, long, long) == hashlib.sha256(b"\1" + long + long).digest()
+
+
+@pytest.mark.usefixtures("rounds")
+def test_two_leaves_at_once_hash_as_one_after_the_other() -> None:
+    data = bytes(range(251)) * 5
+    lengths = [*range(0, 200, 7), 62, 63, 64, 126, 127, 128, 1_000]
+    bodies = [data[: lengths[(at * 5) % len(lengths)]] for at in range(4 * len(lengths))]
+    tray, peaks, batch = Tray(bytes, 10_000, 10**12), Peaks(), Batch(7, START)
+    for body in bodies:
+        tray.put(body, None, None, 1)
+    half = tray.take()
+    leaves = b"".join(hashlib.sha256(b"\0" + body).digest() for body in bodies)
+    room = 10 * (40 + 1_000)
+    first = batch.add_all(half, 0, room, peaks)
+    rest = batch.add_all(half, len(first) // 32, 10**6, peaks)
+    assert 0 < len(first) < len(leaves)
+    assert first + rest == leaves
+    one = Batch(7, START)
+    for body in bodies:
+        one.add(body)
+    with batch.seal(7, 5) as together, one.seal(7, 5) as alone:
+        laid_out = bytes(alone)
+        assert bytes(together) == laid_out
+    with pytest.raises(ValueError, match="once"):
+        one.seal(7, 5)
+    tree = Peaks()
+    for at in range(len(bodies)):
+        tree.extend(leaves, at, at + 1)
+    assert (peaks.size, peaks.all) == (tree.size, tree.all)
+    assert scan_frames(laid_out, 0, 7, 5, START, False).leaves == leaves
+
+
+@pytest.mark.parametrize("lengths", [range(400), range(400, 3_000, 13), [65_567]])
+def test_frames_are_marked_as_the_xxhash_package_does_it(lengths: Iterable[int]) -> None:
+    data = bytes(number * 7 + (number >> 8) * 13 & 255 for number in range(66_000))
+    for length in lengths:
+        assert xxh3_of(data[:length]) == xxhash.xxh3_64_intdigest(data[:length])
 
 
 def frame(seq: int, durable: int, salt: int, body: bytes) -> bytes:

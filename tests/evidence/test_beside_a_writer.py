@@ -1,0 +1,96 @@
+"""Whoever reads a log beside its writer may see half of a write, and takes it for neither a torn tail nor damage."""
+
+from pathlib import Path
+
+import pytest
+
+from thoth import evidence
+from thoth.evidence import frames, verify
+from thoth.evidence.read import read
+from thoth.evidence.recover import survey
+from thoth.evidence.shard import Shard
+
+from .logs import made
+from .simulated import SimulatedStorage
+
+FOLDER = "log"
+
+
+class Halves(SimulatedStorage):
+    """A disk on which a write is seen in two pieces: the later one first, and the rest after a few reads."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.later: tuple[str, bytes] | None = None
+        self.reads = 0
+
+    def pread(self, file: int, count: int, offset: int) -> bytes:
+        found = super().pread(file, count, offset)
+        if self.later is not None and count > 4096:
+            self.reads += 1
+            if self.reads > 3:
+                name, whole = self.later
+                self.names[name].cache[:] = whole
+                self.later = None
+        return found
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames, "LIVE_PAUSE_S", 0)
+    monkeypatch.setattr(verify, "PAUSE_S", 0)
+
+
+def half_written(batches: int) -> tuple[Halves, int]:
+    """A shard whose newest batches are there, but for the first frame of the first of them."""
+    storage = Halves()
+    shard = Shard.open(storage, FOLDER, create=True, segment_bytes=65_536)
+    for number in range(3):
+        shard.append(b"old %d" % number)
+    shard.commit()
+    (name,) = [name for name in storage.names if name.endswith(".seg")]
+    before = bytes(storage.names[name].cache)
+    for batch in range(batches):
+        for number in range(4):
+            shard.append(b"new %d %d" % (batch, number))
+        shard.commit()
+    whole = bytes(storage.names[name].cache)
+    hole = next(at for at in range(len(whole)) if whole[at] != before[at])
+    storage.names[name].cache[hole : hole + 40] = before[hole : hole + 40]
+    storage.later = (name, whole)
+    return storage, 3 + 4 * batches
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_survey_waits_for_what_is_being_written(batches: int) -> None:
+    storage, count = half_written(batches)
+    found = survey(storage, FOLDER, live=True)
+    assert (found.next_seq, found.dropped) == (count, None)
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_reader_waits_for_what_is_being_written(batches: int) -> None:
+    storage, count = half_written(batches)
+    assert len(list(read(FOLDER, storage=storage))) == count
+
+
+def test_the_second_verifier_waits_for_what_is_being_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = made(tmp_path / "log")
+    with evidence.open(directory, mode="sync") as log:
+        for number in range(9):
+            log.policy_loaded(f"{number}")
+    (segment,) = (directory / "shards" / "00").glob("*.seg")
+    whole = segment.read_bytes()
+    torn = bytearray(whole)
+    torn[4096 + 40] ^= 1
+    reads, read_bytes = [0], Path.read_bytes
+
+    def seen(path: Path) -> bytes:
+        if path == segment:
+            reads[0] += 1
+            return bytes(torn) if reads[0] < 3 else whole
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", seen)
+    assert verify.verify(directory, None, None).problems == []
+    assert reads[0] == 3
