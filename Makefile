@@ -29,10 +29,10 @@ KIND_INSTALLED := $(shell cat .venv/.kind 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-full peers replay quality crash interop fmt dist clean FORCE
+.PHONY: help demo test check bench bench-full peers replay quality crash interop frameworks test-frameworks fmt dist clean FORCE
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.installed ## build, then watch a policy decide the calls of an agent
 	@$(BIN)/python examples/demo.py
@@ -65,6 +65,31 @@ peers: ## install the engines that the benchmarks compare with, each into an env
 		then echo "$$requirement" > $$room/.requirement; \
 		else echo "\`$$requirement\` does not install here and is left out" >&2; rm -rf $$room; fi; \
 	done
+
+frameworks: .venv/.needs-run ## an environment for each agent framework, from pinned files, with our own wheel in it
+	@rm -rf out/frameworks
+	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir out/frameworks .
+	@for file in tests/frameworks/requirements/*.txt; do \
+		name=`basename $$file .txt`; room=.venvs/framework-$$name; \
+		if ! cmp -s $$file $$room/.requirements; then \
+			echo "installing $$name"; \
+			rm -rf $$room; \
+			$(PYTHON) -m venv $$room && $$room/bin/python -m pip --disable-pip-version-check --quiet install -r $$file \
+				&& $$room/bin/python -m pip --disable-pip-version-check --quiet install out/frameworks/*.whl \
+				&& cp $$file $$room/.requirements || { echo "\`$$name\` does not install" >&2; exit 1; }; \
+		fi; \
+		$$room/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --force-reinstall out/frameworks/*.whl || exit 1; \
+	done
+
+test-frameworks: frameworks ## the Python SDK against the real agent frameworks, and the table of it in docs/sdk.md
+	@for file in tests/frameworks/requirements/*.txt; do \
+		for name in `sed -n 's/^# runs: //p' $$file`; do \
+			echo "$$name"; \
+			FRAMEWORK=$$name .venvs/framework-`basename $$file .txt`/bin/python -m pytest -c tests/frameworks/pytest.ini --rootdir . \
+				-p no:cacheprovider tests/frameworks/matrix.py || exit 1; \
+		done; \
+	done
+	@$(BIN)/python tests/frameworks/table.py docs/sdk.md
 
 replay: ## TRACES=DIR: decide recorded calls again and report where the evaluators disagree
 	@test -n "$(TRACES)" || { echo 'TRACES is missing; write `make replay TRACES=DIR`, a folder of recorded calls' >&2; exit 2; }

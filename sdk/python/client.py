@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 P = ParamSpec("P")
 R = TypeVar("R")
-TRANSPORTS: Final = {"unix": ".socket_client", "https": ".http_enforcer", "http": ".http_enforcer"}
+TRANSPORTS: Final = {"unix": ".unix_enforcer", "https": ".http_enforcer", "http": ".http_enforcer"}
 HOLDS_TOOLS: Final = ("tools", "function_map", "_function_map", "functions")
 
 
@@ -255,7 +255,7 @@ class ThothClient:
         for reference in self._wrapped:
             agent = reference()
             if agent is not None:
-                escapes += [name_of(tool) or repr(tool)[:60] for tool in _ungoverned(agent)]
+                escapes += [t if isinstance(t, str) else name_of(t) or repr(t)[:60] for t in _ungoverned(agent)]
         return self.guard.tally.audit(self.guard.unreported, tuple(dict.fromkeys(escapes)))
 
 
@@ -267,8 +267,10 @@ def _ungoverned(agent: Any) -> list[Any]:
     """Return the tools that an instrumented object holds now and that are not governed."""
     from .integrations import integration_for
 
-    if integration_for(agent) is not None:
-        return []
+    integration = integration_for(agent)
+    if integration is not None:
+        look = getattr(import_module(integration.__module__), "ungoverned", None)
+        return list(look(agent)) if look is not None else []
     places = [agent] if isinstance(agent, dict | list) else [getattr(agent, place, None) for place in HOLDS_TOOLS]
     held = [tool for place in places if isinstance(place, dict | list | tuple) for tool in _tools_of(place)]
     return [tool for tool in held if not governed_now(tool) and integration_for(tool) is None]

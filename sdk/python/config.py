@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 EnforcementMode = Mode
 EMBEDDED: Final = "embedded"
+HANDED_OUT: Final = ("raise", "interrupt")
 YES: Final = frozenset(("1", "true", "yes", "on"))
 NO: Final = frozenset(("", "0", "false", "no", "off"))
 ENVIRONMENT: Final = {
@@ -42,7 +43,8 @@ class ThothConfig:
     `api_url` is `embedded`, `unix:/run/thoth/thoth.sock` or `https://…`; unsaid, it is `embedded` where a `policy` is
     named. `policy` is a file, or several: one root and the modules that it uses. `evidence` is the folder of the log of
     an embedded engine, `off` to keep none. `step_up_timeout_minutes` counts where the enforcer says no time of its own.
-    `on_hold` is called with each held call; `"raise"` raises `ThothHeldError` in place of waiting. `tell_results` sends
+    `on_hold` is called with each held call; `"raise"` raises `ThothHeldError` in place of waiting, `"interrupt"` is for
+    graphs (`integrations/langgraph.py`). `tell_results` sends
     results to an enforcer on another machine too. `spool` is the folder in which reports wait for an enforcer that is
     away. `enforcer` is used as it is, whatever `api_url` says.
     """
@@ -100,8 +102,8 @@ class ThothConfig:
             self.fail_open = _truth("THOTH_FAIL_OPEN")
         if isinstance(self.task_context, str):
             self.task_context = {"task_id": self.task_context}
-        if self.on_hold is not None and self.on_hold != "raise" and not callable(self.on_hold):
-            raise ConfigurationError('`on_hold` is a function that takes a hold, or "raise"')
+        if self.on_hold is not None and self.on_hold not in HANDED_OUT and not callable(self.on_hold):
+            raise ConfigurationError('`on_hold` is a function that takes a hold, "raise" or "interrupt"')
 
     @property
     def where(self) -> str:

@@ -12,6 +12,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from .config import HANDED_OUT
 from .contract import Effect, Ending
 from .enforcer import UNTOLD, EnforcerAway, EnforcerRefused
 from .sessions import CURRENT, Frame, Session
@@ -75,6 +76,7 @@ class Guard:
         self._fields = config.fields()
         self._scope = frozenset(config.approved_scope)
         self._immediate = enforcer.immediate
+        self._hands_out = config.on_hold in HANDED_OUT
         self._parked: dict[tuple[str, str, str], Hold] = {}
         self._parking = threading.Lock()
         self._warned = False
@@ -210,9 +212,32 @@ class Guard:
 
     def _held(self, reply: Reply, request: dict[str, Any], seat: Seat) -> Reply:
         hold = self.enforcer.hold(reply, request, seat.session)
-        if self.config.on_hold == "raise" or _on_a_loop():
+        if self._hands_out:
             raise self._park(hold, seat)
+        if _on_a_loop():
+            return self._answered_at_once(hold, seat)
         return self._waited(hold)
+
+    def _answered_at_once(self, hold: Hold, seat: Seat) -> Reply:
+        """Return what `on_hold` makes of a hold before it returns: on an event loop a plain function cannot wait."""
+        reply = None
+        if callable(self.config.on_hold):
+            OPEN.add(hold)
+            try:
+                answer = self.config.on_hold(hold)
+                if hasattr(answer, "close"):
+                    answer.close()  # a coroutine, for which there is no time
+                reply = self.enforcer.look(hold)
+            except (EnforcerAway, EnforcerRefused):
+                pass
+            except BaseException:
+                self._withdraw(hold)
+                OPEN.remove(hold)
+                raise
+        if reply is None:
+            raise self._park(hold, seat)
+        OPEN.remove(hold)
+        return reply
 
     def _waited(self, hold: Hold) -> Reply:
         OPEN.add(hold)
@@ -235,7 +260,7 @@ class Guard:
 
     async def _aheld(self, reply: Reply, request: dict[str, Any], seat: Seat) -> Reply:
         hold = self.enforcer.hold(reply, request, seat.session)
-        if self.config.on_hold == "raise":
+        if self._hands_out:
             raise self._park(hold, seat)
         return await self._awaited(hold)
 
@@ -276,7 +301,6 @@ class Guard:
             while len(self._parked) > PARKED_MAX:
                 OPEN.remove(self._parked.pop(next(iter(self._parked))))
         OPEN.add(hold)
-        self.tally.refusal()
         return violation(hold.tool, hold.reply, hold)
 
     def _unpark(self, seat: Seat, tool: str, shown: dict[str, Any]) -> Hold | None:

@@ -28,6 +28,10 @@ _passed = msgspec.msgpack.Decoder(wire.Passed)
 _problem = msgspec.msgpack.Decoder(wire.Problem)
 
 
+class NotAnAnswer(OperationError):
+    """Somebody answered, and it is no answer of a sidecar that is believed: never to be taken for its absence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """A decision, and the token under which a held call waits: there for STEP_UP, empty otherwise."""
@@ -86,7 +90,7 @@ def answered_all(reply: Reply, requests: list[Mapping[str, Any] | Request]) -> l
     """Return what the `result` of a batch says."""
     results = _read(_results, reply)
     if len(results) != len(requests):
-        raise OperationError("the sidecar answered another number of requests than it was asked")
+        raise NotAnAnswer("the sidecar answered another number of requests than it was asked")
     return [
         Answered(decision_of(result, typed(one)), result.hold_token)
         for result, one in zip(results, requests, strict=True)
@@ -130,7 +134,7 @@ def _read(decoder: "msgspec.msgpack.Decoder[T]", reply: Reply) -> T:
             return msgspec.json.decode(reply.payload, type=decoder.type)
         return decoder.decode(reply.payload)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise OperationError(f"the sidecar's answer cannot be read: {error}") from error
+        raise NotAnAnswer(f"the sidecar's answer cannot be read: {error}") from error
 
 
 def ending(decision_id: str, how: Ending, result: Any, whole: bool) -> tuple[int, bytes]:
@@ -160,11 +164,11 @@ def check_server(sock: socket.socket, path: str, uids: Collection[int]) -> None:
     """Make sure who listens.
 
     Raises:
-        OperationError: it is somebody else.
+        NotAnAnswer: it is somebody else.
     """
     _, uid, _ = CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
     if uid not in uids:
-        raise OperationError(f"user {uid} listens on `{path}`, not {' or '.join(map(str, sorted(uids)))}")
+        raise NotAnAnswer(f"user {uid} listens on `{path}`, not {' or '.join(map(str, sorted(uids)))}")
 
 
 def trusted_uids(server_uid: int | None) -> frozenset[int]:

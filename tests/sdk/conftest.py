@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from .office import HttpWorld, World
+from .sidecar import UnixWorld
 
-TRANSPORTS = {"embedded": World, "http": HttpWorld}
+TRANSPORTS = {"embedded": World, "unix": UnixWorld, "http": HttpWorld}
 
 
 @pytest.fixture

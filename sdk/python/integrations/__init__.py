@@ -5,14 +5,22 @@ An integration is loaded when an object of its framework is instrumented; nothin
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MODULES: Final[dict[str, str]] = {}
+MODULES: Final[dict[str, str]] = {
+    "langchain_core": "langchain",
+    "langchain": "langchain",
+    "langgraph": "langchain",
+    "agents": "openai_agents",
+    "anthropic": "anthropic_tools",
+    "claude_agent_sdk": "claude_agent_sdk",
+    "pydantic_ai": "pydantic_ai",
+    "mcp": "mcp_client",
+}
 """The first part of a class's module name, and the integration that knows the class."""
 
 
@@ -26,8 +34,3 @@ def integration_for(thing: object) -> Callable[[Any, Any, Any], Any] | None:
             if found is not None:
                 return found
     return None
-
-
-def loaded(module: str) -> bool:
-    """Whether a framework's module is loaded in this process."""
-    return module in sys.modules

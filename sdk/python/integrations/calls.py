@@ -1,0 +1,91 @@
+"""One call that a framework makes by name and arguments: asked about, run, reported.
+
+For places where a framework hands over a tool's name, its arguments as a dict, and a way to run it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..contract import Ending
+from ..guard import seen
+from ..plain import plain, told
+from ..sessions import CURRENT
+from ..wrapping import afailed, failed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from ..guard import Guard
+
+COMPLETED = Ending.COMPLETED
+
+
+def shown(args: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return arguments as a policy sees them."""
+    return {str(name): plain(value) for name, value in (args or {}).items()}
+
+
+def call(
+    guard: Guard,
+    tool: str,
+    args: Mapping[str, Any] | None,
+    run: Callable[[dict[str, Any]], Any],
+    as_json: Callable[[Any], tuple[Any, bool]] = told,
+) -> Any:
+    """Return what `run` returns, called with the arguments as they may run; `as_json` says what is told of it.
+
+    Raises:
+        ThothPolicyViolation: it does not run.
+    """
+    began = guard.begin(tool, shown(args))
+    before = CURRENT.set(began.seat.frame)
+    try:
+        result = run(_given(args, began.args, modified=began.modified))
+    except BaseException as error:
+        CURRENT.reset(before)
+        after = failed(began, error)
+        if after is error:
+            raise
+        raise after from None
+    CURRENT.reset(before)
+    json, whole = as_json(result)
+    return seen(result, guard.end(began, COMPLETED, json, whole=whole), json)
+
+
+async def acall(
+    guard: Guard,
+    tool: str,
+    args: Mapping[str, Any] | None,
+    run: Callable[[dict[str, Any]], Awaitable[Any]],
+    as_json: Callable[[Any], tuple[Any, bool]] = told,
+) -> Any:
+    """As `call`, on an event loop."""
+    began = await guard.abegin(tool, shown(args))
+    before = CURRENT.set(began.seat.frame)
+    try:
+        result = await run(_given(args, began.args, modified=began.modified))
+    except BaseException as error:
+        CURRENT.reset(before)
+        after = await afailed(began, error)
+        if after is error:
+            raise
+        raise after from None
+    CURRENT.reset(before)
+    json, whole = as_json(result)
+    return seen(result, await guard.aend(began, COMPLETED, json, whole=whole), json)
+
+
+def _given(args: Mapping[str, Any] | None, allowed: dict[str, Any] | None, *, modified: bool) -> dict[str, Any]:
+    """Return the caller's own values, and the changed ones where the enforcer changed some."""
+    given = dict(args or {})
+    if not modified:
+        return given
+    wanted = allowed or {}
+    if wanted.keys() == {"args", "kwargs"} and not wanted["args"] and "args" not in given:
+        wanted = wanted["kwargs"]
+    before = shown(given)
+    return {
+        name: given[name] if name in given and type(before[name]) is type(value) and before[name] == value else value
+        for name, value in wanted.items()
+    }

@@ -1,0 +1,279 @@
+"""The enforcer beside the agent: a sidecar on a Unix socket of this machine, asked in binary frames.
+
+Each held call waits on a connection of its own, so however many wait, none takes the place of a question. A stream is
+kept until its end, for any result may be one that the policy redacts.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from .contract import By, Decision, Effect, OperationError, RequestError
+from .enforcer import UNTOLD, EnforcerAway, EnforcerRefused
+from .socket_asyncio import AsyncSocketClient
+from .socket_client import SocketClient
+from .socket_frames import NotAnAnswer
+from .waiting import Hold
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .config import ThothConfig
+    from .contract import Ending, Mode, Outcome
+    from .enforcer import Reply
+    from .sessions import Session
+
+T = TypeVar("T")
+WAIT_S: Final = 20.0
+TOKENS_MAX: Final = 10_000
+
+
+class UnixEnforcer:
+    """Asks a sidecar. Safe to use from several threads and event loops, and after a fork."""
+
+    immediate = False
+    local = True
+
+    def __init__(self, path: str, *, step_up_timeout_s: float = 900.0) -> None:
+        """Nothing is connected yet."""
+        self.path = path
+        self.name = self.where = f"unix:{path}"
+        self._step_up_timeout_s = step_up_timeout_s
+        self._client = SocketClient(path)
+        self._loops: weakref.WeakKeyDictionary[Any, AsyncSocketClient] = weakref.WeakKeyDictionary()
+        self._tokens: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def _here(self) -> AsyncSocketClient:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            client = self._loops.get(loop)
+            if client is None:
+                client = self._loops[loop] = AsyncSocketClient(self.path)
+            return client
+
+    # ------------------------------------------------------------ calls
+
+    def _opening(self, session: Session) -> list[tuple[str, str | None, str | None]]:
+        """Return the sessions to open before a call, the root first: id, tenant, and root's id."""
+        memory = session.memory
+        if self in memory.handles:
+            return []
+        memory.handles[self] = True
+        if session.root is None:
+            return [(memory.id, memory.tenant, None)]
+        return [*self._opening(session.root), (memory.id, memory.tenant, session.root.id)]
+
+    def check(self, request: dict[str, Any], session: Session) -> Decision:
+        """Decide one call."""
+
+        def ask() -> Decision:
+            for id, tenant, root in self._opening(session):
+                self._client.open_session(id, tenant_id=tenant, root=root)
+            answer = self._client.decide(request)
+            return self._kept(answer.decision, answer.hold_token)
+
+        return _answer(ask)
+
+    async def acheck(self, request: dict[str, Any], session: Session) -> Decision:
+        """As `check`."""
+
+        async def ask() -> Decision:
+            client = self._here()
+            for id, tenant, root in self._opening(session):
+                await client.open_session(id, tenant_id=tenant, root=root)
+            answer = await client.decide(request)
+            return self._kept(answer.decision, answer.hold_token)
+
+        return await _aanswer(ask())
+
+    def _kept(self, decision: Decision, token: str) -> Decision:
+        if decision.effect is Effect.STEP_UP:
+            if not token:
+                raise NotAnAnswer("STEP_UP without a token")
+            self._tokens[decision.id] = token
+            if len(self._tokens) > TOKENS_MAX:
+                self._tokens.pop(next(iter(self._tokens)), None)
+        return decision
+
+    def report(self, reply: Reply, ending: Ending, result: object = UNTOLD, *, whole: bool = True) -> Outcome | None:
+        """Take in how a call ended; return what the agent may see of the result."""
+        told = () if result is UNTOLD else (result,)
+        try:
+            return _answer(lambda: self._client.ended(reply.id, ending, *told, whole=whole))
+        except EnforcerRefused as refused:
+            _not_known(refused)
+            return None
+
+    async def areport(
+        self, reply: Reply, ending: Ending, result: object = UNTOLD, *, whole: bool = True
+    ) -> Outcome | None:
+        """As `report`."""
+        told = () if result is UNTOLD else (result,)
+        try:
+            return await _aanswer(self._here().ended(reply.id, ending, *told, whole=whole))
+        except EnforcerRefused as refused:
+            _not_known(refused)
+            return None
+
+    def deliver(self, reports: list[dict[str, Any]]) -> None:
+        """Take in reports that were kept; one that the sidecar knows already counts once."""
+        from .contract import Ending
+
+        for report in reports:
+            if report.get("kind") == "outcome" and report.get("decision_id"):
+                id, ending = report["decision_id"], Ending(report["ending"])
+                try:
+                    _answer(partial(self._client.ended, id, ending))
+                except EnforcerRefused as refused:
+                    _not_known(refused)
+
+    def said(self, session: Session, text: str) -> None:
+        """Take in what the user said."""
+
+        def tell() -> None:
+            for id, tenant, root in self._opening(session):
+                self._client.open_session(id, tenant_id=tenant, root=root)
+            self._client.said(session.id, text, tenant_id=session.memory.tenant)
+
+        _answer(tell)
+
+    async def asaid(self, session: Session, text: str) -> None:
+        """As `said`."""
+
+        async def tell() -> None:
+            client = self._here()
+            for id, tenant, root in self._opening(session):
+                await client.open_session(id, tenant_id=tenant, root=root)
+            await client.said(session.id, text, tenant_id=session.memory.tenant)
+
+        await _aanswer(tell())
+
+    def filters(self, tool: str) -> bool:
+        """Any result may be one that the policy redacts."""
+        return True
+
+    def loosens(self, mode: Mode) -> str | None:
+        """The sidecar does not say which mode its policy asks for."""
+        return None
+
+    # ------------------------------------------------------------ holds
+
+    def hold(self, reply: Reply, request: dict[str, Any], session: Session) -> Hold:
+        """Return the hold of a call; it is answered at the sidecar."""
+        token = self._tokens.pop(reply.id, "")
+
+        def answer(approver: str, principal: str, granted: bool) -> None:
+            raise OperationError(f"this call is held by the sidecar on `{self.path}`; answer it there, by its token")
+
+        seconds = self._step_up_timeout_s if reply.hold_s is None else reply.hold_s
+        return Hold(token, reply, request, session, expires=time.time() + seconds, answer=answer)
+
+    def look(self, hold: Hold) -> Decision | None:
+        """Return what has become of a held call."""
+        if hold.withdrawn:
+            return hold.reply  # type: ignore[return-value]
+        found = _answer(lambda: self._client.wait(hold.token, 0.0, hold.request))
+        return _over(hold) if found is None else found
+
+    async def alook(self, hold: Hold) -> Decision | None:
+        """As `look`."""
+        if hold.withdrawn:
+            return hold.reply  # type: ignore[return-value]
+        found = await _aanswer(self._here().wait(hold.token, 0.0, hold.request))
+        return _over(hold) if found is None else found
+
+    def wait(self, hold: Hold) -> Decision:
+        """Wait for the answer to a held call; while the sidecar is away it is asked again."""
+        with SocketClient(self.path) as waiting:
+            while True:
+                if hold.withdrawn:
+                    return hold.reply  # type: ignore[return-value]
+                try:
+                    found = _answer(lambda: waiting.wait(hold.token, _slice(hold), hold.request))
+                except EnforcerAway:
+                    found = None
+                found = _over(hold) if found is None else found
+                if found is not None:
+                    return found
+
+    async def await_hold(self, hold: Hold) -> Decision:
+        """As `wait`, on an event loop."""
+        async with AsyncSocketClient(self.path) as waiting:
+            while True:
+                if hold.withdrawn:
+                    return hold.reply  # type: ignore[return-value]
+                try:
+                    found = await _aanswer(waiting.wait(hold.token, _slice(hold), hold.request))
+                except EnforcerAway:
+                    found = None
+                found = _over(hold) if found is None else found
+                if found is not None:
+                    return found
+
+    def withdraw(self, hold: Hold) -> None:
+        """There is no frame for it: the hold runs out there."""
+
+    @property
+    def unreported(self) -> int:
+        """Nothing is kept here."""
+        return 0
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._client.close()
+
+
+def connect(config: ThothConfig) -> UnixEnforcer:
+    """Return the enforcer that a configuration names."""
+    path = config.where.removeprefix("unix:")
+    return UnixEnforcer(path.removeprefix("//"), step_up_timeout_s=config.step_up_timeout_minutes * 60)
+
+
+def _answer(ask: Callable[[], T]) -> T:
+    try:
+        return ask()
+    except (NotAnAnswer, RequestError) as error:
+        raise EnforcerRefused(str(error)) from error
+    except OperationError as error:
+        raise EnforcerAway(str(error)) from error
+
+
+async def _aanswer(asked: Awaitable[T]) -> T:
+    try:
+        return await asked
+    except (NotAnAnswer, RequestError) as error:
+        raise EnforcerRefused(str(error)) from error
+    except OperationError as error:
+        raise EnforcerAway(str(error)) from error
+
+
+def _not_known(refused: EnforcerRefused) -> None:
+    """Pass over a report about a call that the sidecar has ended already; anything else is to be sent again."""
+    if not isinstance(refused.__cause__, RequestError):
+        raise refused
+
+
+def _left(hold: Hold) -> float:
+    return max(0.0, (hold.expires or 0.0) - time.time())
+
+
+def _slice(hold: Hold) -> float:
+    return min(WAIT_S, _left(hold))
+
+
+def _over(hold: Hold) -> Decision | None:
+    """Return BLOCK where the time of a hold is over, None while it is not."""
+    if _left(hold) > 0:
+        return None
+    from dataclasses import replace
+
+    decision: Any = hold.reply
+    made: Decision = replace(decision, effect=Effect.BLOCK, by=By.APPROVAL, reason_code="approval_expired", rules=())
+    return made
