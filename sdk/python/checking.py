@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .contract import Ending
-from .guard import seen
 from .plain import plain, told
+from .runs import seen
 from .wrapping import ending_of, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    from .guard import Guard, Run
+    from .guard import Guard
+    from .runs import Run
 
 
 class Check:

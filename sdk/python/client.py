@@ -256,7 +256,7 @@ class ThothClient:
             agent = reference()
             if agent is not None:
                 escapes += [t if isinstance(t, str) else name_of(t) or repr(t)[:60] for t in _ungoverned(agent)]
-        return self.guard.tally.audit(self.guard.unreported, tuple(dict.fromkeys(escapes)))
+        return self.guard.tally.audit(self.guard.unreported, self.guard.untaken, tuple(dict.fromkeys(escapes)))
 
 
 def _tools_of(held: Any) -> list[Any]:
@@ -323,6 +323,6 @@ def _reconcile() -> None:
         spool = client.guard.spool
         if spool is not None:
             spool.flush(final=True)
-        audit = client.guard.tally.audit(client.guard.unreported, ())
+        audit = client.guard.tally.audit(client.guard.unreported, client.guard.untaken, ())
         if not audit.balanced:
             LOG.warning("unbalanced agent=%s %s", client.config.agent_id, audit)

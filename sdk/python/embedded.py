@@ -317,8 +317,9 @@ class Embedded:
         """As `said`."""
         self.said(session, text)
 
-    def deliver(self, reports: list[dict[str, Any]]) -> None:
+    def deliver(self, reports: list[dict[str, Any]]) -> int:
         """Nothing is kept for an engine in this process."""
+        return 0
 
     @property
     def unreported(self) -> int:

@@ -116,8 +116,8 @@ class Enforcer(Protocol):
     def filters(self, tool: str) -> bool:
         """Say whether a result of this tool may be changed or withheld, so that a stream must be kept until its end."""
 
-    def deliver(self, reports: list[dict[str, Any]]) -> None:
-        """Take in reports that were kept while it was away; those that it has already, by `event_id`, count once."""
+    def deliver(self, reports: list[dict[str, Any]]) -> int:
+        """Take in reports that were kept while it was away, each once; return how many it does not take."""
 
     def loosens(self, mode: Mode) -> str | None:
         """Return None where the policy lets a request in this mode be decided so, otherwise what it does, in words."""

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from .config import HANDED_OUT
 from .contract import Effect, Ending
 from .enforcer import UNTOLD, EnforcerAway, EnforcerRefused
-from .sessions import CURRENT, Frame, Session
+from .runs import Run, Seat
+from .sessions import CURRENT, Session
 from .tally import Tally
 from .violation import ConfigurationError, EnforcerUnavailable, ThothPolicyViolation, violation
 from .waiting import OPEN, Hold
@@ -28,38 +29,6 @@ if TYPE_CHECKING:
 ALLOW, MODIFY, STEP_UP = Effect.ALLOW, Effect.MODIFY, Effect.STEP_UP
 COMPLETED: Final = Ending.COMPLETED
 PARKED_MAX: Final = 1_000
-WITHHELD: Final = "[withheld by policy]"
-
-
-class Seat:
-    """What one guard keeps of one session: the wire's fields of its calls, and the frame in which its tools run."""
-
-    __slots__ = ("fields", "frame", "memory", "session", "told")
-
-    def __init__(self, session: Session, guard: Guard, fields: dict[str, Any]) -> None:
-        self.session = session
-        self.memory = session.memory
-        self.fields = fields
-        self.frame = Frame(session, guard)
-        self.told = 0
-
-
-class Run:
-    """A call that was let through: `args` are the arguments as they are to run, `modified` says that they changed."""
-
-    __slots__ = ("args", "modified", "reply", "request", "seat", "tool")
-
-    def __init__(self, tool: str, request: dict[str, Any], reply: Reply | None, seat: Seat) -> None:
-        self.tool = tool
-        self.request = request
-        self.reply = reply
-        self.seat = seat
-        self.modified = reply is not None and reply.modified
-        self.args = request["tool_args"] if reply is None or not reply.modified else reply.args
-
-
-class ResultWithheld(Exception):
-    """In place of what a tool raised, whose text the policy withholds or redacts."""
 
 
 class Guard:
@@ -419,28 +388,14 @@ class Guard:
             self.tally.loss()
 
     @property
+    def untaken(self) -> int:
+        """How many reports the enforcer did not take."""
+        return 0 if self.spool is None else self.spool.untaken
+
+    @property
     def unreported(self) -> int:
         """How many reports wait for the enforcer."""
         return (0 if self.spool is None else self.spool.count) + self.enforcer.unreported
-
-
-def seen(original: Any, passed: Passed | None, told: Any) -> Any:
-    """Return a result as the agent may see it: the very object where nothing was changed."""
-    if passed is None or not (passed.withheld or passed.rules):
-        return original
-    if passed.withheld:
-        return WITHHELD
-    if passed.result == told:
-        return original
-    if isinstance(original, str | list | dict | int | float | bool | None):
-        return passed.result
-    validate = getattr(type(original), "model_validate", None)
-    if validate is not None:
-        try:
-            return validate(passed.result)
-        except Exception:  # noqa: BLE001 - a redacted value need not fit a model's own rules
-            return passed.result
-    return passed.result
 
 
 def _spelled(args: dict[str, Any]) -> str:

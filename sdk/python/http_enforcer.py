@@ -106,9 +106,10 @@ class HttpEnforcer:
         body = _json([_ended(reply, ending, result, whole, self._tell)])
         _good(await self._loops.here().ask(POST, EVENTS, self._headers_json, body))
 
-    def deliver(self, reports: list[dict[str, Any]]) -> None:
-        """Take in reports that were kept."""
+    def deliver(self, reports: list[dict[str, Any]]) -> int:
+        """Take in reports that were kept; those that it has already, by `event_id`, it counts once."""
         _good(self._threads.ask(POST, EVENTS, self._headers_json, _json([_event_of(report) for report in reports])))
+        return 0
 
     def said(self, session: Session, text: str) -> None:
         """Take in what the user said; an enforcer without a door for it stays without."""

@@ -34,7 +34,7 @@ class Spool:
         """Take over what is left in `folder` for this enforcer by processes that have ended."""
         self.enforcer = enforcer
         self.folder = folder / hashlib.sha256(enforcer.name.encode()).hexdigest()[:16]
-        self.lost = 0
+        self.untaken = 0
         self._lock = threading.Lock()
         self._sending = threading.Lock()
         self._bytes = 0
@@ -61,7 +61,6 @@ class Spool:
         line = json.dumps(report, separators=(",", ":"), default=str).encode() + b"\n"
         with self._lock:
             if len(self._reports) >= REPORTS_MAX or self._bytes + len(line) > BYTES_MAX:
-                self.lost += 1
                 return False
             try:
                 file = self._opened()
@@ -139,7 +138,7 @@ class Spool:
             if not lines:
                 break
             try:
-                self.enforcer.deliver([json.loads(line) for line in lines])
+                self.untaken += self.enforcer.deliver([json.loads(line) for line in lines])
             except (EnforcerAway, EnforcerRefused):
                 break
             with self._lock:

@@ -10,15 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from .contract import Ending
-from .guard import WITHHELD, seen
 from .plain import told
+from .runs import WITHHELD, seen
 from .sessions import CURRENT
 from .wrapping import afailed, failed, guard_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator
 
-    from .guard import Run
+    from .runs import Run
     from .wrapping import Governed
 
 CHARS_MAX: Final = 1024 * 1024

@@ -18,7 +18,8 @@ class Audit:
     """How decisions and executions agree.
 
     `decisions` counts calls that were let through, `executions` those whose tool was started. `running` have not ended;
-    `unreported` have ended, and the enforcer does not know it yet; `lost` are reports that could be kept nowhere.
+    `unreported` have ended, and the enforcer does not know it yet; `lost` are reports that could be kept nowhere, or
+    that the enforcer did not take when they came late.
     `ungoverned` ran without an answer, because `fail_open` was configured. `escapes` names tools that an instrumented
     object has now and that are not governed.
     """
@@ -112,7 +113,7 @@ class Tally:
         with self.lock:
             self.ungoverned += 1
 
-    def audit(self, unreported: int, escapes: tuple[str, ...]) -> Audit:
+    def audit(self, unreported: int, untaken: int, escapes: tuple[str, ...]) -> Audit:
         """Return the count as it is now."""
         with self.lock:
             endings = self.endings
@@ -126,7 +127,7 @@ class Tally:
                 refused=self.refused,
                 running=len(self.running),
                 unreported=unreported,
-                lost=self.lost,
+                lost=self.lost + untaken,
                 ungoverned=self.ungoverned,
                 escapes=escapes,
                 running_tools=tuple(sorted(run.tool for run in self.running.values())[:RUNNING_SHOWN_MAX]),

@@ -105,26 +105,24 @@ class UnixEnforcer:
     def report(self, reply: Reply, ending: Ending, result: object = UNTOLD, *, whole: bool = True) -> Outcome | None:
         """Take in how a call ended; return what the agent may see of the result."""
         told = () if result is UNTOLD else (result,)
-        try:
-            return _answer(lambda: self._client.ended(reply.id, ending, *told, whole=whole))
-        except EnforcerRefused as refused:
-            _not_known(refused)
-            return None
+        return _answer(lambda: self._client.ended(reply.id, ending, *told, whole=whole))
 
     async def areport(
         self, reply: Reply, ending: Ending, result: object = UNTOLD, *, whole: bool = True
     ) -> Outcome | None:
         """As `report`."""
         told = () if result is UNTOLD else (result,)
-        try:
-            return await _aanswer(self._here().ended(reply.id, ending, *told, whole=whole))
-        except EnforcerRefused as refused:
-            _not_known(refused)
-            return None
+        return await _aanswer(self._here().ended(reply.id, ending, *told, whole=whole))
 
-    def deliver(self, reports: list[dict[str, Any]]) -> None:
-        """Take in reports that were kept; one that the sidecar knows already counts once."""
+    def deliver(self, reports: list[dict[str, Any]]) -> int:
+        """Take in reports that were kept; return how many the sidecar does not take.
+
+        It takes none about a call that it does not know: one that it let through before it was restarted, or one whose
+        end it has heard of already.
+        """
         from .contract import Ending
+
+        untaken = 0
 
         for report in reports:
             if report.get("kind") == "outcome" and report.get("decision_id"):
@@ -132,7 +130,10 @@ class UnixEnforcer:
                 try:
                     _answer(partial(self._client.ended, id, ending))
                 except EnforcerRefused as refused:
-                    _not_known(refused)
+                    if not isinstance(refused.__cause__, RequestError):
+                        raise
+                    untaken += 1
+        return untaken
 
     def said(self, session: Session, text: str) -> None:
         """Take in what the user said."""
@@ -252,12 +253,6 @@ async def _aanswer(asked: Awaitable[T]) -> T:
         raise EnforcerRefused(str(error)) from error
     except OperationError as error:
         raise EnforcerAway(str(error)) from error
-
-
-def _not_known(refused: EnforcerRefused) -> None:
-    """Pass over a report about a call that the sidecar has ended already; anything else is to be sent again."""
-    if not isinstance(refused.__cause__, RequestError):
-        raise refused
 
 
 def _left(hold: Hold) -> float:

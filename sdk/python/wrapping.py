@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from .binding import Binding, NotApplied
 from .contract import Ending
-from .guard import ResultWithheld, seen
 from .plain import told
+from .runs import ResultWithheld, seen
 from .sessions import CURRENT
 from .violation import UngovernableTool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from .guard import Guard, Run
+    from .guard import Guard
+    from .runs import Run
 
 COMPLETED, FAILED, CANCELLED, TIMED_OUT = Ending
 STREAMS = (types.GeneratorType, types.AsyncGeneratorType, types.CoroutineType)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..contract import Ending
-from ..guard import seen
 from ..plain import plain, told
+from ..runs import seen
 from ..sessions import CURRENT
 from ..wrapping import afailed, failed
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ..contract import Ending
-from ..guard import WITHHELD, seen
 from ..plain import told
+from ..runs import WITHHELD, seen
 from ..violation import ThothPolicyViolation
 from .calls import shown
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..client import ThothClient
     from ..coverages import Coverage
-    from ..guard import Run
+    from ..runs import Run
 
 HOOK_S: Final = 86_400.0
 RUNNING_MAX: Final = 10_000

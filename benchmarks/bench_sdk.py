@@ -1,0 +1,250 @@
+"""What wrapping costs: importing, one governed call, a thousand at once, ten thousand under an enforcer that restarts.
+
+`python benchmarks/bench_sdk.py [import|call|concurrent|restart]…` prints machine, versions and figures. The call is a
+no-op of three arguments under a policy of one rule, its engine in this process, evidence async with the vault on, two
+records a call; calls come 250 µs apart, in five rounds, interleaved with the bare function. Flatters: one small policy,
+one session, warm caches, a disk that nobody else uses. Leaves out: what a tool does. The peer's `govern()` runs the
+same no-op in its own environment (`make peers`), with an audit trail in memory and an empty policy that allows: it
+keeps no evidence on disk.
+"""
+
+import asyncio
+import contextlib
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PEER = ROOT / ".venvs" / "peer-agt" / "bin" / "python"
+ROUNDS, CALLS, PACE_S = 5, 4_000, 250e-6
+POLICY = """
+policy bench
+    approvers "leads"
+tool noop(a: int, b: string, c: number) is read
+tool pay(amount: number) is write
+allow * as all when tool in scope
+step_up pay as large when args.amount > 100 ask "leads" within 15m
+"""
+PLAIN_POLICY = "tool noop(a: int, b: string, c: number) is read\nallow * as all when tool in scope\n"
+WHO: dict[str, Any] = {"agent_id": "bench", "approved_scope": ["noop", "pay"], "tenant_id": "acme", "user_id": "ann"}
+PEER_PROGRAM = """
+import sys, time, warnings
+warnings.simplefilter("ignore")
+from agentmesh.governance import govern
+POLICY = "apiVersion: governance.toolkit/v1\\nname: p\\nagents: ['*']\\ndefault_action: allow\\nrules: []\\n"
+def noop(a, b, c): return None
+g = govern(noop, policy=POLICY)
+calls, pace = int(sys.argv[1]), float(sys.argv[2])
+for _ in range(200): g(a=1, b="x", c=2.5)
+took, cpu = [], time.process_time()
+for i in range(calls):
+    t = time.perf_counter_ns(); g(a=i, b="hello", c=2.5); took.append(time.perf_counter_ns() - t)
+print(*sorted(took))
+"""
+
+
+def main() -> None:
+    """Run what is named, or everything."""
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}")
+    known = {"import": importing, "call": calling, "concurrent": concurrent, "restart": restarted}
+    for name in sys.argv[1:] or known:
+        known[name]()
+
+
+# ---------------------------------------------------------------- importing
+
+
+def importing() -> None:
+    """21 processes each, interleaved, after one that warms the caches."""
+    programs = {
+        "pass": "pass",
+        "import thoth": "import thoth",
+        "from thoth import instrument": "from thoth import instrument",
+    }
+    took: dict[str, list[float]] = {name: [] for name in programs}
+    for number in range(22):
+        for name, program in programs.items():
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-c", program], check=True)
+            if number:
+                took[name].append(time.perf_counter() - began)
+    medians = {name: statistics.median(values) * 1e3 for name, values in took.items()}
+    for name, median in medians.items():
+        print(f"{name:30} {median:6.1f} ms, {median - medians['pass']:+6.1f}")
+
+
+# ---------------------------------------------------------------- one call
+
+
+def calling() -> None:
+    """Bare and governed, interleaved in rounds; then the peer, in the same run."""
+    import thoth
+
+    def noop(a: int, b: str, c: float) -> None:
+        return None
+
+    with tempfile.TemporaryDirectory() as folder:
+        policy = Path(folder, "bench.thoth")
+        policy.write_text(POLICY)
+        client = thoth.ThothClient(policy=policy, evidence=Path(folder, "evidence"), **WHO)
+        governed = client.tool(noop)
+        for number in range(2_000):
+            governed(number, "warm", 2.5)
+        rounds = []
+        for _ in range(ROUNDS):
+            bare, _ = paced(noop)
+            took, cpu = paced(governed)
+            rounds.append((quantile(took, 0.5) - quantile(bare, 0.5), quantile(took, 0.99), took[-1] / 1e3, cpu))
+        for name, column in zip(("p50 added", "p99", "max", "process CPU"), zip(*rounds, strict=True), strict=True):
+            print(f"{name:12} {statistics.median(column):8.1f} µs   ({min(column):.1f} to {max(column):.1f})")
+        assert client.audit().balanced
+    if not PEER.exists():
+        print("agent-governance-toolkit is not installed here; `make peers` installs it")
+        return
+    program = [str(PEER), "-c", PEER_PROGRAM, str(CALLS), str(PACE_S)]
+    peers = [subprocess.run(program, capture_output=True, text=True, check=True).stdout.split() for _ in range(3)]
+    p50s = [quantile([int(value) for value in peer], 0.5) for peer in peers]
+    ours = statistics.median(row[0] for row in rounds)
+    print(f"govern() p50 {statistics.median(p50s):8.1f} µs, {statistics.median(p50s) / ours:.1f} times ours")
+
+
+def paced(call: Callable[[int, str, float], None]) -> tuple[list[int], float]:
+    """Return sorted times of calls (ns), one every `PACE_S`, and the CPU time of each (µs), all threads, no pauses."""
+    took = []
+    idle = 0.0
+    begun = time.process_time()
+    due = time.perf_counter()
+    for number in range(CALLS):
+        before = time.perf_counter_ns()
+        call(number, "hello", 2.5)
+        took.append(time.perf_counter_ns() - before)
+        due += PACE_S
+        rest = time.thread_time()
+        time.sleep(max(0.0, due - time.perf_counter()))
+        idle += time.thread_time() - rest
+    return sorted(took), (time.process_time() - begun - idle) / CALLS * 1e6
+
+
+def quantile(took: list[int], part: float) -> float:
+    """Return a quantile of sorted times (ns), in µs."""
+    return took[int(len(took) * part)] / 1e3
+
+
+# ---------------------------------------------------------------- many at once
+
+
+def concurrent() -> None:
+    """1,000 calls on one loop, 100 of them held; how long the other 900 take, beside 900 without any that are held."""
+    import thoth
+
+    async def pay(amount: float) -> float:
+        await asyncio.sleep(0)
+        return amount
+
+    async def run(held: int) -> float:
+        waiting: list[thoth.Hold] = []
+        client = thoth.ThothClient(policy=policy, evidence="off", on_hold=waiting.append, **WHO)
+        governed = client.tool(pay)
+        slow = [asyncio.ensure_future(governed(1_000 + number)) for number in range(held)]
+        began = time.perf_counter()
+        await asyncio.gather(*(governed(number % 100) for number in range(900)))
+        took = time.perf_counter() - began
+        assert len(waiting) == held
+        assert not any(task.done() for task in slow)
+        for hold in waiting:
+            hold.approve("leads", "bob")
+        await asyncio.gather(*slow)
+        assert client.audit().balanced
+        return took
+
+    with tempfile.TemporaryDirectory() as folder:
+        policy = Path(folder, "bench.thoth")
+        policy.write_text(POLICY)
+        asyncio.run(run(0))
+        free = [(asyncio.run(run(0)), asyncio.run(run(100))) for _ in range(ROUNDS)]
+    without, with_held = (statistics.median(column) * 1e3 for column in zip(*free, strict=True))
+    print(f"900 calls: {without:.1f} ms alone, {with_held:.1f} ms while 100 others are held")
+
+
+# ---------------------------------------------------------------- an enforcer that is killed
+
+
+def restarted() -> None:
+    """10,000 calls over a sidecar's socket while the sidecar is killed and started again, four threads at once."""
+    import thoth
+
+    with tempfile.TemporaryDirectory() as folder:
+        policy, path = Path(folder, "bench.thoth"), Path(folder, "run", "s")
+        policy.write_text(PLAIN_POLICY)
+        log = Path(folder, "evidence")
+        command = [sys.executable, "-m", "thoth.cli"]
+        subprocess.run([*command, "evidence", "init", str(log)], check=True, capture_output=True)
+        serve = [*command, "serve", "--policy", str(policy), "--socket", str(path), "--evidence", str(log)]
+        serve += ["--state", str(Path(folder, "state")), "--recording", "sync"]
+        sidecar = [subprocess.Popen(serve, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)]
+        while not path.exists():
+            assert sidecar[0].poll() is None, "the sidecar does not start"
+            time.sleep(0.01)
+        client = thoth.ThothClient(api_url=f"unix:{path}", spool=Path(folder, "spool"), **WHO)
+        ran, refused, kills = [0] * 4, [0] * 4, 0
+        over = threading.Event()
+
+        def work(place: int) -> None:
+            def noop(a: int, b: str, c: float) -> None:
+                ran[place] += 1
+
+            governed = client.tool(noop)
+            for number in range(2_500):
+                try:
+                    governed(number, "hello", 2.5)
+                except thoth.EnforcerUnavailable:
+                    refused[place] += 1
+
+        def kill() -> None:
+            nonlocal kills
+            for due in range(1_000, 10_000, 1_000):
+                while sum(ran) + sum(refused) < due:
+                    if over.wait(0.01):
+                        return
+                sidecar[-1].kill()
+                sidecar[-1].wait()
+                kills += 1
+                sidecar.append(subprocess.Popen(serve, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
+        threads = [threading.Thread(target=work, args=(place,)) for place in range(4)]
+        killer = threading.Thread(target=kill)
+        for thread in (*threads, killer):
+            thread.start()
+        for thread in threads:
+            thread.join()
+        over.set()
+        killer.join()
+        left = 1
+        deadline = time.monotonic() + 30
+        while left and time.monotonic() < deadline:
+            left = client.guard.spool.flush(final=True) if client.guard.spool else 0
+            with contextlib.suppress(InterruptedError):
+                time.sleep(0.2 if left else 0)
+        audit = client.audit()
+        print(f"killed {kills} times: {sum(ran):,} calls ran, {sum(refused):,} were refused, {left} reports are left")
+        print(audit)
+        assert sum(ran) == audit.executions == audit.decisions
+        assert sum(ran) + sum(refused) == 10_000
+        sidecar[-1].terminate()
+        sidecar[-1].wait()
+        shown = subprocess.run(
+            [*command, "evidence", "show", str(log)], check=True, capture_output=True, text=True
+        ).stdout
+        print(f"in the log: {shown.count(' ALLOW ')} decisions, {shown.count(' completed')} outcomes")
+
+
+if __name__ == "__main__":
+    main()
