@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from .enforcer import EnforcerAway, EnforcerRefused
 from .http_wire import Malformed, Response, ResponseReader, request_bytes
+from .loops import at_the_end
 from .violation import ConfigurationError
 
 if TYPE_CHECKING:
@@ -146,6 +147,11 @@ class LoopConnections:
         self.host = host
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._places = asyncio.Semaphore(AT_ONCE)
+        self._until_the_end: Any = None
+
+    async def _close(self) -> None:
+        while self._idle:
+            self._idle.pop()[1].close()
 
     async def ask(
         self,
@@ -161,6 +167,9 @@ class LoopConnections:
         import asyncio
 
         data = request_bytes(method, self.host.prefix + path, self.host.header, headers, body)
+        if self._until_the_end is None:
+            self._until_the_end = True
+            self._until_the_end = await at_the_end(self._close)
         if not waits:
             await self._places.acquire()
         try:

@@ -6,7 +6,6 @@ kept until its end, for any result may be one that the policy redacts.
 
 from __future__ import annotations
 
-import threading
 import time
 import weakref
 from functools import partial
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .contract import By, Decision, Effect, OperationError, RequestError
 from .enforcer import UNTOLD, EnforcerAway, EnforcerRefused
+from .loops import at_the_end
 from .socket_asyncio import AsyncSocketClient
 from .socket_client import SocketClient
 from .socket_frames import NotAnAnswer
@@ -44,19 +44,20 @@ class UnixEnforcer:
         self.name = self.where = f"unix:{path}"
         self._step_up_timeout_s = step_up_timeout_s
         self._client = SocketClient(path)
-        self._loops: weakref.WeakKeyDictionary[Any, AsyncSocketClient] = weakref.WeakKeyDictionary()
+        self._loops: weakref.WeakKeyDictionary[Any, list[Any]] = weakref.WeakKeyDictionary()
         self._tokens: dict[str, str] = {}
-        self._lock = threading.Lock()
 
-    def _here(self) -> AsyncSocketClient:
+    async def _here(self) -> AsyncSocketClient:
         import asyncio
 
         loop = asyncio.get_running_loop()
-        with self._lock:
-            client = self._loops.get(loop)
-            if client is None:
-                client = self._loops[loop] = AsyncSocketClient(self.path)
-            return client
+        found = self._loops.get(loop)
+        if found is None:
+            client = AsyncSocketClient(self.path)
+            found = self._loops[loop] = [client]
+            found.append(await at_the_end(client.close))
+        made: AsyncSocketClient = found[0]
+        return made
 
     # ------------------------------------------------------------ calls
 
@@ -85,7 +86,7 @@ class UnixEnforcer:
         """As `check`."""
 
         async def ask() -> Decision:
-            client = self._here()
+            client = await self._here()
             for id, tenant, root in self._opening(session):
                 await client.open_session(id, tenant_id=tenant, root=root)
             answer = await client.decide(request)
@@ -112,7 +113,7 @@ class UnixEnforcer:
     ) -> Outcome | None:
         """As `report`."""
         told = () if result is UNTOLD else (result,)
-        return await _aanswer(self._here().ended(reply.id, ending, *told, whole=whole))
+        return await _aanswer((await self._here()).ended(reply.id, ending, *told, whole=whole))
 
     def deliver(self, reports: list[dict[str, Any]]) -> int:
         """Take in reports that were kept; return how many the sidecar does not take.
@@ -149,7 +150,7 @@ class UnixEnforcer:
         """As `said`."""
 
         async def tell() -> None:
-            client = self._here()
+            client = await self._here()
             for id, tenant, root in self._opening(session):
                 await client.open_session(id, tenant_id=tenant, root=root)
             await client.said(session.id, text, tenant_id=session.memory.tenant)
@@ -187,7 +188,7 @@ class UnixEnforcer:
         """As `look`."""
         if hold.withdrawn:
             return hold.reply  # type: ignore[return-value]
-        found = await _aanswer(self._here().wait(hold.token, 0.0, hold.request))
+        found = await _aanswer((await self._here()).wait(hold.token, 0.0, hold.request))
         return _over(hold) if found is None else found
 
     def wait(self, hold: Hold) -> Decision:

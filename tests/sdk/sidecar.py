@@ -15,7 +15,7 @@ from .office import POLICY, World
 
 
 class UnixWorld(World):
-    """The same office, its engine inside a sidecar that runs on a thread of its own."""
+    """The same office, inside a sidecar that runs on a thread of its own and records where the tests look."""
 
     def __init__(self, policy: str = POLICY, mode: str = "") -> None:
         super().__init__(policy, mode)
@@ -24,8 +24,10 @@ class UnixWorld(World):
         bound = {"finance-leads": Approvers(["bob"])}
         text = policy.replace("{mode}", mode)
         self.live = self._stack.enter_context(
-            live(folder, text, approvers=bound, engine=self.engine, clock=self.clock, monotonic=self.clock)
+            live(folder, text, approvers=bound, clock=self.clock, monotonic=self.clock)
         )
+        self.engine = self.live.sidecar.engine
+        self.live.on_loop(setattr, self.engine, "_recorder", self.recorder)
         self.enforcer = UnixEnforcer(str(self.live.path))
 
     def _answer(self, hold: thoth.Hold, granted: bool) -> None:
