@@ -27,9 +27,14 @@ def serve(
     socket: Annotated[
         str | None, Parameter(help="where frames are taken; $XDG_RUNTIME_DIR/thoth/thoth.sock if unsaid")
     ] = None,
+    http: Annotated[str | None, Parameter(help="an address for HTTP, 127.0.0.1:8089 say; none if unsaid")] = None,
+    http_socket: Annotated[str | None, Parameter(help="a Unix socket for HTTP; none if unsaid")] = None,
     state: Annotated[str | None, Parameter(help="the folder of held calls and API keys")] = None,
     uids: Annotated[
         list[int] | None, Parameter(consume_multiple=SEVERAL, help="users who may connect; your own if unsaid")
+    ] = None,
+    watch: Annotated[
+        bool | None, Parameter(negative="--no-watch", help="read a changed policy again (the default)")
     ] = None,
     drain_s: Annotated[float | None, Parameter(help="how long to wait for answers at the end, in seconds")] = None,
     log: Annotated[Literal["json", "text"] | None, Parameter(help="how log lines look, on stderr")] = None,
@@ -38,7 +43,9 @@ def serve(
 
     Agents ask over a Unix socket that only its owner can reach. Each decision is
     recorded in the evidence log before it is answered; a call that needs a person
-    is held. SIGTERM ends it: what was read is answered first.
+    is held. SIGTERM ends it: what was read is answered first. SIGHUP reads the
+    policy again, and so does a change of its file; one with mistakes or a failing
+    test is not taken.
 
     Every option may stand in a TOML file, under its own name, or in the environment,
     as THOTH_POLICY and so on. The command line counts most, the file least. Who
@@ -68,8 +75,11 @@ def serve(
         "evidence": evidence,
         "recording": recording,
         "socket": socket,
+        "http": http,
+        "http_socket": http_socket,
         "state": state,
         "uids": uids,
+        "watch": watch,
         "drain_s": drain_s,
         "log": log,
     }

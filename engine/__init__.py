@@ -3,7 +3,8 @@
 `from thoth.engine import Engine` is the way in for anybody who embeds decisions in a program.
 """
 
+from ..grammar import PolicyError
 from .embed import UNTOLD, Engine, load
 from .session import Session
 
-__all__ = ["UNTOLD", "Engine", "Session", "load"]
+__all__ = ["UNTOLD", "Engine", "PolicyError", "Session", "load"]

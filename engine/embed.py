@@ -178,6 +178,25 @@ class Engine:
         warnings = _to_the_author(checked.warnings, packs)
         return cls(checked.policy, recorder=recorder, evaluator=evaluator, clock=clock, warnings=warnings)
 
+    # ------------------------------------------------------------ another policy
+
+    @property
+    def evaluator(self) -> Evaluator:
+        """What decides now; it can be asked from any thread, and keeps no state."""
+        return self._evaluator
+
+    def adopt(self, policy: CheckedPolicy, evaluator: Evaluator) -> None:
+        """Decide under another policy from the next call on; sessions, counters and held calls stay.
+
+        An approval of a call that was held under the old policy counts no longer: it was bound to that.
+        """
+        with self._lock:
+            self.policy, self._evaluator = policy, evaluator
+
+    def tool_of(self, request: Request) -> Tool | None:
+        """Return the declaration of a request's tool."""
+        return self._evaluator.tool_of(request)
+
     # ------------------------------------------------------------ sessions
 
     def session(
@@ -482,6 +501,12 @@ class Engine:
         if ending is Ending.FAILED and tool is not None and tool.atomic:
             for reservation in decision.reservations:
                 self.ledger.give_back(reservation, decision.id)
+
+
+def prepare(policy: CheckedPolicy) -> Evaluator:
+    """Lay a checked policy out, to be taken by `Engine.adopt`; for a thread of its own, it takes a while."""
+    evaluator: Evaluator = EVALUATORS["native"](policy)
+    return evaluator
 
 
 def _explain(engine: Engine, session: Session | None, approval: Approval | None, seen: int, decision: Decision) -> str:

@@ -4,14 +4,15 @@ Runs on the loop, so that the calls of a session are decided one after another. 
 elsewhere: holds are written by the store's thread, commits awaited by another.
 """
 
+import contextlib
 import logging
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from ..contract import Decision, Effect, Ending, OperationError, Outcome, RequestError
+from ..contract import Decision, Effect, Ending, OperationError, Outcome, Request, RequestError
 from ..engine import Engine
 from ..engine.embed import UNTOLD
 from .commit import Commit
@@ -20,6 +21,9 @@ from .holds import Hold, Holds
 from .refusal import blocked
 
 RUNNING_MAX: Final = 100_000
+RECENT_MAX: Final = 512
+RECENT_EACH: Final = 16
+"""Every so many-th call is remembered, to be decided under the next policy as well."""
 ENDINGS: Final = {ending.value: ending for ending in Ending}
 ALLOW, MODIFY, STEP_UP = Effect.ALLOW, Effect.MODIFY, Effect.STEP_UP
 
@@ -36,7 +40,10 @@ class Dispatcher:
         self, engine: Engine, holds: Holds, commit: Commit | None, counts: Counts, clock: Callable[[], float]
     ) -> None:
         self.engine, self.holds, self.commit, self.counts, self.clock = engine, holds, commit, counts, clock
+        self._recent: deque[Request] = deque(maxlen=RECENT_MAX)
         self._running: OrderedDict[str, tuple[str, Decision]] = OrderedDict()
+        self._by_call: dict[tuple[str, object, object], dict[str, None]] = {}
+        self._asked = 0
         holds.commit, holds.let_through = commit, self._let_through
 
     # ------------------------------------------------------------ deciding
@@ -46,6 +53,9 @@ class Dispatcher:
         decision = self.engine.decide(given)
         effect = decision.effect
         self.counts.decided(decision)
+        self._asked += 1
+        if not self._asked % RECENT_EACH and decision.request is not None:
+            self._recent.append(decision.request)
         if effect is STEP_UP:
             self._hold(decision, asker, give)
             return None
@@ -70,7 +80,7 @@ class Dispatcher:
         if error is None:
             return decision
         self.counts.unrecorded += 1
-        self._running.pop(decision.id, None)
+        self._forget(decision.id)
         log.error("evidence_unavailable decision=%s error=%s", decision.id, type(error).__name__)
         return blocked(decision, "evidence_unavailable", f"the decision could not be recorded ({type(error).__name__})")
 
@@ -100,8 +110,35 @@ class Dispatcher:
     def _let_through(self, decision: Decision, asker: str) -> None:
         running = self._running
         running[decision.id] = (asker, decision)
+        request = decision.request
+        if request is not None and request.session_id is not None:
+            self._by_call.setdefault((asker, request.session_id, request.tool_name), {})[decision.id] = None
         if len(running) > RUNNING_MAX:
-            running.popitem(last=False)
+            self._forget(next(iter(running)))
+
+    def _forget(self, decision_id: str) -> None:
+        found = self._running.pop(decision_id, None)
+        if found is None or found[1].request is None:
+            return
+        asker, request = found[0], found[1].request
+        calls = self._by_call.get((asker, request.session_id, request.tool_name))
+        if calls is not None:
+            calls.pop(decision_id, None)
+            if not calls:
+                del self._by_call[asker, request.session_id, request.tool_name]
+
+    def withdraw(self, decision: Decision, refusal: Decision) -> None:
+        """Note that a call was not let through after all: its client could not carry the decision out."""
+        self._forget(decision.id)
+        if decision.effect is STEP_UP:
+            return  # whoever polls its hold is told in the same way
+        self.engine.refuse(decision.request, refusal.reason_code, refusal.problem)
+        with contextlib.suppress(RequestError):
+            self.engine.cancelled(decision)
+
+    def recent(self, count: int) -> list[Request]:
+        """Return some of the calls that were decided last."""
+        return list(self._recent)[-count:]
 
     # ------------------------------------------------------------ what was said, and how it ended
 
@@ -116,6 +153,11 @@ class Dispatcher:
             raise RequestError(f"there is no session `{session_id}`")
         session.said(text)
 
+    def under_way(self, session_id: str, tool_name: object, asker: str) -> str | None:
+        """Return the oldest call under way of a session and a tool that `asker` asked for."""
+        found = self._by_call.get((asker, session_id, tool_name))
+        return next(iter(found)) if found else None
+
     def ended(self, decision_id: str, ending: str, result: Any, whole: bool, asker: str) -> Outcome:
         """Take in how a call ended; return what the agent may see of its result.
 
@@ -128,7 +170,7 @@ class Dispatcher:
         found = self._running.get(decision_id)
         if found is None or found[0] != asker:
             raise RequestError("there is no such call under way: it was not let through here, or has ended before")
-        del self._running[decision_id]
+        self._forget(decision_id)
         told = UNTOLD if result is msgspec.UNSET else result
         try:
             return self.engine.ended(found[1], ENDINGS[ending], told, whole=whole)

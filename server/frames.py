@@ -31,6 +31,7 @@ WRITE_BYTES_MAX: Final = 256 * 1024
 IN_FLIGHT_MAX: Final = 4_096
 SLOW_S: Final = 5.0
 TORN_S: Final = 10.0
+LINGER_S: Final = 2.0
 WAIT_S_MAX: Final = 300.0
 HELLO, SAID, DECIDE, DECIDE_BATCH, RESULT, OUTCOME, HOLD_WAIT, PING, GOAWAY, ERROR = Kind
 ANSWERED_ONCE: Final = frozenset({SAID, DECIDE, DECIDE_BATCH, OUTCOME})
@@ -89,8 +90,10 @@ class FrameDoor:
 class FrameConnection(asyncio.Protocol):
     """One client's connection."""
 
-    __slots__ = ("asker", "client", "door", "in_flight", "out", "paused", "reader", "scheduled", "slow_since",
-                 "torn_since", "transport", "uid", "waits")  # fmt: skip
+    __slots__ = (
+        "asker", "client", "door", "failed", "in_flight", "lingers_since", "out", "paused", "reader", "scheduled",
+        "slow_since", "torn_since", "transport", "uid", "waits",
+    )  # fmt: skip
 
     def __init__(self, door: FrameDoor) -> None:
         self.door = door
@@ -99,7 +102,8 @@ class FrameConnection(asyncio.Protocol):
         self.out: list[bytes] = []
         self.in_flight = 0
         self.scheduled = self.paused = False
-        self.slow_since = self.torn_since = 0.0
+        self.slow_since = self.torn_since = self.lingers_since = 0.0
+        self.failed = False
         self.waits: set[Callable[[], None]] = set()
         self.uid = -1
         self.asker = ""
@@ -157,6 +161,9 @@ class FrameConnection(asyncio.Protocol):
             self.door.counts.slow_readers += 1
             self.go_away("slow", f"answers have waited {SLOW_S:.0f} s to be read")
             self.transport.abort()
+        elif self.lingers_since:
+            if now - self.lingers_since > LINGER_S:
+                self.transport.close()
         elif self.torn_since and now - self.torn_since > TORN_S:
             self.go_away("slow", f"a frame, or the first hello, has not come whole in {TORN_S:.0f} s")
         elif self.paused:
@@ -174,6 +181,8 @@ class FrameConnection(asyncio.Protocol):
     # ------------------------------------------------------------ reading
 
     def data_received(self, data: bytes) -> None:
+        if self.failed:
+            return
         reader = self.reader
         found = reader.feed(data)
         for kind, flags, id, payload in found:
@@ -188,7 +197,7 @@ class FrameConnection(asyncio.Protocol):
                 self.torn_since = self.door.clock()
         elif self.client is not None:
             self.torn_since = 0.0
-        if self.out:
+        if self.out and not self.failed:
             self.flush()
         if self.in_flight >= CREDITS_MAX or self.door.in_flight >= IN_FLIGHT_MAX:
             self._pause()
@@ -198,7 +207,11 @@ class FrameConnection(asyncio.Protocol):
         self.door.counts.frame_errors += 1
         self.send(problem(ERROR, id, code, text))
         self.flush()
-        self.transport.close()
+        if not self.failed and not self.transport.is_closing():
+            # Closed with bytes unread, the kernel would take the answer away again.
+            self.lingers_since = self.door.clock()
+            self.transport.write_eof()
+        self.failed = True
 
     def take(self, kind: int, flags: int, id: int, payload: bytes) -> bool:
         """Take one frame that is no plain `decide`; say whether the connection goes on."""

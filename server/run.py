@@ -1,6 +1,7 @@
 """Runs a sidecar until a signal ends it: SIGTERM and SIGINT drain, SIGHUP reads the policy again."""
 
 import asyncio
+import contextlib
 import gc
 import signal
 
@@ -28,9 +29,15 @@ async def _serve(sidecar: Sidecar) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, over.set)
     await sidecar.start()
+    loop.add_signal_handler(signal.SIGHUP, sidecar.reloader.ask)
+    watching = loop.create_task(sidecar.watch(over)) if sidecar.settings.watch else None
     gc.collect()
     gc.freeze()  # what was loaded stays; the collector need not look at it again
     try:
         await over.wait()
     finally:
+        if watching is not None:
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
         await sidecar.stop()

@@ -5,32 +5,42 @@ This file wires; what it wires knows nothing of it. Everything between `start` a
 
 import asyncio
 import contextlib
+import importlib.metadata
 import logging
 import os
+import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from ..contract import OperationError
-from ..contract.decision import USER
+from ..contract import Request
 from ..engine import Engine
 from ..engine.checked import CheckedPolicy
 from ..evidence import EvidenceLog
 from ..evidence import open as open_log
+from .bound import check_bound
 from .commit import Commit
 from .counts import Counts
 from .dispatch import Dispatcher
 from .frames import FrameDoor
-from .holds import Holds
+from .holds import KEPT_S, Holds
+from .http import HttpDoor
+from .keys import Keys
 from .load import Load
-from .settings import Settings
-from .sockets import BoundSocket
-from .store import Store
+from .openapi import description
+from .reload import RECENT_MAX, Reloader
+from .routes import Routes
+from .settings import Settings, loopback
+from .sockets import BoundSocket, listen_tcp
+from .store import Store, make_state
+from .webhooks import PAUSES_S, Webhooks, hooks_of
 
+VERSION: Final = importlib.metadata.version("thoth-runtime")
 SWEEP_S: Final = 1.0
 DRAIN_STEP_S: Final = 0.005
-SERVER: Final = "thoth"
+WATCHED: Final = (".thoth", ".json")
+PROBE: Final = {"tool_name": "thoth.ready"}
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +54,9 @@ class Sidecar:
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
-        engine: Engine | None = None,
+        webhook_pauses_s: tuple[float, ...] = PAUSES_S,
     ) -> None:
-        """Read the policy and open everything; nothing listens yet. `engine` is for a policy that is no file.
+        """Read the policy and open everything; nothing listens yet.
 
         Raises:
             PolicyError: with every mistake of the policy.
@@ -54,53 +64,71 @@ class Sidecar:
         """
         self.settings, self.clock, self.monotonic = settings, clock, monotonic
         self.counts = Counts()
+        self.shown: dict[str, set[str]] = {}
         self._open = contextlib.ExitStack()
         try:
             self.evidence = self._open_evidence()
-            self.shown: dict[str, set[str]]
-            if engine is None:
-                engine = Engine.from_files(
-                    settings.policy,
-                    path=settings.path,
-                    learned=settings.learned or None,
-                    recorder=self.evidence,
-                    clock=clock,
-                )
-            self.engine = engine
-            check_bound(engine.policy, settings)
-            self.store = self._open_store()
+            self.engine = Engine.from_files(
+                settings.policy,
+                path=settings.path,
+                learned=settings.learned or None,
+                recorder=self.evidence,
+                clock=clock,
+            )
+            check_bound(self.engine.policy, settings)
+            self._open_state(webhook_pauses_s)
             self.socket = BoundSocket(settings.socket_path())
             self._open.callback(self.socket.close)
+            self.http = self._open_http()
         except BaseException:
             self._open.close()
             raise
-        self._show(engine.policy)
+        self._loaded(self.engine.policy, "")
+
+    # ------------------------------------------------------------ opening
 
     def _open_evidence(self) -> EvidenceLog | None:
-        self.shown = {}
         if self.settings.recording == "none":
             return None
         evidence = open_log(self.settings.evidence, mode="async", shown=self.shown)
         self._open.callback(evidence.close)
         return evidence
 
-    def _open_store(self) -> Store | None:
+    def _open_state(self, webhook_pauses_s: tuple[float, ...]) -> None:
+        self.store: Store | None = None
+        self.keys: Keys | None = None
+        self.webhooks: Webhooks | None = None
+        hooks = hooks_of(self.settings.approvers, os.environ)
         if not self.settings.state:
-            return None
-        folder = Path(self.settings.state)
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise OperationError(f"`{folder}` cannot be made: {error.strerror or error}") from error
-        store = Store(folder / "holds.db")
-        self._open.callback(store.close)
-        return store
+            return
+        folder = make_state(Path(self.settings.state))
+        self.store = Store(folder / "holds.db")
+        self._open.callback(self.store.close)
+        self.keys = Keys(folder / "keys.db")
+        self._open.callback(self.keys.close)
+        if hooks:
+            self.webhooks = Webhooks(hooks, self.store, self.clock, self.monotonic, webhook_pauses_s)
+            self._open.callback(self.webhooks.close)
 
-    def _show(self, policy: CheckedPolicy) -> None:
+    def _open_http(self) -> list[socket.socket]:
+        sockets = []
+        if self.settings.http:
+            sockets.append(listen_tcp(*loopback(self.settings.http)))
+            self._open.callback(sockets[-1].close)
+        if self.settings.http_socket:
+            bound = BoundSocket(Path(self.settings.http_socket))
+            self._open.callback(bound.close)
+            sockets.append(bound.socket)
+        return sockets
+
+    def _loaded(self, policy: CheckedPolicy, previous: str) -> None:
+        """Note that a policy is in force: which arguments are recorded in clear, and a record of its own."""
+        self.shown.clear()
         for name, declarations in policy.tools.items():
             self.shown[name] = {param.name for tool in declarations for param in tool.params if param.shown}
         if self.evidence is not None:
-            self.evidence.policy_loaded(policy.digest, files=[str(file) for file in self.settings.policy])
+            files = [str(file) for file in self.settings.policy]
+            self.evidence.policy_loaded(policy.digest, previous=previous, files=files)
 
     # ------------------------------------------------------------ serving
 
@@ -111,17 +139,18 @@ class Sidecar:
         self.commit: Commit | None = None
         if self.evidence is not None and self.settings.recording == "sync":
             self.commit = Commit(self.evidence, later, loop.call_soon)
-        members = {name: frozenset(bound.members) for name, bound in self.settings.approvers.items()}
         self.holds = Holds(
             self.engine,
             self.store,
-            members,
+            {name: frozenset(bound.members) for name, bound in self.settings.approvers.items()},
             self.clock,
             later,
             self.evidence.answered if self.evidence is not None else None,
+            self.webhooks.opened if self.webhooks is not None else None,
         )
         self.holds.restore()
         self.dispatcher = Dispatcher(self.engine, self.holds, self.commit, self.counts, self.clock)
+        self.reloader = Reloader(self.engine, self.settings, self.counts, self.clock, later, self._recent, self._loaded)
         self.load = Load(self.monotonic, loop.call_soon)
         self.frames = FrameDoor(
             self.dispatcher,
@@ -130,11 +159,30 @@ class Sidecar:
             uids=self.settings.uids or [os.geteuid()],
             clock=self.monotonic,
             monotonic_ns=time.monotonic_ns,
-            server=SERVER,
+            server=f"thoth {VERSION}",
         )
+        routes = Routes(
+            self.dispatcher,
+            self.keys,
+            self.load,
+            clock=self.clock,
+            monotonic=self.monotonic,
+            later=loop.call_later,
+            ready=self.not_ready,
+            reload=self.reloader.ask,
+            gauges=self.gauges,
+            description=description(VERSION),
+        )
+        self.web = HttpDoor(routes, loop, self.monotonic)
         self._servers = [await loop.create_unix_server(self.frames, sock=self.socket.socket)]
+        for sock in self.http:
+            create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
+            self._servers.append(await create(self.web, sock=sock))
         self._sweeper = loop.call_later(SWEEP_S, self._sweep)
         log.info("serving socket=%s policy=%s", self.socket.path, self.engine.policy.digest[:12])
+
+    def _recent(self) -> list[Request]:
+        return self.dispatcher.recent(RECENT_MAX)
 
     def _sweep(self) -> None:
         self._sweeper = self.loop.call_later(SWEEP_S, self._sweep)
@@ -144,18 +192,61 @@ class Sidecar:
         """Do what time brings: holds that are over, clients that are too slow, answers that can be forgotten."""
         self.holds.sweep()
         self.frames.sweep()
+        self.web.sweep()
+        if self.keys is not None:
+            self.keys.refresh()
+        if self.store is not None:
+            self.store.forget(self.clock() - KEPT_S, _ignore)
+
+    def not_ready(self) -> str:
+        """Return why calls are not decided, or nothing: one is, now."""
+        if self.frames.leaving:
+            return "the server is stopping"
+        try:
+            self.engine.weigh(PROBE)
+        except Exception as error:  # noqa: BLE001 - whatever it is, this is where it is told
+            return f"a decision failed ({type(error).__name__})"
+        return ""
+
+    def gauges(self) -> dict[str, float]:
+        """Return what is measured when somebody asks."""
+        load = self.load
+        longest, load.longest = load.longest, 0.0
+        return {
+            "holds_waiting": self.holds.waiting,
+            "frames_in_flight": self.frames.in_flight,
+            "longest_turn_seconds": longest,
+            "webhooks_undelivered": 0 if self.webhooks is None else self.webhooks.undelivered,
+        }
+
+    async def watch(self, over: asyncio.Event) -> None:
+        """Read the policy again whenever a file beside it changes, until this is cancelled or `over`."""
+        from watchfiles import awatch
+
+        async for changes in awatch(*self._folders(), stop_event=over, recursive=False):
+            if any(Path(name).suffix in WATCHED for _, name in changes):
+                self.reloader.ask()
+
+    def _folders(self) -> set[Path]:
+        folders = {Path(file).resolve().parent for file in (*self.settings.policy, self.settings.learned) if file}
+        return folders | {Path(folder).resolve() for folder in self.settings.path}
+
+    # ------------------------------------------------------------ the end
 
     async def stop(self) -> None:
         """Answer what was read, tell the clients to go, and close everything."""
         for server in self._servers:
             server.close()
         self.frames.leave()
+        self.web.leave()
         deadline = self.monotonic() + self.settings.drain_s
         while not self._idle() and self.monotonic() < deadline:  # noqa: ASYNC110 - many things can be under way
             await asyncio.sleep(DRAIN_STEP_S)
         self._sweeper.cancel()
-        for connection in list(self.frames.connections):
-            connection.transport.close()
+        for transport in [one.transport for one in self.frames.connections] + [
+            one.transport for one in self.web.connections
+        ]:
+            transport.close()
         await asyncio.sleep(0)
         if self.commit is not None:
             self.commit.close()
@@ -163,31 +254,8 @@ class Sidecar:
         log.info("stopped")
 
     def _idle(self) -> bool:
-        return self.frames.idle and (self.commit is None or self.commit.empty)
+        return self.frames.idle and self.web.idle and (self.commit is None or self.commit.empty)
 
 
-def check_bound(policy: CheckedPolicy, settings: Settings) -> None:
-    """Stop before the first hold where a policy asks somebody whom nobody stands behind.
-
-    Raises:
-        OperationError: naming everybody who is missing, and what to write.
-    """
-    unbound = sorted(asked_by(policy) - {USER} - settings.approvers.keys())
-    empty = sorted(name for name, bound in settings.approvers.items() if not bound.members)
-    if unbound:
-        names = ", ".join(f"`{name}`" for name in unbound)
-        raise OperationError(
-            f"the policy asks {names}, and the settings bind nobody to it; write [approvers.{unbound[0]}] "
-            'with members = ["…"]'
-        )
-    if empty:
-        raise OperationError(f"[approvers.{empty[0]}] has no members; name the principals who may answer")
-    if asked_by(policy) and not settings.state:
-        raise OperationError("the policy holds calls, and there is no folder to keep them in; write `--state DIR`")
-
-
-def asked_by(policy: CheckedPolicy) -> set[str]:
-    """Return every approver's name that a policy may ask."""
-    rules: Iterable[Any] = policy.rules
-    names = {name for rule in rules if rule.ask is not None for name in rule.ask.approvers}
-    return names | set(policy.approvers)
+def _ignore(error: Exception | None) -> None:
+    pass

@@ -9,6 +9,7 @@ import contextlib
 import os
 import queue
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,22 @@ def connect(path: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         raise OperationError(f"`{path}` cannot be opened: {error}") from error
     return db
+
+
+def make_state(folder: Path) -> Path:
+    """Make the folder of holds and keys, for its owner alone, and return it.
+
+    Raises:
+        OperationError: it cannot be made, or others can enter it.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = stat.S_IMODE(folder.stat().st_mode)
+    except OSError as error:
+        raise OperationError(f"`{folder}` cannot be made: {error.strerror or error}") from error
+    if mode & 0o077:
+        raise OperationError(f"`{folder}` can be entered by others; write `chmod 700 {folder}`")
+    return folder
 
 
 class Store:

@@ -81,7 +81,7 @@ def live(folder: Path, policy: str, **settings: Any) -> Iterator[Live]:
     """Serve a policy from a folder; settings as in `Settings`, and those of `Sidecar`."""
     file = folder / "policy.thoth"
     file.write_text(policy, "utf-8")
-    wired = {name: settings.pop(name) for name in ("clock", "monotonic", "engine") if name in settings}
+    wired = {name: settings.pop(name) for name in ("clock", "monotonic", "webhook_pauses_s") if name in settings}
     settings.setdefault("recording", "none")
     settings.setdefault("state", str(folder / "state"))
     told = Settings(policy=[str(file)], socket=str(folder / "run" / "s"), **settings)

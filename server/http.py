@@ -1,0 +1,266 @@
+"""The door for HTTP/1.1: an `asyncio.Protocol` around httptools, keep-alive and pipelining, answers in order.
+
+What is read is bounded: 32 KiB of headers, 1 MiB of body, 10 s from the first byte of a request to its last. What a
+request means is said in `routes`; here are only bytes, and errors that end a connection.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, cast
+
+import httptools
+import msgspec
+
+from ..contract.envelope import ErrorBody
+
+if TYPE_CHECKING:
+    from .routes import Routes
+
+HEADER_BYTES_MAX: Final = 32 * 1024
+BODY_BYTES_MAX: Final = 1 << 20
+UNDER_WAY_MAX: Final = 64
+WRITE_BYTES_MAX: Final = 256 * 1024
+REQUEST_S: Final = 10.0
+SLOW_S: Final = 5.0
+IDLE_S: Final = 120.0
+LINGER_S: Final = 2.0
+PHRASES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+JSON_TYPE: Final = b"application/json"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_json = msgspec.json.encode
+
+
+class Asked:
+    """One request, and where its answer goes. `answer` may be called later, from the loop, once."""
+
+    __slots__ = ("at", "body", "close", "connection", "head_only", "headers", "method", "path", "query", "sent")
+
+    def __init__(self, connection: "HttpConnection", at: float) -> None:
+        self.connection = connection
+        self.at = at
+        self.method = b""
+        self.path = ""
+        self.query = ""
+        self.headers: dict[bytes, bytes] = {}
+        self.body = b""
+        self.close = False
+        self.head_only = False
+        self.sent = b""
+
+    def answer(self, status: int, body: bytes, content_type: bytes = JSON_TYPE, extra: bytes = b"") -> None:
+        """Send an answer, as soon as those to earlier requests of the connection are sent."""
+        if self.sent:
+            return
+        head = PHRASES[status] + b"content-type: " + content_type + b"\r\ncontent-length: %d\r\n" % len(body) + extra
+        if self.close:
+            head += b"connection: close\r\n"
+        self.sent = head + b"\r\n" if self.head_only else head + b"\r\n" + body
+        self.connection.send_answered()
+
+    def refuse(self, status: int, code: str, text: str, extra: bytes = b"") -> None:
+        """Send an error, flat, as every public client reads it."""
+        self.answer(status, _json(ErrorBody(code, text)), extra=extra)
+
+
+class HttpDoor:
+    """What the connections of a listening socket share."""
+
+    def __init__(self, routes: "Routes", loop: asyncio.AbstractEventLoop, clock: Callable[[], float]) -> None:
+        self.routes, self.loop, self.clock = routes, loop, clock
+        self.connections: set[HttpConnection] = set()
+        self.leaving = False
+
+    def __call__(self) -> "HttpConnection":
+        return HttpConnection(self)
+
+    def sweep(self) -> None:
+        """Close those who do not finish a request, do not read, or have nothing to say."""
+        now = self.clock()
+        for connection in list(self.connections):
+            connection.sweep(now)
+
+    def leave(self) -> None:
+        """Answer what was read, and close."""
+        self.leaving = True
+        for connection in list(self.connections):
+            connection.leave()
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was read has been answered."""
+        return not any(connection.under_way for connection in self.connections)
+
+
+class HttpConnection(asyncio.Protocol):
+    """One client's connection."""
+
+    def __init__(self, door: HttpDoor) -> None:
+        self.door = door
+        self.parser = httptools.HttpRequestParser(self)
+        self.under_way: deque[Asked] = deque()
+        self.reading: Asked | None = None
+        self.url = b""
+        self.parts: list[bytes] = []
+        self.size = 0
+        self.began = self.slow_since = self.lingers_since = 0.0
+        self.quiet_since = door.clock()
+        self.failed = self.paused = self.corked = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=WRITE_BYTES_MAX)
+        self.door.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.door.connections.discard(self)
+        self.under_way.clear()
+
+    def pause_writing(self) -> None:
+        self.slow_since = self.door.clock()
+        self._pause()
+
+    def resume_writing(self) -> None:
+        self.slow_since = 0.0
+        self._resume()
+
+    def _pause(self) -> None:
+        if not self.paused and not self.transport.is_closing():
+            self.paused = True
+            self.transport.pause_reading()
+
+    def _resume(self) -> None:
+        room = not self.slow_since and len(self.under_way) < UNDER_WAY_MAX
+        if self.paused and room and not self.transport.is_closing():
+            self.paused = False
+            self.transport.resume_reading()
+
+    def sweep(self, now: float) -> None:
+        """Close a client that is too slow, or has been silent for long."""
+        if self.slow_since and now - self.slow_since > SLOW_S:
+            self.door.routes.counts.slow_readers += 1
+            self.transport.abort()
+        elif self.lingers_since and now - self.lingers_since > LINGER_S:
+            self.transport.close()
+        elif self.began and now - self.began > REQUEST_S:
+            self.fail(408, "timeout", f"a request comes whole within {REQUEST_S:.0f} s")
+        elif not self.under_way and not self.began and now - self.quiet_since > IDLE_S:
+            self.transport.close()
+
+    def leave(self) -> None:
+        """Close once what was read is answered."""
+        if self.under_way:
+            self.under_way[-1].close = True
+        else:
+            self.transport.close()
+
+    # ------------------------------------------------------------ reading
+
+    def data_received(self, data: bytes) -> None:
+        if self.failed:
+            return
+        if not self.began:
+            self.began = self.door.clock()
+        self.corked = True
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.fail(400, "upgrade", "there is no other protocol to change to")
+        except httptools.HttpParserError as error:
+            if not self.failed:
+                self.fail(400, "malformed", f"this is no HTTP/1.1 request: {_told(error)}")
+        self.corked = False
+        self.send_answered()
+        if len(self.under_way) >= UNDER_WAY_MAX:
+            self._pause()
+
+    def on_message_begin(self) -> None:
+        self.reading = Asked(self, self.door.clock())
+        self.url, self.parts, self.size = b"", [], 0
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        assert self.reading is not None
+        self._count(len(name) + len(value))
+        self.reading.headers[name.lower()] = value
+
+    def _count(self, size: int) -> None:
+        self.size += size
+        if self.size > HEADER_BYTES_MAX:
+            self.fail(431, "too_large", f"request line and headers have at most {HEADER_BYTES_MAX:,} bytes")
+            raise ValueError("too large")
+
+    def on_headers_complete(self) -> None:
+        asked = self.reading
+        assert asked is not None
+        self.size = 0
+        asked.method = self.parser.get_method()
+        if asked.headers.get(b"expect", b"").lower() == b"100-continue":
+            self.transport.write(CONTINUE)
+
+    def on_body(self, body: bytes) -> None:
+        self.size += len(body)
+        if self.size > BODY_BYTES_MAX:
+            self.fail(413, "too_large", f"a body has at most {BODY_BYTES_MAX:,} bytes")
+            raise ValueError("too large")
+        self.parts.append(body)
+
+    def on_message_complete(self) -> None:
+        asked, self.reading = self.reading, None
+        assert asked is not None
+        self.began = 0.0
+        asked.at = self.door.clock()
+        target = self.url.decode("latin-1")
+        asked.path, _, asked.query = target.partition("?")
+        parts = self.parts
+        asked.body = parts[0] if len(parts) == 1 else b"".join(parts)
+        asked.head_only = asked.method == b"HEAD"
+        asked.close = not self.parser.should_keep_alive() or self.door.leaving
+        self.under_way.append(asked)
+        self.door.routes.take(asked)
+
+    def fail(self, status: int, code: str, text: str) -> None:
+        """Say what was wrong with the bytes, after the answers that are due, and close."""
+        self.failed = True
+        self.began = 0.0
+        self.door.routes.counts.frame_errors += 1
+        asked = Asked(self, 0.0)
+        asked.close = True
+        self.under_way.append(asked)
+        asked.refuse(status, code, text)
+
+    # ------------------------------------------------------------ writing
+
+    def send_answered(self) -> None:
+        """Write the answers that are there, in the order of their requests, in one piece."""
+        if self.corked:
+            return
+        under_way = self.under_way
+        if not under_way or not under_way[0].sent:
+            return
+        out: list[bytes] = []
+        close = False
+        while under_way and under_way[0].sent and not close:
+            asked = under_way.popleft()
+            out.append(asked.sent)
+            close = asked.close
+        if not self.transport.is_closing():
+            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
+            if close and not self.failed:
+                self.transport.close()
+            elif close:
+                # Closed with bytes unread, the kernel would take the answer away again.
+                self.lingers_since = self.door.clock()
+                self.transport.write_eof()
+        self.quiet_since = self.door.clock()
+        if self.paused:
+            self._resume()
+
+
+def _told(error: Exception) -> str:
+    return str(error)[:100] or type(error).__name__

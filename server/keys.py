@@ -1,0 +1,138 @@
+"""API keys: 256 random bits, shown once, kept as SHA-256, found by a prefix that is no secret.
+
+A key says who speaks (its principal), for which tenant and agent, what it may do, and until when. The database is
+shared with `thoth keys`: what is made or revoked there counts here within a second.
+"""
+
+import hashlib
+import hmac
+import secrets
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from ..contract import OperationError
+from .store import connect
+
+Permission: TypeAlias = Literal["read", "write", "execute"]
+PERMISSIONS: Final[tuple[Permission, ...]] = ("read", "write", "execute")
+PREFIX_BYTES: Final = 6
+SECRET_BYTES: Final = 32
+MARK: Final = "thoth_"
+KEY_CHARS_MAX: Final = 128
+SCHEMA: Final = """
+create table if not exists keys (
+    prefix text primary key, digest blob not null, principal text not null, tenant text, agent text,
+    permissions text not null, created real not null, expires real, revoked real
+)
+"""
+COLUMNS: Final = "prefix, digest, principal, tenant, agent, permissions, created, expires, revoked"
+
+
+class Key(msgspec.Struct, frozen=True):
+    """One key without its secret. Times in epoch seconds; `tenant` and `agent` are None where it is for all."""
+
+    prefix: str
+    digest: bytes
+    principal: str
+    tenant: str | None
+    agent: str | None
+    permissions: frozenset[str]
+    created: float
+    expires: float | None
+    revoked: float | None
+
+    def valid(self, now: float) -> bool:
+        """Say whether the key counts at a time."""
+        return self.revoked is None and (self.expires is None or now < self.expires)
+
+
+def _key(row: tuple[Any, ...]) -> Key:
+    prefix, digest, principal, tenant, agent, permissions, created, expires, revoked = row
+    return Key(prefix, digest, principal, tenant, agent, frozenset(permissions.split()), created, expires, revoked)
+
+
+class Keys:
+    """All keys of a sidecar. One connection, used from one thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the database, and make it if there is none.
+
+        Raises:
+            OperationError: it cannot be opened.
+        """
+        self._db = connect(path)
+        self._db.execute(SCHEMA)
+        self._known: dict[str, Key] = {}
+        self._version = -1
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take in what other processes have changed since. Cost: a few microseconds where nothing was."""
+        (version,) = self._db.execute("pragma data_version").fetchone()
+        if version != self._version:
+            self._load()
+            self._version = version
+
+    def _load(self) -> None:
+        rows = self._db.execute(f"select {COLUMNS} from keys")
+        self._known = {row[0]: _key(row) for row in rows}
+
+    def find(self, text: str, now: float) -> Key | None:
+        """Return the key that a client shows, None where it is none of ours, revoked or over."""
+        if len(text) > KEY_CHARS_MAX or not text.isascii() or not text.startswith(MARK):
+            return None
+        prefix, _, _ = text.removeprefix(MARK).partition("_")
+        digest = hashlib.sha256(text.encode()).digest()
+        key = self._known.get(prefix)
+        if key is None:
+            self.refresh()
+            key = self._known.get(prefix)
+        # Compared though there is no such key: what an answer costs does not tell which prefixes there are.
+        same = hmac.compare_digest(digest, b"\0" * 32 if key is None else key.digest)
+        return key if key is not None and same and key.valid(now) else None
+
+    def create(
+        self,
+        principal: str,
+        permissions: Iterable[Permission],
+        now: float,
+        *,
+        tenant: str | None = None,
+        agent: str | None = None,
+        expires: float | None = None,
+    ) -> tuple[str, Key]:
+        """Make a key; return its text, which is kept nowhere, and the key.
+
+        Raises:
+            OperationError: it cannot be written.
+        """
+        prefix = secrets.token_hex(PREFIX_BYTES)
+        text = f"{MARK}{prefix}_{secrets.token_urlsafe(SECRET_BYTES)}"
+        digest = hashlib.sha256(text.encode()).digest()
+        allowed = frozenset(permissions)
+        key = Key(prefix, digest, principal, tenant, agent, allowed, now, expires, None)
+        row = (prefix, digest, principal, tenant, agent, " ".join(sorted(allowed)), now, expires, None)
+        try:
+            self._db.execute(f"insert into keys ({COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        except sqlite3.Error as error:
+            raise OperationError(f"the key cannot be written: {error}") from error
+        self._load()
+        return text, key
+
+    def revoke(self, prefix: str, now: float) -> bool:
+        """Revoke a key for good; say whether there was one that was not revoked yet."""
+        changed = self._db.execute("update keys set revoked = ? where prefix = ? and revoked is null", (now, prefix))
+        self._load()
+        return changed.rowcount > 0
+
+    def all(self) -> list[Key]:
+        """Return every key, oldest first."""
+        return sorted(self._known.values(), key=lambda key: key.created)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()

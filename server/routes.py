@@ -1,0 +1,453 @@
+"""What each HTTP request means: who may ask it, what is done, and what is answered.
+
+Every route but the four for operators wants a key, in `x-api-key` or as a bearer token. A key of a tenant or of an
+agent asks for that one only.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from ..contract import Decision, Effect, Fault, OperationError, RequestError, read_json
+from ..contract.envelope import ApprovalList, Envelope, Resolve, SaidBody
+from ..engine import Engine
+from .dispatch import Dispatcher
+from .envelopes import Told, envelope_of, safe, status_of, view_of
+from .events import Events, events_of
+from .explanations import explanation_of
+from .holds import Hold, NotYours, Principal
+from .http import Asked
+from .keys import Key, Keys
+from .load import Load
+from .metrics import exposition
+from .resend import digest_of
+from .shapes import client_kind
+
+WAIT_S_MAX: Final = 60.0
+REPEATS_MAX: Final = 65_536
+REPEAT_S: Final = 60.0
+TOKEN_CHARS_MAX: Final = 128
+ENFORCE: Final = "/v1/enforce"
+HOLD: Final = "/v1/enforce/hold/"
+SESSIONS: Final = "/v1/sessions/"
+APPROVALS: Final = "/v1/approvals"
+JSON_TYPES: Final = (b"", b"application/json")
+CHALLENGE: Final = b'www-authenticate: Bearer realm="thoth"\r\n'
+
+Handler: TypeAlias = "Callable[[Asked, Key], None]"
+
+log = logging.getLogger(__name__)
+_json = msgspec.json.encode
+_told = msgspec.json.Decoder(Told)
+
+
+class Routes:
+    """Takes requests to the dispatcher."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        keys: Keys | None,
+        load: Load,
+        *,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+        later: Callable[..., Any],
+        ready: Callable[[], str],
+        reload: Callable[[Callable[[str], None]], None],
+        gauges: Callable[[], dict[str, float]],
+        description: bytes,
+    ) -> None:
+        """`later` is the loop's `call_later`; `ready` returns why not, or nothing; `reload` is told by whom to call."""
+        self.dispatcher, self.keys, self.load = dispatcher, keys, load
+        self.clock, self.monotonic, self.later = clock, monotonic, later
+        self.ready, self.reload, self.gauges, self.description = ready, reload, gauges, description
+        self.counts = dispatcher.counts
+        self.events = Events(dispatcher)
+        self._repeats: OrderedDict[tuple[str, str], _Repeat] = OrderedDict()
+        self._exact: dict[str, dict[bytes, tuple[str, Handler]]] = {
+            ENFORCE: {b"POST": ("execute", self.enforce)},
+            "/v1/simulate": {b"POST": ("execute", self.simulate)},
+            "/v1/explain": {b"POST": ("execute", self.explain)},
+            "/v1/events/batch": {b"POST": ("execute write", self.take_events)},
+            APPROVALS: {b"GET": ("read", self.approvals)},
+            "/v1/policy/reload": {b"POST": ("write", self.reload_policy)},
+        }
+        self._open: dict[str, Callable[[Asked], None]] = {
+            "/healthz": self.healthz,
+            "/readyz": self.readyz,
+            "/metrics": self.metrics,
+            "/openapi.json": self.openapi,
+        }
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, as it is now."""
+        return self.dispatcher.engine
+
+    # ------------------------------------------------------------ finding the route
+
+    def take(self, asked: Asked) -> None:
+        """Answer a request, now or later."""
+        self.counts.http_requests += 1
+        try:
+            self._take(asked)
+        except NotYours as error:
+            asked.refuse(403, "forbidden", str(error))
+        except RequestError as error:
+            asked.refuse(404, "not_found", str(error))
+        except OperationError as error:
+            asked.refuse(503, "unavailable", str(error))
+
+    def _take(self, asked: Asked) -> None:
+        path, method = asked.path, asked.method
+        methods = self._exact.get(path)
+        if methods is None:
+            anybody = self._open.get(path)
+            if anybody is not None:
+                if method in (b"GET", b"HEAD"):
+                    anybody(asked)
+                else:
+                    self._not_allowed(asked, b"GET, HEAD")
+                return
+            methods = self._with_name(path)
+            if not methods:
+                asked.refuse(404, "not_found", "there is no such route; `GET /openapi.json` lists them")
+                return
+        found = methods.get(method)
+        if found is None:
+            self._not_allowed(asked, b", ".join(methods))
+            return
+        permissions, handler = found
+        key = self._key(asked)
+        if key is None:
+            asked.refuse(401, "unauthorized", "send a valid API key in `x-api-key` or as a bearer token", CHALLENGE)
+        elif key.permissions.isdisjoint(permissions.split()):
+            needed = permissions.replace(" ", "` or `")
+            asked.refuse(403, "forbidden", f"this key has no permission `{needed}`")
+        elif method == b"POST" and not _is_json(asked.headers.get(b"content-type", b"")):
+            asked.refuse(415, "content_type", "a body is JSON here; send `content-type: application/json`")
+        else:
+            handler(asked, key)
+
+    def _with_name(self, path: str) -> dict[bytes, tuple[str, Handler]]:
+        if path.startswith(HOLD) and "/" not in path[len(HOLD) :]:
+            return {b"GET": ("execute", self.poll)}
+        if path.startswith(SESSIONS) and path.endswith("/said") and path.count("/") == 4:
+            return {b"POST": ("execute", self.said)}
+        if path.startswith(f"{APPROVALS}/"):
+            name = path[len(APPROVALS) + 1 :]
+            if name.endswith("/resolve") and name.count("/") == 1:
+                return {b"POST": ("write", self.resolve)}
+            if name and "/" not in name:
+                return {b"GET": ("read", self.approval)}
+        return {}
+
+    def _not_allowed(self, asked: Asked, methods: bytes) -> None:
+        text = f"write {methods.decode()} for this route"
+        asked.refuse(405, "method", text, b"allow: " + methods + b"\r\n")
+
+    def _key(self, asked: Asked) -> Key | None:
+        if self.keys is None:
+            return None
+        shown = asked.headers.get(b"x-api-key")
+        if shown is None:
+            scheme, _, shown = asked.headers.get(b"authorization", b"").partition(b" ")
+            if scheme.lower() != b"bearer":
+                return None
+        return self.keys.find(shown.strip().decode("latin-1"), self.clock())
+
+    # ------------------------------------------------------------ deciding
+
+    def enforce(self, asked: Asked, key: Key) -> None:
+        """Decide one call."""
+        told = self._of(asked, key)
+        if told is None:
+            return
+        asker = f"key:{key.prefix}"
+        repeat = self._repeat(asked, asker, told)
+        if repeat is ANSWERED:
+            return
+        kind = client_kind(asked.headers.get(b"user-agent", b""))
+
+        def give(decision: Decision, token: str) -> None:
+            shown, shaped = safe(self.engine, decision, kind)
+            if shown is not decision:
+                self.dispatcher.withdraw(decision, shown)
+            took = self.monotonic() - asked.at
+            self.counts.took(took)
+            envelope = envelope_of(self.engine, shown, shaped, told, took, token if shown is decision else "")
+            status = 200
+            if decision.reason_code == "request_invalid":
+                status = 400
+                envelope = msgspec.structs.replace(envelope, error="malformed", message=decision.problem)
+            body = _json(envelope)
+            if repeat is not None:
+                repeat.answered(status, body)
+            asked.answer(status, body)
+
+        if self.load.arrive():
+            self.counts.shed += 1
+            made = self.dispatcher.refuse(asked.body, "overloaded", "the server has too much to do", give)
+        else:
+            made = self.dispatcher.decide(asked.body, asker, give)
+        if made is not None:
+            give(made, "")
+
+    def _of(self, asked: Asked, key: Key) -> Told | None:
+        """Return what a request says of itself; None, and an answer, where it is not this key's to ask."""
+        try:
+            told = _told.decode(asked.body)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return Told()  # the engine says what is wrong with it, and records that
+        if key.tenant is not None and told.tenant_id != key.tenant:
+            asked.refuse(403, "forbidden", "this key is another tenant's")
+            return None
+        if key.agent is not None and told.agent_id != key.agent:
+            asked.refuse(403, "forbidden", "this key is another agent's")
+            return None
+        return told
+
+    def _repeat(self, asked: Asked, asker: str, told: Told) -> "_Repeat | None":
+        """Return where to keep the answer to a request that names itself; ANSWERED where it was given."""
+        id = told.request_id
+        if not isinstance(id, str) or not id:
+            return None
+        digest = digest_of(asked.body)
+        now = self.monotonic()
+        held = self._repeats.get((asker, id))
+        if held is None or now - held.at > REPEAT_S:
+            held = self._repeats[asker, id] = _Repeat(digest, now)
+            self._repeats.move_to_end((asker, id))
+            while len(self._repeats) > REPEATS_MAX:
+                self._repeats.popitem(last=False)
+            return held
+        if held.digest != digest:
+            problem = "this request id was used for another request"
+
+            def give(decision: Decision, token: str) -> None:
+                asked.answer(200, _json(self._plain(decision, told, asked)))
+
+            made = self.dispatcher.refuse(asked.body, "request_id_reused", problem, give)
+            if made is not None:
+                give(made, "")
+        else:
+            self.counts.resent += 1
+            held.tell(asked)
+        return ANSWERED
+
+    def _plain(self, decision: Decision, told: Told, asked: Asked) -> Envelope:
+        return envelope_of(self.engine, decision, None, told, self.monotonic() - asked.at)
+
+    def simulate(self, asked: Asked, key: Key) -> None:
+        """Say what would be decided now; nothing is recorded, counted or held."""
+        told = self._of(asked, key)
+        if told is None:
+            return
+        decision = self.engine.weigh(asked.body)
+        shown, shaped = safe(self.engine, decision, client_kind(asked.headers.get(b"user-agent", b"")))
+        token = "hold_none" if shown.effect is Effect.STEP_UP else ""
+        envelope = envelope_of(self.engine, shown, shaped, told, self.monotonic() - asked.at, token)
+        bad = decision.reason_code == "request_invalid"
+        if bad:
+            envelope = msgspec.structs.replace(envelope, error="malformed", message=decision.problem)
+        asked.answer(400 if bad else 200, _json(envelope))
+
+    def explain(self, asked: Asked, key: Key) -> None:
+        """Explain a refusal to a person."""
+        if self._of(asked, key) is None:
+            return
+        body = read_json(asked.body)
+        if isinstance(body, Fault) or not isinstance(body, dict):
+            asked.refuse(400, "malformed", str(body) if isinstance(body, Fault) else "a request is an object")
+            return
+        decision = self.engine.weigh(body)
+        if decision.request is None:
+            asked.refuse(400, "malformed", decision.problem)
+            return
+        asked.answer(200, _json(explanation_of(self.engine, decision, body, self.clock())))
+
+    # ------------------------------------------------------------ holds
+
+    def poll(self, asked: Asked, key: Key) -> None:
+        """Say how a hold stands; with `?wait=30` when it is answered, or after so many seconds."""
+        token = asked.path[len(HOLD) :]
+        hold = self.dispatcher.holds.find(token) if len(token) <= TOKEN_CHARS_MAX else None
+        if hold is None or key.tenant not in (None, hold.request.get("tenant_id")):
+            asked.refuse(404, "not_found", "there is no such hold; it was answered over an hour ago, or never opened")
+            return
+        kind = client_kind(asked.headers.get(b"user-agent", b""))
+
+        def tell(hold: Hold) -> None:
+            asked.answer(200, _json(status_of(self.engine, hold, kind)))
+
+        seconds = wait_of(asked.query)
+        if seconds is None:
+            asked.refuse(400, "malformed", f"`wait` is a number of seconds, at most {WAIT_S_MAX:.0f}")
+            return
+        if not hold.waiting or not seconds:
+            tell(hold)
+            return
+
+        def told(hold: Hold) -> None:
+            timer.cancel()
+            tell(hold)
+
+        def late() -> None:
+            if give_up is not None:
+                give_up()
+            tell(hold)
+
+        give_up = self.dispatcher.holds.wait(token, told)
+        timer = self.later(seconds, late)
+
+    def approvals(self, asked: Asked, key: Key) -> None:
+        """List the holds that wait."""
+        holds = [view_of(hold) for hold in self.dispatcher.holds.open_for(principal_of(key))]
+        asked.answer(200, _json(ApprovalList(holds, len(holds))))
+
+    def approval(self, asked: Asked, key: Key) -> None:
+        """Show one hold."""
+        hold = self._hold_of(asked.path[len(APPROVALS) + 1 :], key)
+        asked.answer(200, _json(view_of(hold)))
+
+    def _hold_of(self, token: str, key: Key) -> Hold:
+        hold = self.dispatcher.holds.find(token)
+        if hold is None or key.tenant not in (None, hold.request.get("tenant_id")):
+            raise RequestError("there is no such hold")
+        return hold
+
+    def resolve(self, asked: Asked, key: Key) -> None:
+        """Take an approver's answer."""
+        token = asked.path[len(APPROVALS) + 1 : -len("/resolve")]
+        try:
+            answer = msgspec.json.decode(asked.body, type=Resolve)
+        except (msgspec.MsgspecError, ValueError) as error:
+            asked.refuse(400, "malformed", str(error))
+            return
+        hold = self._hold_of(token, key)
+        if not hold.waiting:
+            asked.refuse(409, "resolved", "this call waits no longer: it was answered, or its time is over")
+            return
+
+        def durable(error: Exception | None) -> None:
+            if error is not None:
+                asked.refuse(503, "unavailable", "the answer could not be written down")
+            else:
+                asked.answer(200, _json(view_of(hold)))
+
+        granted = answer.decision == "approve"
+        self.dispatcher.holds.answer(token, principal_of(key), granted, answer.comment[:1000], durable)
+
+    # ------------------------------------------------------------ what was said, and events
+
+    def said(self, asked: Asked, key: Key) -> None:
+        """Take in what the user of a session said."""
+        try:
+            body = msgspec.json.decode(asked.body, type=SaidBody)
+        except (msgspec.MsgspecError, ValueError) as error:
+            asked.refuse(400, "malformed", str(error))
+            return
+        if key.tenant is not None and body.tenant_id not in (None, key.tenant):
+            raise NotYours("this key is another tenant's")
+        session = asked.path[len(SESSIONS) : -len("/said")]
+        self.dispatcher.said(session, body.text, key.tenant if body.tenant_id is None else body.tenant_id)
+        asked.answer(202, b"{}")
+
+    def take_events(self, asked: Asked, key: Key) -> None:
+        """Take in events: they tell how calls ended."""
+        body = read_json(asked.body)
+        if isinstance(body, Fault):
+            asked.refuse(400, "malformed", str(body))
+            return
+        events = events_of(body)
+        if isinstance(events, Fault):
+            asked.refuse(400, "malformed", str(events))
+            return
+        if key.tenant is not None and any(event.get("tenant_id") != key.tenant for event in events):
+            raise NotYours("this key is another tenant's")
+        asked.answer(202, _json(self.events.take(events, f"key:{key.prefix}")))
+
+    # ------------------------------------------------------------ for operators
+
+    def reload_policy(self, asked: Asked, key: Key) -> None:
+        """Read the policy again; answered when it is in force, or with what is wrong with it."""
+
+        def told(problem: str) -> None:
+            if problem:
+                asked.refuse(422, "policy", problem)
+            else:
+                asked.answer(200, _json({"policy_digest": self.engine.policy.digest}))
+
+        log.info("reload_asked principal=%s", key.prefix)
+        self.reload(told)
+
+    def healthz(self, asked: Asked) -> None:
+        """Say that the loop runs."""
+        asked.answer(200, b'{"status":"ok"}')
+
+    def readyz(self, asked: Asked) -> None:
+        """Say whether calls are decided: one is, now."""
+        problem = self.ready()
+        if problem:
+            asked.refuse(503, "not_ready", problem)
+        else:
+            asked.answer(200, b'{"status":"ready"}')
+
+    def metrics(self, asked: Asked) -> None:
+        """Return the counters in Prometheus's text format."""
+        asked.answer(200, exposition(self.counts, self.gauges()), b"text/plain; version=0.0.4; charset=utf-8")
+
+    def openapi(self, asked: Asked) -> None:
+        """Return the description of all this."""
+        asked.answer(200, self.description)
+
+
+class _Repeat:
+    """The answer to a request that may come again."""
+
+    __slots__ = ("at", "digest", "reply", "waiting")
+
+    def __init__(self, digest: bytes, at: float) -> None:
+        self.digest, self.at = digest, at
+        self.reply: tuple[int, bytes] | None = None
+        self.waiting: list[Asked] = []
+
+    def answered(self, status: int, body: bytes) -> None:
+        self.reply = status, body
+        waiting, self.waiting = self.waiting, []
+        for asked in waiting:
+            asked.answer(status, body)
+
+    def tell(self, asked: Asked) -> None:
+        if self.reply is None:
+            self.waiting.append(asked)
+        else:
+            asked.answer(*self.reply)
+
+
+ANSWERED: Final = _Repeat(b"", 0.0)
+
+
+def principal_of(key: Key) -> Principal:
+    """Return who speaks with a key."""
+    return Principal(key.principal, f"key:{key.prefix}", key.tenant)
+
+
+def wait_of(query: str) -> float | None:
+    """Return how long a poll waits, 0 where it does not say; None where it says nonsense."""
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if name == "wait":
+            if not value.isascii() or not value.isdecimal() or len(value) > 4:
+                return None
+            return min(float(value), WAIT_S_MAX)
+    return 0.0
+
+
+def _is_json(content_type: bytes) -> bool:
+    kind = content_type.partition(b";")[0].strip().lower()
+    return kind in JSON_TYPES or (kind.startswith(b"application/") and kind.endswith(b"+json"))
