@@ -4,6 +4,8 @@
 PYTHON ?= python3
 CHECKED ?=
 STATES ?= 1000000
+FRAMES ?= 1000000
+KILLS ?= 200
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ROOMS := contract grammar native engine evidence server simulation sdk/python proxy cli policies
@@ -29,7 +31,7 @@ KIND_INSTALLED := $(shell cat .venv/.kind 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-full peers replay quality crash interop frameworks test-frameworks fmt dist clean FORCE
+.PHONY: help demo test check bench bench-full peers replay quality crash interop frameworks test-frameworks fuzz kill fmt dist clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -105,6 +107,12 @@ quality: ## TRACES=DIR: how well policies/agents/recorded.thoth tells an attacke
 crash: .venv/.installed ## STATES=1000000: cut the power under an evidence log that often, then flip every bit of one
 	@$(BIN)/python tests/evidence/crashes.py $(STATES)
 	@$(BIN)/python tests/evidence/flips.py
+
+fuzz: .venv/.installed .venv/.needs-test ## FRAMES=1000000: that many malformed frames and requests at a live sidecar
+	@$(BIN)/python tests/server/fuzz.py $(FRAMES)
+
+kill: .venv/.installed .venv/.needs-test ## KILLS=200: kill a sidecar under load that often; what it answered is in the evidence
+	@KILLS=$(KILLS) $(BIN)/python -m pytest --quiet tests/server/test_process.py -k after_a_kill
 
 interop: .venv/.installed .venv/.needs-test ## proofs and tiles of ours read by Go's sumdb, and Go's by us; needs Go
 	@command -v go >/dev/null || { echo 'there is no `go`; install Go 1.26 or newer, it is on https://go.dev/dl' >&2; exit 2; }

@@ -33,6 +33,9 @@ def serve(
     uids: Annotated[
         list[int] | None, Parameter(consume_multiple=SEVERAL, help="users who may connect; your own if unsaid")
     ] = None,
+    sessions_back_s: Annotated[
+        float | None, Parameter(help="how far back sessions are taken from the evidence, in seconds; a day if unsaid")
+    ] = None,
     watch: Annotated[
         bool | None, Parameter(negative="--no-watch", help="read a changed policy again (the default)")
     ] = None,
@@ -79,6 +82,7 @@ def serve(
         "http_socket": http_socket,
         "state": state,
         "uids": uids,
+        "sessions_back_s": sessions_back_s,
         "watch": watch,
         "drain_s": drain_s,
         "log": log,

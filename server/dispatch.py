@@ -43,7 +43,7 @@ class Dispatcher:
         self._recent: deque[Request] = deque(maxlen=RECENT_MAX)
         self._running: OrderedDict[str, tuple[str, Decision]] = OrderedDict()
         self._by_call: dict[tuple[str, object, object], dict[str, None]] = {}
-        self._asked = 0
+        self.asked = 0
         holds.commit, holds.let_through = commit, self._let_through
 
     # ------------------------------------------------------------ deciding
@@ -53,8 +53,8 @@ class Dispatcher:
         decision = self.engine.decide(given)
         effect = decision.effect
         self.counts.decided(decision)
-        self._asked += 1
-        if not self._asked % RECENT_EACH and decision.request is not None:
+        self.asked += 1
+        if not self.asked % RECENT_EACH and decision.request is not None:
             self._recent.append(decision.request)
         if effect is STEP_UP:
             self._hold(decision, asker, give)
@@ -110,9 +110,10 @@ class Dispatcher:
     def _let_through(self, decision: Decision, asker: str) -> None:
         running = self._running
         running[decision.id] = (asker, decision)
-        request = decision.request
-        if request is not None and request.session_id is not None:
-            self._by_call.setdefault((asker, request.session_id, request.tool_name), {})[decision.id] = None
+        if asker[0] == "k":  # only who comes with a key reports by events, which name no decision
+            request = decision.request
+            if request is not None and request.session_id is not None:
+                self._by_call.setdefault((asker, request.session_id, request.tool_name), {})[decision.id] = None
         if len(running) > RUNNING_MAX:
             self._forget(next(iter(running)))
 

@@ -204,14 +204,16 @@ class FrameConnection(asyncio.Protocol):
 
     def fail(self, id: int, code: str, text: str) -> None:
         """Say what was wrong with the bytes that came, and close: they cannot be read on."""
+        if self.failed:
+            return
         self.door.counts.frame_errors += 1
         self.send(problem(ERROR, id, code, text))
         self.flush()
-        if not self.failed and not self.transport.is_closing():
+        self.failed = True
+        if not self.transport.is_closing():
             # Closed with bytes unread, the kernel would take the answer away again.
             self.lingers_since = self.door.clock()
             self.transport.write_eof()
-        self.failed = True
 
     def take(self, kind: int, flags: int, id: int, payload: bytes) -> bool:
         """Take one frame that is no plain `decide`; say whether the connection goes on."""
@@ -272,11 +274,8 @@ class FrameConnection(asyncio.Protocol):
         if held is not None or id <= client.forgotten:
             self.again(DECIDE, id, digest, held)
             return
-        kept = Kept(digest, self, door.clock())
+        kept = Kept(id, digest, self, door.clock())
         client.keep(id, kept)
-
-        def give(decision: Decision, token: str) -> None:
-            self.answer(kept, message(RESULT, id, result_of(decision, token)))
 
         dispatcher = door.dispatcher
         late = False
@@ -290,9 +289,9 @@ class FrameConnection(asyncio.Protocol):
         if late or door.load.arrive():
             door.counts.shed += 1
             why = "the deadline had passed" if late else "the server has too much to do"
-            decision = dispatcher.refuse(given, "overloaded", why, give)
+            decision = dispatcher.refuse(given, "overloaded", why, kept.give)
         else:
-            decision = dispatcher.decide(given, self.asker, give)
+            decision = dispatcher.decide(given, self.asker, kept.give)
         if decision is not None:
             kept.answer = answer = message(RESULT, id, result_of(decision))
             self.out.append(answer)
@@ -335,7 +334,7 @@ class FrameConnection(asyncio.Protocol):
         if held is not None or id <= client.forgotten:
             self.again(kind, id, digest, held)
             return
-        kept = Kept(digest, self, door.clock())
+        kept = Kept(id, digest, self, door.clock())
         client.keep(id, kept)
         try:
             if kind == DECIDE_BATCH:
@@ -447,11 +446,11 @@ class FrameConnection(asyncio.Protocol):
         self.flush()
 
     def flush(self) -> None:
-        """Write what there is; to a closed client nothing, for the loop would raise."""
+        """Write what there is; to a closed or failed client nothing, for the loop would raise."""
         out = self.out
         if out:
             self.out = []
-            if not self.transport.is_closing():
+            if not self.failed and not self.transport.is_closing():
                 self.transport.write(out[0] if len(out) == 1 else b"".join(out))
 
 

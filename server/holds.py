@@ -97,8 +97,7 @@ class Holds:
         """Take up the holds of an earlier run, as they were."""
         if self._store is None:
             return
-        for body in self._store.holds(self._clock() - KEPT_S):
-            hold = msgspec.json.decode(body, type=Hold)
+        for hold in stored(self._store, self._clock()):
             self._all[hold.token] = hold
             if hold.waiting:
                 decision = decision_of(hold.decision, Request(**hold.request))
@@ -275,6 +274,11 @@ class Holds:
         self._decide(hold, decision, approval)
         assert hold.outcome is not None, "an approval after its time lets nothing through"
         self._settle(hold, None)
+
+
+def stored(store: Store, now: float) -> list[Hold]:
+    """Return the holds that an earlier run left: those that wait, and those that can still be asked for."""
+    return [msgspec.json.decode(body, type=Hold) for body in store.holds(now - KEPT_S)]
 
 
 def complete(decision: Decision, answers: Iterable[Answer]) -> bool:

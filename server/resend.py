@@ -9,6 +9,10 @@ from collections import OrderedDict
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
+from ..contract import Decision
+from ..contract.frames import Kind, message
+from ..contract.result import result_of
+
 if TYPE_CHECKING:
     from .frames import FrameConnection
 
@@ -20,13 +24,18 @@ KEPT_S: Final = 60.0
 class Kept:
     """One request and its answer: None while it is under way. `connection` is where the answer is to go."""
 
-    __slots__ = ("answer", "at", "connection", "digest")
+    __slots__ = ("answer", "at", "connection", "digest", "id")
 
-    def __init__(self, digest: bytes, connection: "FrameConnection", at: float) -> None:
+    def __init__(self, id: int, digest: bytes, connection: "FrameConnection", at: float) -> None:
+        self.id = id
         self.digest = digest
         self.connection = connection
         self.at = at
         self.answer: bytes | None = None
+
+    def give(self, decision: Decision, token: str) -> None:
+        """Send the decision that was waited for, where the client is now."""
+        self.connection.answer(self, message(Kind.RESULT, self.id, result_of(decision, token)))
 
 
 class Client:

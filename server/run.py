@@ -4,11 +4,16 @@ import asyncio
 import contextlib
 import gc
 import signal
+from typing import Final
 
 import uvloop
 
 from .settings import Settings
 from .sidecar import Sidecar
+
+YOUNG: Final = 10_000
+YOUNGER_TO_OLDER: Final = 5
+NEVER: Final = 1 << 30
 
 
 def run(settings: Settings) -> None:
@@ -33,6 +38,9 @@ async def _serve(sidecar: Sidecar) -> None:
     watching = loop.create_task(sidecar.watch(over)) if sidecar.settings.watch else None
     gc.collect()
     gc.freeze()  # what was loaded stays; the collector need not look at it again
+    # Decisions, calls and answers hold each other in no circle, so counting references frees them. A look at all that
+    # is alive, which takes long where sessions are many, happens when there is nothing else to do: see `sweep`.
+    gc.set_threshold(YOUNG, YOUNGER_TO_OLDER, NEVER)
     try:
         await over.wait()
     finally:

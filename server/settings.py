@@ -28,6 +28,8 @@ class Approvers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Every option of the sidecar. Times in seconds, paths as the operator wrote them.
 
+    `sessions_back_s` is how far back sessions are taken from the evidence when the process starts.
+
     `state` is the folder of holds and keys. `http` is an address, host:port, `http_socket` a Unix socket; both empty
     leave HTTP away. `uids` are the users who may connect to a Unix socket, none named means our own.
     """
@@ -43,7 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     state: str = ""
     uids: list[int] = []
     approvers: dict[str, Approvers] = {}
-    session_idle_s: float = 86_400.0
+    sessions_back_s: float = 86_400.0
     drain_s: float = 10.0
     watch: bool = True
     log: Literal["json", "text"] = "json"

@@ -5,6 +5,7 @@ This file wires; what it wires knows nothing of it. Everything between `start` a
 
 import asyncio
 import contextlib
+import gc
 import importlib.metadata
 import logging
 import os
@@ -24,12 +25,13 @@ from .commit import Commit
 from .counts import Counts
 from .dispatch import Dispatcher
 from .frames import FrameDoor
-from .holds import KEPT_S, Holds
+from .holds import KEPT_S, Holds, stored
 from .http import HttpDoor
 from .keys import Keys
 from .load import Load
 from .openapi import description
 from .reload import RECENT_MAX, Reloader
+from .restore import restore
 from .routes import Routes
 from .settings import Settings, loopback
 from .sockets import BoundSocket, listen_tcp
@@ -77,6 +79,7 @@ class Sidecar:
             )
             check_bound(self.engine.policy, settings)
             self._open_state(webhook_pauses_s)
+            self._restore()
             self.socket = BoundSocket(settings.socket_path())
             self._open.callback(self.socket.close)
             self.http = self._open_http()
@@ -109,6 +112,17 @@ class Sidecar:
         if hooks:
             self.webhooks = Webhooks(hooks, self.store, self.clock, self.monotonic, webhook_pauses_s)
             self._open.callback(self.webhooks.close)
+
+    def _restore(self) -> None:
+        """Take from the evidence what an earlier process knew, but for what its holds keep themselves."""
+        if self.evidence is None:
+            return
+        now = self.clock()
+        held = [] if self.store is None else stored(self.store, now)
+        waiting = frozenset(hold.decision.id for hold in held if hold.waiting)
+        directory = Path(self.settings.evidence)
+        count = restore(self.engine, directory, now, self.settings.sessions_back_s, waiting)
+        log.info("restored records=%d", count)
 
     def _open_http(self) -> list[socket.socket]:
         sockets = []
@@ -178,6 +192,7 @@ class Sidecar:
         for sock in self.http:
             create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
             self._servers.append(await create(self.web, sock=sock))
+        self._asked_before = self._collected_at = 0
         self._sweeper = loop.call_later(SWEEP_S, self._sweep)
         log.info("serving socket=%s policy=%s", self.socket.path, self.engine.policy.digest[:12])
 
@@ -193,6 +208,11 @@ class Sidecar:
         self.holds.sweep()
         self.frames.sweep()
         self.web.sweep()
+        asked = self.dispatcher.asked
+        if asked == self._asked_before and asked != self._collected_at:
+            gc.collect()  # nobody asks: a good time to look for circles
+            self._collected_at = asked
+        self._asked_before = asked
         if self.keys is not None:
             self.keys.refresh()
         if self.store is not None:

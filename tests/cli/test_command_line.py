@@ -152,12 +152,19 @@ def test_a_closed_pipe_ends_quietly(desk: Any) -> None:
     assert process.returncode == 130
 
 
+def reads_stdin(pid: int) -> bool:
+    """Whether a process is in a system call whose first argument is descriptor 0: it waits for what is typed."""
+    call = Path(f"/proc/{pid}/syscall").read_text().split()
+    return len(call) > 2 and call[1] == "0x0"
+
+
 def test_ctrl_c_ends_quietly(desk: Any) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "thoth.cli", "explain", "--policy", "policy.thoth", "--request", "-"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=desk.folder,
     ) as process:  # fmt: skip
-        time.sleep(1.5)
+        while not reads_stdin(process.pid):  # before that, the interpreter is still starting
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         assert process.stderr.read() == b""

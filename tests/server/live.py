@@ -34,6 +34,8 @@ class Live:
         self._runner = runner
         self._thread = threading.Thread(target=self._run, name="sidecar")
         self._started: Future[None] = Future()
+        self.mistakes: list[dict[str, Any]] = []
+        """What was raised where nobody catches it."""
 
     def _run(self) -> None:
         async def serve() -> None:
@@ -43,6 +45,7 @@ class Live:
             except BaseException as error:
                 self._started.set_exception(error)
                 raise
+            self.sidecar.loop.set_exception_handler(lambda loop, told: self.mistakes.append(told))
             self._started.set_result(None)
             await self.stopping.wait()
             await self.sidecar.stop()
@@ -58,6 +61,7 @@ class Live:
         self.sidecar.loop.call_soon_threadsafe(self.stopping.set)
         self._thread.join(20)
         assert not self._thread.is_alive()
+        assert self.mistakes == []
 
     def on_loop(self, function: Callable[..., T], *arguments: Any) -> T:
         done: Future[T] = Future()

@@ -1,0 +1,132 @@
+"""What an earlier process knew, taken from its evidence: what limits have spent, violations, approvals used, sessions.
+
+A session of an earlier process goes on, and its beginning counts as unseen: the labels that it held hold, its calls
+count, and whatever else could have been is unknown, never absent. What was said and returned is in no record. Limits
+count what their records say; where a record cannot be read any more, nothing before it is taken for unspent.
+"""
+
+import logging
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from ..contract import By, Decision, Effect, Ending, Mode, Outcome, Request, Reservation, Violation
+from ..engine import Engine
+from ..evidence import EvidenceError, LogReader
+from ..evidence.browse import Wanted
+
+DAY_S: Final = 86_400.0
+LET_THROUGH: Final = ("ALLOW", "MODIFY")
+
+log = logging.getLogger(__name__)
+
+
+def restore(engine: Engine, directory: Path, now: float, back_s: float, holds: frozenset[str]) -> int:
+    """Take in the records of as long as anything counts; return how many. `holds` are decisions still held.
+
+    Cost: one pass over the log; a decryption for each record that took something from a limit.
+
+    Raises:
+        EvidenceError: the log cannot be read.
+    """
+    windows = {rule.id: rule.limit.window_s for rule in engine.policy.rules if rule.limit is not None}
+    since = now - max([DAY_S, back_s, *windows.values()])
+    reader = LogReader(directory)
+    past = _Past(engine, reader, windows, holds)
+    count = 0
+    for entry in reader.entries(Wanted(since_us=int(since * 1e6))):
+        take = past.takes.get(str(entry.record.get("kind")))
+        if take is not None:
+            take(entry)
+            count += 1
+    return count
+
+
+class _Past:
+    def __init__(self, engine: Engine, reader: LogReader, windows: Mapping[str, int], holds: frozenset[str]) -> None:
+        self.engine, self.reader, self.windows, self.holds = engine, reader, windows, holds
+        self.decisions: dict[str, Decision] = {}
+        self.takes = {"decision": self.decided, "outcome": self.ended}
+
+    def decided(self, entry: Any) -> None:
+        record = entry.record
+        at = record.get("decided_us", entry.at_us) / 1e6
+        request = Request(
+            tool_name=record.get("tool", ""),
+            tenant_id=record.get("tenant"),
+            agent_id=record.get("agent"),
+            user_id=record.get("principal"),
+            session_id=record.get("session"),
+            environment=record.get("environment"),
+        )
+        effect = Effect(record["effect"])
+        decision = Decision(
+            id=record["id"],
+            effect=effect,
+            verdict=effect,
+            by=By(record["by"]),
+            reason_code=record["reason_code"],
+            policy_digest=record["policy_digest"],
+            request=request if request.tool_name else None,
+            now=at,
+            mode=Mode(record["mode"]),
+            args={},
+            reservations=self.spent(entry, decision_id=record["id"], effect=effect, at=at),
+        )
+        if record.get("approval"):
+            self.engine.ledger.use(record["approval"])
+        id = record.get("decided_in") or record.get("session")
+        if not id or decision.request is None:
+            return
+        session = self.engine.session(id, tenant_id=request.tenant_id, begins=False)
+        session.results_cut = True
+        if effect in (Effect.ALLOW, Effect.MODIFY):
+            self.engine.ran(decision, session)
+            self.decisions[decision.id] = decision
+        elif effect is Effect.BLOCK:
+            session.blocked()
+
+    def spent(self, entry: Any, *, decision_id: str, effect: Effect, at: float) -> tuple[Reservation, ...]:
+        """Count what a decision took from limits, and its violation; return what it took."""
+        sealed = {name for name, _ in entry.record.get("decision", ())}
+        if not sealed & {"reservations", "violation"} or decision_id in self.holds:
+            return ()
+        ledger = self.engine.ledger
+        try:
+            values = self.reader.values(entry)
+            kept = {name: msgspec.json.decode(values[f"decision.{name}"][1]) for name in sealed if name != "problem"}
+        except (EvidenceError, KeyError, msgspec.MsgspecError) as error:
+            ledger.lost_until = max(ledger.lost_until, at)
+            log.warning("not_restored record=%s why=%s", entry.place, type(error).__name__)
+            return ()
+        violation = kept.get("violation")
+        if violation:
+            tenant, agent, user, call = violation
+            ledger.violate(Violation((tenant, agent, user), call), at, self.engine.policy.ladder.same_s)
+        if effect is Effect.STEP_UP:
+            return ()  # held no longer: it gave back what it had, or took it again when it was let through
+        taken = tuple(Reservation(limit, key, Fraction(amount)) for limit, key, amount in kept.get("reservations", ()))
+        for reservation in taken:
+            if reservation.limit in self.windows:
+                ledger.reserve(reservation, at, decision_id, self.windows[reservation.limit])
+        return taken
+
+    def ended(self, entry: Any) -> None:
+        record = entry.record
+        decision = self.decisions.pop(record["decision"], None)
+        if decision is None:
+            return
+        outcome = Outcome(
+            decision.id,
+            Ending(record["ended"]),
+            labels=tuple(record.get("labels", ())),
+            perhaps=tuple(record.get("perhaps", ())),
+        )
+        self.engine.restored(decision, outcome)
+        tool = None if decision.request is None else self.engine.tool_of(decision.request)
+        if outcome.ending is Ending.FAILED and tool is not None and tool.atomic:
+            for reservation in decision.reservations:
+                self.engine.ledger.give_back(reservation, decision.id)
