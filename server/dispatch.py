@@ -169,6 +169,8 @@ class Dispatcher:
         if ending not in ENDINGS:
             raise RequestError(f"a call ends {', '.join(ENDINGS)}; `{ending[:64]}` is none of them")
         found = self._running.get(decision_id)
+        if found is None and ending == Ending.CANCELLED and self.holds.withdraw(decision_id, asker):
+            return Outcome(decision_id, Ending.CANCELLED)
         if found is None or found[0] != asker:
             raise RequestError("there is no such call under way: it was not let through here, or has ended before")
         self._forget(decision_id)

@@ -253,6 +253,14 @@ class Holds:
         else:
             self.commit.add(self._decisions[hold.token], recorded)
 
+    def withdraw(self, decision_id: str, asker: str) -> bool:
+        """End a hold because whoever asked does not want the call any more; say whether there was one."""
+        for hold in self._all.values():
+            if hold.waiting and hold.decision.id == decision_id and hold.asker == asker:
+                self._end(hold)
+                return True
+        return False
+
     # ------------------------------------------------------------ time
 
     def sweep(self) -> None:
@@ -270,7 +278,8 @@ class Holds:
         """No complete answer came in time: the call is decided once more, BLOCK, and gives back what it reserved."""
         decision = self._decisions[hold.token]
         answers = tuple(Answer(*word) for word in hold.answers)
-        approval = Approval(f"approval-{decision.id}", decision.call, hold.expires, answers, decision.id)
+        expired = min(hold.expires, self._clock())
+        approval = Approval(f"approval-{decision.id}", decision.call, expired, answers, decision.id)
         self._decide(hold, decision, approval)
         assert hold.outcome is not None, "an approval after its time lets nothing through"
         self._settle(hold, None)

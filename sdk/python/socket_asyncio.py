@@ -102,6 +102,10 @@ class AsyncSocketClient:
 
     async def close(self) -> None:
         """Let go of the connection; whoever still waits hears that there is no answer."""
+        self.abandon()
+
+    def abandon(self) -> None:
+        """As `close`, for a caller that cannot wait; on the client's own loop."""
         self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()

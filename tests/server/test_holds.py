@@ -237,3 +237,15 @@ def test_a_name_that_nobody_stands_behind_stops_the_start(
     )
     with pytest.raises(OperationError, match=what):
         Sidecar(told)
+
+
+def test_whoever_asked_may_take_a_held_call_back(running: Live) -> None:
+    with SocketClient(running.path) as client:
+        held = client.decide(request("pay", amount=900))
+        client.ended(held.decision.id, Ending.CANCELLED)
+        decision = client.wait(held.hold_token, 10)
+        assert decision is not None
+        assert (decision.effect, decision.reason_code) == (Effect.BLOCK, "approval_expired")
+        with pytest.raises(RequestError, match="waits no longer"):
+            answer(running, held.hold_token, CFO)
+        assert client.decide(request("pay", amount=900)).decision.effect == Effect.STEP_UP, "it gave back what it had"
