@@ -84,6 +84,7 @@ class HoldStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     violation_id: str | None = None
     modified_tool_args: dict[str, Any] | None = None
     modification_reason: str | None = None
+    decision_evidence: DecisionEvidence | None = None
 
 
 class ErrorBody(msgspec.Struct, frozen=True):

@@ -101,19 +101,24 @@ def envelope_of(
         matched_control_ids=decision.controls,
         policy_references=tuple([f"{policy.name}#{rule}" for rule in decision.rules]) if decision.rules else (),
         model_signals=(f"classification:{kind_of_action}",) if kind_of_action else (),
-        decision_evidence=DecisionEvidence(
-            decision.id,
-            decision.by.value,
-            decision.verdict.value,
-            decision.mode.value,
-            decision.policy_digest,
-            decision.would_be,
-            decision.trial,
-            decision.lenient,
-            decision.problem,
-        ),
+        decision_evidence=evidence_of(decision),
         receipt=ReceiptReference(f"rec_{decision.id}", decision.id),
         action_attestation_id=attestation if isinstance(attestation, str) else None,
+    )
+
+
+def evidence_of(decision: Decision) -> DecisionEvidence:
+    """Return where a decision comes from."""
+    return DecisionEvidence(
+        decision.id,
+        decision.by.value,
+        decision.verdict.value,
+        decision.mode.value,
+        decision.policy_digest,
+        decision.would_be,
+        decision.trial,
+        decision.lenient,
+        decision.problem,
     )
 
 
@@ -147,6 +152,7 @@ def status_of(engine: Engine, hold: Hold, kind: ClientKind) -> HoldStatus:
         violation_id=f"vio_{decision.id}" if effect is BLOCK else None,
         modified_tool_args=shaped if effect is MODIFY else None,
         modification_reason=reason_of(decision) if effect is MODIFY else None,
+        decision_evidence=evidence_of(decision),
     )
 
 

@@ -1,8 +1,8 @@
 """Events of public clients, in their three shapes: they tell how the calls ended that were decided here.
 
 Python sends an array, Go an object with `events`, TypeScript the same with one event in camelCase. A TOOL_CALL_POST
-ends the oldest call under way of its session and tool; what it carries as `metadata.result` reaches the session's
-memory. An event that comes again counts once.
+ends the call that `metadata.decision_id` names, or the oldest under way of its session and tool, as `metadata.ending`
+says; what it carries as `metadata.result` reaches the session's memory. An event that comes again counts once.
 """
 
 import json
@@ -78,12 +78,14 @@ class Events:
         return False
 
     def _end(self, event: dict[str, Any], asker: str) -> bool:
-        found = self._dispatcher.under_way(event["session_id"], event.get("tool_name"), asker)
-        if found is None:
+        metadata = event["metadata"]
+        named, ending = metadata.get("decision_id"), metadata.get("ending", "completed")
+        if not isinstance(named, str) or not named:
+            named = self._dispatcher.under_way(event["session_id"], event.get("tool_name"), asker)
+        if named is None or not isinstance(ending, str):
             return False
-        result = event["metadata"].get("result", msgspec.UNSET)
         try:
-            self._dispatcher.ended(found, "completed", result, True, asker)
+            self._dispatcher.ended(named, ending, metadata.get("result", msgspec.UNSET), True, asker)
         except RequestError:
             return False
         return True

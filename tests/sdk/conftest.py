@@ -8,8 +8,9 @@ import pytest
 
 from .office import HttpWorld, World
 from .sidecar import UnixWorld
+from .sidecar_office import SidecarHttpWorld
 
-TRANSPORTS = {"embedded": World, "unix": UnixWorld, "http": HttpWorld}
+TRANSPORTS = {"embedded": World, "unix": UnixWorld, "http": HttpWorld, "sidecar-http": SidecarHttpWorld}
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import tempfile
 from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import thoth
 from thoth.server import Approvers
@@ -17,18 +18,18 @@ from .office import POLICY, World
 class UnixWorld(World):
     """The same office, inside a sidecar that runs on a thread of its own and records where the tests look."""
 
-    def __init__(self, policy: str = POLICY, mode: str = "") -> None:
+    def __init__(self, policy: str = POLICY, mode: str = "", http: str = "") -> None:
         super().__init__(policy, mode)
         self._stack = ExitStack()
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         bound = {"finance-leads": Approvers(["bob"])}
         text = policy.replace("{mode}", mode)
         self.live = self._stack.enter_context(
-            live(folder, text, approvers=bound, clock=self.clock, monotonic=self.clock)
+            live(folder, text, approvers=bound, clock=self.clock, monotonic=self.clock, http=http)
         )
         self.engine = self.live.sidecar.engine
         self.live.on_loop(setattr, self.engine, "_recorder", self.recorder)
-        self.enforcer = UnixEnforcer(str(self.live.path))
+        self.enforcer: Any = UnixEnforcer(str(self.live.path))
 
     def _answer(self, hold: thoth.Hold, granted: bool) -> None:
         durable: Future[Exception | None] = Future()
