@@ -6,6 +6,7 @@ CHECKED ?=
 STATES ?= 1000000
 FRAMES ?= 1000000
 KILLS ?= 200
+EXAMPLES ?= 100
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ROOMS := contract grammar native engine evidence server simulation sdk/python proxy cli policies
@@ -31,7 +32,7 @@ KIND_INSTALLED := $(shell cat .venv/.kind 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-full peers replay quality crash interop frameworks test-frameworks fuzz kill fmt dist clean FORCE
+.PHONY: help demo test check bench bench-full peers replay quality crash interop frameworks test-frameworks fuzz kill openapi fmt dist clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -110,6 +111,9 @@ crash: .venv/.installed ## STATES=1000000: cut the power under an evidence log t
 
 fuzz: .venv/.installed .venv/.needs-test ## FRAMES=1000000: that many malformed frames and requests at a live sidecar
 	@$(BIN)/python tests/server/fuzz.py $(FRAMES)
+
+openapi: .venv/.installed .venv/.needs-test .venv/.needs-openapi ## the HTTP door held against its own description by schemathesis
+	@$(BIN)/python tests/server/describe.py --max-examples $(EXAMPLES) --request-timeout 10
 
 kill: .venv/.installed .venv/.needs-test ## KILLS=200: kill a sidecar under load that often; what it answered is in the evidence
 	@KILLS=$(KILLS) $(BIN)/python -m pytest --quiet tests/server/test_process.py -k after_a_kill

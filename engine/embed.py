@@ -229,6 +229,8 @@ class Engine:
         id = request.session_id
         if not isinstance(id, str) or not id:
             return None
+        if request.tenant_id is not None and type(request.tenant_id) is not str:
+            return None  # nobody's session
         history = request.session_tool_calls
         session = self._session(id, None, request.tenant_id, begins=history == [request.tool_name])
         if session.tenant is not None and session.tenant != request.tenant_id:

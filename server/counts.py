@@ -15,8 +15,10 @@ LATENCY_S: Final = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 
 class Counts:
     """Counters of one process."""
 
-    __slots__ = ("by_effect", "connections", "frame_errors", "http_requests", "latency", "latency_s", "reloads",
-                 "reloads_failed", "resent", "shed", "slow_readers", "unrecorded")  # fmt: skip
+    __slots__ = (
+        "by_effect", "connections", "frame_errors", "http_requests", "internal", "latency", "latency_s", "reloads",
+        "reloads_failed", "resent", "shed", "slow_readers", "unrecorded",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.by_effect: dict[str, int] = {"ALLOW": 0, "MODIFY": 0, "STEP_UP": 0, "DEFER": 0, "BLOCK": 0}
@@ -25,6 +27,7 @@ class Counts:
         self.connections = 0
         self.frame_errors = 0
         self.http_requests = 0
+        self.internal = 0
         self.reloads = 0
         self.reloads_failed = 0
         self.resent = 0

@@ -112,7 +112,7 @@ class Dispatcher:
         running[decision.id] = (asker, decision)
         if asker[0] == "k":  # only who comes with a key reports by events, which name no decision
             request = decision.request
-            if request is not None and request.session_id is not None:
+            if request is not None and type(request.session_id) is str:
                 self._by_call.setdefault((asker, request.session_id, request.tool_name), {})[decision.id] = None
         if len(running) > RUNNING_MAX:
             self._forget(next(iter(running)))
@@ -122,6 +122,8 @@ class Dispatcher:
         if found is None or found[1].request is None:
             return
         asker, request = found[0], found[1].request
+        if type(request.session_id) is not str:
+            return
         calls = self._by_call.get((asker, request.session_id, request.tool_name))
         if calls is not None:
             calls.pop(decision_id, None)

@@ -186,10 +186,17 @@ class FrameConnection(asyncio.Protocol):
         reader = self.reader
         found = reader.feed(data)
         for kind, flags, id, payload in found:
-            if kind == DECIDE and self.client is not None:
-                self.decide(flags, id, payload)
-            elif not self.take(kind, flags, id, payload):
-                break
+            try:
+                if kind == DECIDE and self.client is not None:
+                    self.decide(flags, id, payload)
+                elif not self.take(kind, flags, id, payload):
+                    break
+            except Exception:
+                self.door.counts.internal += 1
+                log.exception("internal kind=%d", kind)
+                if self.client is not None:
+                    self.client.answers.pop(id, None)
+                self.out.append(problem(ERROR, id, "internal", "this is a mistake of ours; the log has more of it"))
         if reader.failed is not None:
             self.fail(0, reader.failed.code, str(reader.failed))
         elif reader.torn:

@@ -13,6 +13,7 @@ COUNTERS: Final = {
     "connections": "connections taken on the Unix socket",
     "frame_errors": "bytes that were no frame or no request",
     "http_requests": "requests over HTTP",
+    "internal": "mistakes of ours; the log has more of them, and this stays 0",
     "reloads": "policies that came into force after the start",
     "reloads_failed": "policies that were read again and not taken",
     "resent": "requests that came again and were answered as before",

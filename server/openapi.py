@@ -50,17 +50,14 @@ def description(version: str) -> bytes:
 
 
 def _request() -> dict[str, Any]:
-    """The request as it is well-formed: every field that is read may be absent but the tool's name."""
+    """The request as it is well-formed. A field of an odd type is no mistake: what it says is unknown."""
     anything: dict[str, Any] = {}
     fields: dict[str, Any] = dict.fromkeys(Request.__struct_fields__, anything)
     fields.update(
         tool_name={"type": "string", "minLength": 1},
         tool_args={"type": ["object", "null"]},
-        tenant_id={"type": ["string", "null"]},
-        agent_id={"type": ["string", "null"]},
-        enforcement_trace_id={"type": ["string", "null"]},
-        action_attestation_id={"type": ["string", "null"]},
-        request_id={"type": ["string", "null"]},
+        enforcement_trace_id=anything,
+        action_attestation_id=anything,
     )
     return {"type": "object", "properties": fields, "required": ["tool_name"]}
 
@@ -178,7 +175,7 @@ def _paths() -> dict[str, Any]:
             "post": {
                 "operationId": "said",
                 "summary": "What the user of a session said.",
-                "parameters": [_named("id", TOKEN)],
+                "parameters": [_named("id", {"type": "string", "minLength": 1, "maxLength": 512})],
                 "requestBody": _body(_ref("SaidBody")),
                 "responses": {"202": _answer("heard", {"type": "object"}), **_errors(400, 401, 403, 404, 413, 415)},
             }

@@ -79,7 +79,7 @@ class _Past:
         if record.get("approval"):
             self.engine.ledger.use(record["approval"])
         id = record.get("decided_in") or record.get("session")
-        if not id or decision.request is None:
+        if not isinstance(id, str) or not id or decision.request is None:
             return
         session = self.engine.session(id, tenant_id=request.tenant_id, begins=False)
         session.results_cut = True

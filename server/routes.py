@@ -8,6 +8,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
+from urllib.parse import unquote
 
 import msgspec
 
@@ -30,6 +31,7 @@ WAIT_S_MAX: Final = 60.0
 REPEATS_MAX: Final = 65_536
 REPEAT_S: Final = 60.0
 TOKEN_CHARS_MAX: Final = 128
+SESSION_CHARS_MAX: Final = 512
 ENFORCE: Final = "/v1/enforce"
 HOLD: Final = "/v1/enforce/hold/"
 SESSIONS: Final = "/v1/sessions/"
@@ -101,6 +103,10 @@ class Routes:
             asked.refuse(404, "not_found", str(error))
         except OperationError as error:
             asked.refuse(503, "unavailable", str(error))
+        except Exception:
+            self.counts.internal += 1
+            log.exception("internal path=%s", asked.path[:64].replace(" ", "_"))
+            asked.refuse(500, "internal", "this is a mistake of ours; the log has more of it")
 
     def _take(self, asked: Asked) -> None:
         path, method = asked.path, asked.method
@@ -353,7 +359,10 @@ class Routes:
             return
         if key.tenant is not None and body.tenant_id not in (None, key.tenant):
             raise NotYours("this key is another tenant's")
-        session = asked.path[len(SESSIONS) : -len("/said")]
+        session = unquote(asked.path[len(SESSIONS) : -len("/said")])
+        if not 0 < len(session) <= SESSION_CHARS_MAX:
+            asked.refuse(400, "malformed", f"a session's id has 1 to {SESSION_CHARS_MAX} characters")
+            return
         self.dispatcher.said(session, body.text, key.tenant if body.tenant_id is None else body.tenant_id)
         asked.answer(202, b"{}")
 

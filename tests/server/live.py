@@ -62,6 +62,7 @@ class Live:
         self._thread.join(20)
         assert not self._thread.is_alive()
         assert self.mistakes == []
+        assert self.sidecar.counts.internal == 0
 
     def on_loop(self, function: Callable[..., T], *arguments: Any) -> T:
         done: Future[T] = Future()

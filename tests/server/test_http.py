@@ -301,6 +301,14 @@ def test_a_hold_that_ends_in_changed_arguments_says_no_resolution(tmp_path: Path
         assert answer["modified_tool_args"] == {"rows": 10}
 
 
+@pytest.mark.parametrize("odd", [{}, [], 5, True, "", "\u0000", "x" * 10_000])
+@pytest.mark.parametrize("name", ["session_id", "tenant_id", "agent_id", "user_id", "request_id", "metadata"])
+def test_a_field_of_an_odd_type_is_answered(served: Served, name: str, odd: object) -> None:
+    agent = served.client()
+    for tool, args in (("search", {}), ("pay", {"amount": 500, "to": "bob"}), ("export", {"rows": 500})):
+        assert agent.enforce(tool, args, **{name: odd})["decision"]
+
+
 # ---------------------------------------------------------------- the other routes
 
 
@@ -328,7 +336,7 @@ def test_what_was_said_reaches_the_session(tmp_path: Path) -> None:
         more = {"session_tool_calls": ["send"], "tenant_id": "acme"}
         assert agent.enforce("send", {"to": "bob@acme.com"}, **more)["decision"] == "BLOCK"
         said = {"text": "write to bob@acme.com", "tenant_id": "acme"}
-        assert agent.ask("POST", "/v1/sessions/s1/said", said) == (202, {})
+        assert agent.ask("POST", "/v1/sessions/s%31/said", said) == (202, {})
         assert agent.enforce("send", {"to": "bob@acme.com"}, **more)["decision"] == "ALLOW"
 
 
