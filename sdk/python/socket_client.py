@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -37,10 +37,6 @@ from .socket_frames import (
     trusted_uids,
     welcomed,
 )
-
-if TYPE_CHECKING:
-    from .config import ThothConfig
-    from .socket_enforcer import SocketEnforcer
 
 READ_BYTES: Final = 64 * 1024
 RETRY_S: Final = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
@@ -287,10 +283,3 @@ class SocketClient:
             with self._sending:
                 if self._link is link:
                     self._connect(deadline)
-
-
-def connect(config: "ThothConfig") -> "SocketEnforcer":
-    """Return the enforcer that a configuration names, `unix:PATH`."""
-    from .socket_enforcer import SocketEnforcer
-
-    return SocketEnforcer(config.where.removeprefix("unix:"), timeout_s=TIMEOUT_S)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 import weakref
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from .contract import By, Decision, Effect, OperationError, RequestError
+from .contract import By, Decision, Effect, Ending, OperationError, RequestError
 from .enforcer import UNTOLD, EnforcerAway, EnforcerRefused
 from .loops import at_the_end
 from .socket_asyncio import AsyncSocketClient
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from .config import ThothConfig
-    from .contract import Ending, Mode, Outcome
+    from .contract import Mode, Outcome
     from .enforcer import Reply
     from .sessions import Session
 
@@ -220,7 +221,9 @@ class UnixEnforcer:
                     return found
 
     def withdraw(self, hold: Hold) -> None:
-        """There is no frame for it: the hold runs out there."""
+        """Take in that a held call will not run after all: what it reserved there is free again."""
+        with suppress(OperationError, RequestError):  # then its time runs out there
+            self._client.ended(hold.reply.id, Ending.CANCELLED)
 
     @property
     def unreported(self) -> int:
