@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "learn": ("thoth.cli.learn:learn", "learn a least-privilege policy from recorded good behaviour"),
     "approvals": ("thoth.cli.approvals:app", "answer calls that wait for a person"),
     "keys": ("thoth.cli.keys:app", "make and revoke keys for the sidecar's HTTP door"),
+    "simulate": ("thoth.cli.simulate:simulate_command", "say what a policy would have done to recorded calls"),
     "evidence": ("thoth.cli.evidence:app", "keep evidence of decisions, read it, prove it"),
     "table": ("thoth.cli.table:table", "show a policy as a decision table for people"),
     "tools": ("thoth.cli.tools:tools", "write tool lines from an MCP tool list or JSON Schema"),

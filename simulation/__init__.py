@@ -3,7 +3,8 @@
 `for call, decision in replay(engine, read_traces([folder]), clock)` decides recorded calls again.
 """
 
+from .calls import Call, RecordedSession
 from .replay import ReplayClock, replay
-from .traces import Call, RecordedSession, Traces, read_traces
+from .traces import Traces, read_traces
 
 __all__ = ["Call", "RecordedSession", "ReplayClock", "Traces", "read_traces", "replay"]

@@ -19,8 +19,9 @@ from typing import Any, Final
 from ..contract import Decision, OperationError
 from ..engine import Engine, load
 from ..grammar import PolicyError
+from .calls import Call, RecordedSession
 from .replay import ReplayClock, replay
-from .traces import Call, RecordedSession, Traces, read_traces
+from .traces import Traces, read_traces
 
 SHOWN_MAX: Final = 10
 POLICY: Final = "policies/agents/recorded.thoth"

@@ -7,14 +7,10 @@ So every decision is about the agent's real past, not about one that this policy
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
 
 from ..contract import Decision, Effect
 from ..engine import UNTOLD, Engine, Session
-from .traces import Call, RecordedSession
-
-RECORDED: Final = "recorded"
-"""Tenant and user of every replayed call."""
+from .calls import RECORDED, Call, RecordedSession, request_of
 
 
 @dataclass(slots=True)
@@ -50,19 +46,6 @@ def open_session(engine: Engine, recorded: RecordedSession, now: float) -> Sessi
     if recorded.prompt is not None:
         session.said(recorded.prompt)
     return session
-
-
-def request_of(call: Call) -> dict[str, Any]:
-    """Return the request that a recorded call was: what the enforcement point would have sent, and no more."""
-    return {
-        "tool_name": call.tool_name,
-        "tool_args": call.tool_args,
-        "agent_id": call.agent_id,
-        "session_id": call.session_id,
-        "environment": call.suite,
-        "tenant_id": RECORDED,
-        "user_id": RECORDED,
-    }
 
 
 def tell(engine: Engine, session: Session, call: Call, decision: Decision) -> None:

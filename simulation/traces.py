@@ -1,75 +1,49 @@
 """Recorded tool calls, read from files session by session, in the order in which they stand.
 
-A trace file holds one call a line (`*.jsonl` or `*.jsonl.gz`; docs/replay.md lists the fields); the calls of one
+A trace file holds one call a line (`*.jsonl`, plain or packed; docs/replay.md lists the fields); the calls of one
 session stand together, `seq` grows. Two files beside it say more: `NAME-sessions` or `sessions`, one line a session,
 what its user asked for; `NAME-results` or `results`, whole results by `result_sha`. A line that cannot be read is
-counted and named, never silently skipped. Unknown fields are ignored.
+counted and named, never silently skipped; so are fields that nobody knows and files that are missing beside it.
 
-Memory does not grow with the number of sessions: what is looked up lies in a temporary file.
+Memory does not grow with the number of calls: texts that are looked up lie in a temporary file where they are many, and
+of a session that has ended eight bytes are kept.
 """
 
-import gzip
 import os
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from zlib import crc32
 
-from ..contract import Fault, OperationError, read_json
+import msgspec
+
+from ..engine.decide import admitted
 from ..engine.session import clean
+from .calls import LABELS, RECORDED, Call, RecordedSession
+from .opening import Progress, beside, find, lines
+from .problems import Problems
+from .reading import read_object, seconds
+from .shelf import Seen, Shelf
 
-SUFFIXES: Final = (".jsonl.gz", ".jsonl")
-BESIDE: Final = ("sessions", "results")
 RESULT_CHARS_MAX: Final = 8_000
 """Recorders cut results at this length, so one that reaches it may go on."""
-PROBLEMS_KEPT: Final = 100
-LABELS: Final = (
-    "run_kind",
-    "injection_task",
-    "attack",
-    "is_injection_goal",
-    "goal_role",
-    "user_gt",
-    "injection_seen",
-    "oracle_arg_in_injection",
-    "utility",
-    "security",
-    "defense",
-)
+LINES_OF_A_FILE: Final = 1 << 40
+FIELDS: Final = frozenset(
+    {
+        "session_id", "seq", "suite", "agent_id", "tool_name", "tool_args", "executed", "tool_error", "ts",
+        "tool_result_excerpt", "result_sha", "user_id", "tenant_id", *LABELS,
+        # Known, and not needed to decide a call.
+        "trace_id", "model", "user_task", "arg_src",
+    }
+)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call as it was made, and how it went.
-
-    `ts` is in epoch seconds. `result` is what came back, None where that was not recorded; `whole` says whether it
-    is all of it. `labels` are for scoring: a policy never sees them.
-    """
-
+class _Named(msgspec.Struct, gc=False):
     session_id: str
-    seq: int
-    ts: float
-    suite: str | None
-    agent_id: str | None
-    tool_name: Any
-    tool_args: Any
-    executed: bool
-    tool_error: str | None
-    result: str | None
-    whole: bool
-    labels: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedSession:
-    """One session: what its user asked for (None: not recorded), and its calls in order."""
-
-    id: str
-    prompt: str | None
-    calls: tuple[Call, ...]
+_SESSION_OF: Final = msgspec.json.Decoder(_Named).decode
 
 
 @dataclass(slots=True)
@@ -81,8 +55,19 @@ class Traces:
     """
 
     files: tuple[Path, ...]
-    problems: list[str] = field(default_factory=list)
-    problem_count: int = 0
+    strict: bool = False
+    found: Problems = field(default_factory=Problems)
+    progress: Progress | None = None
+
+    @property
+    def problems(self) -> list[str]:
+        """Return the first problems of the latest reading."""
+        return self.found.named
+
+    @property
+    def problem_count(self) -> int:
+        """Return how many problems the latest reading met."""
+        return self.found.count
 
     def __iter__(self) -> Iterator[RecordedSession]:
         """Read every session of every file.
@@ -90,116 +75,206 @@ class Traces:
         Raises:
             OperationError: a file cannot be read, or is not what its name says.
         """
-        self.problems, self.problem_count = [], 0
-        with closing(sqlite3.connect("")) as shelf:  # "": on disk, and gone when closed
-            shelf.execute("CREATE TABLE told (file TEXT, key TEXT, text TEXT, PRIMARY KEY (file, key)) WITHOUT ROWID")
-            shelf.execute("CREATE TABLE ended (id TEXT PRIMARY KEY) WITHOUT ROWID")
-            known: set[Path] = set()
-            for file in self.files:
-                prompts, results = (beside(file, kind) for kind in BESIDE)
-                for path, key, text in ((prompts, "session_id", "user_prompt"), (results, "result_sha", "text")):
-                    if path is not None and path not in known:
-                        known.add(path)
-                        shelf.executemany(
-                            "INSERT OR REPLACE INTO told VALUES (?, ?, ?)",
-                            ((str(path), one, said) for one, said in self._pairs(path, key, text)),
-                        )
-                yield from self._sessions(file, _Shelf(shelf, prompts, results))
+        return self.sessions()
+
+    def sessions(self, part: int = 0, parts: int = 1) -> Iterator[RecordedSession]:
+        """Read the sessions of one of several parts; together the parts are all of them, each once and whole."""
+        self.found = Problems(self.strict)
+        shelves: dict[Path, Shelf] = {}
+        seen = Seen()
+        try:
+            for number, file in enumerate(self.files):
+                told = [self._shelf(shelves, beside(file, kind), *names) for kind, *names in TOLD]
+                reader = _Reader(file, self.found, told[0], told[1], seen, number * LINES_OF_A_FILE, part, parts)
+                yield from reader.read(self.progress)
+        finally:
+            for shelf in shelves.values():
+                shelf.close()
 
     def line_count(self) -> int:
         """Return how many lines the trace files hold: about how many calls there are."""
         return sum(1 for file in self.files for _ in lines(file))
 
-    def problem(self, file: Path, line: int, what: str) -> None:
-        """Count one line that could not be read."""
-        self.problem_count += 1
-        if len(self.problems) < PROBLEMS_KEPT:
-            self.problems.append(f"{file}:{line}: {what}")
-
-    def _sessions(self, file: Path, shelf: "_Shelf") -> Iterator[RecordedSession]:
-        calls: list[Call] = []
-        for line, row in self._rows(file):
-            what = fault(row)
-            if not what and calls and calls[-1].session_id == row["session_id"] and row["seq"] <= calls[-1].seq:
-                what = f"`seq` is {row['seq']} after {calls[-1].seq}; the calls of a session stand in order"
-            elif not what and not (calls and calls[-1].session_id == row["session_id"]):
-                if calls:
-                    yield shelf.session(calls)
-                    calls = []
-                if shelf.ended(row["session_id"]):
-                    what = "its session has ended further up; the calls of one session stand together"
-            if what:
-                self.problem(file, line, what)
-            else:
-                calls.append(shelf.call(row))
-        if calls:
-            yield shelf.session(calls)
-
-    def _pairs(self, file: Path, key: str, text: str) -> Iterator[tuple[str, str]]:
-        for line, row in self._rows(file):
-            if isinstance(row.get(key), str) and isinstance(row.get(text), str):
-                yield clean(row[key]), clean(row[text])
-            else:
-                self.problem(file, line, f"`{key}` and `{text}` are not both texts")
-
-    def _rows(self, file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-        for line, text in lines(file):
-            row = read_json(text)
-            if isinstance(row, dict):
-                yield line, row
-            else:
-                self.problem(file, line, str(row) if isinstance(row, Fault) else "a line is an object")
+    def _shelf(self, shelves: dict[Path, Shelf], path: Path | None, key: str, text: str) -> Shelf | None:
+        if path is None:
+            return None
+        if path not in shelves:
+            shelf = shelves[path] = Shelf()
+            for line, given in lines(path):
+                row = read_object(given)
+                if isinstance(row, str):
+                    self.found.problem(f"{path}:{line}", row)
+                elif isinstance(row.get(key), str) and isinstance(row.get(text), str):
+                    shelf.put(clean(row[key]), clean(row[text]))
+                else:
+                    self.found.problem(f"{path}:{line}", f"`{key}` and `{text}` are not both texts")
+        return shelves[path]
 
 
-def read_traces(places: Iterable[str | os.PathLike[str]]) -> Traces:
+TOLD: Final = (("sessions", "session_id", "user_prompt"), ("results", "result_sha", "text"))
+
+
+def read_traces(places: Iterable[str | os.PathLike[str]], *, strict: bool = False) -> Traces:
     """Return the traces in files and folders; the sessions and results files beside them are found by name.
 
     Raises:
         OperationError: a place is not there, or a folder holds no trace.
     """
-    files: list[Path] = []
-    for place in map(Path, places):
-        if place.is_dir():
-            found = sorted(path for path in place.iterdir() if path.name.endswith(SUFFIXES) and not is_beside(path))
-            if not found:
-                raise OperationError(f"`{place}` holds no trace, no file `*.jsonl` or `*.jsonl.gz`")
-            files.extend(found)
-        elif place.is_file():
-            files.append(place)
-        else:
-            raise OperationError(f"`{place}` is not there; name a trace file or a folder of them")
-    return Traces(tuple(dict.fromkeys(files)))
+    return Traces(tuple(find(places)), strict)
 
 
-def stem(file: Path) -> str:
-    """Return a trace file's name without its ending."""
-    return next((file.name.removesuffix(end) for end in SUFFIXES if file.name.endswith(end)), file.stem)
+class _Reader:
+    """Reads one trace file."""
+
+    def __init__(
+        self,
+        file: Path,
+        found: Problems,
+        prompts: Shelf | None,
+        results: Shelf | None,
+        seen: Seen,
+        place: int,
+        part: int,
+        parts: int,
+    ) -> None:
+        self.file, self.found, self.prompts, self.results = file, found, prompts, results
+        self.seen, self.place, self.part, self.parts = seen, place, part, parts
+
+    def read(self, progress: Progress | None) -> Iterator[RecordedSession]:
+        calls: list[Call] = []
+        current, last, place, whose = "", -1, 0, False
+        parts, file, seen = self.parts, self.file, self.seen
+        for number, line in lines(file, progress):
+            if parts > 1:
+                whose = self._whose(line)
+                if not whose:
+                    continue
+            row = read_object(line)
+            if type(row) is str:
+                self.found.problem(f"{file}:{number}", row)
+                continue
+            assert type(row) is dict
+            id, ts = str(row.get("session_id")), seconds(row.get("ts"))
+            what = fault(row) if ts is None or not plain(row) else ""
+            if not what:
+                if calls and id == current:
+                    if row["seq"] <= last:
+                        what = f"`seq` is {row['seq']} after {last}; the calls of a session stand in order"
+                else:
+                    if calls:
+                        yield self._session(calls, place)
+                        calls = []
+                    if id in seen:
+                        what = "its session has ended further up; the calls of one session stand together"
+                    else:
+                        current, place = id, self.place + number
+            if what:
+                self.found.problem(f"{file}:{number}", what)
+                continue
+            if not FIELDS.issuperset(row):
+                for name in row:
+                    if name not in FIELDS:
+                        self.found.remark(f"{file}:{number}", f"unknown field `{name[:64]}`")
+            last = row["seq"]
+            calls.append(self._call(row, number, ts or 0.0))
+        if calls:
+            yield self._session(calls, place)
+
+    def _whose(self, line: bytes) -> bool:
+        """Say whether a line is of this part, by its session; one whose session cannot be read is of the first part."""
+        try:
+            id = _SESSION_OF(line).session_id
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return self.part == 0
+        return crc32(id.encode()) % self.parts == self.part
+
+    def _session(self, calls: list[Call], place: int) -> RecordedSession:
+        id = calls[0].session_id
+        self.seen.add(id)
+        prompt = None if self.prompts is None else self.prompts.get(id)
+        if prompt is None:
+            where = f"{self.file}:{place - self.place}"
+            if self.prompts is None:
+                self.found.remark(
+                    where, f"no sessions file beside `{self.file.name}`: what the user asked is not known"
+                )
+            else:
+                self.found.remark(
+                    where, "a session that the sessions file does not name: what its user asked is not known"
+                )
+        return RecordedSession(id, prompt, tuple(calls), place=place)
+
+    def _call(self, row: dict[str, Any], number: int, ts: float) -> Call:
+        get = row.get
+        result, whole = self._result(row, number)
+        suite, agent, error, args = get("suite"), get("agent_id"), get("tool_error"), get("tool_args")
+        tenant, user = get("tenant_id"), get("user_id")
+        id, name = row["session_id"], row["tool_name"]
+        tenant, user = tenant if type(tenant) is str else RECORDED, user if type(user) is str else RECORDED
+        suite, agent = suite if type(suite) is str else None, agent if type(agent) is str else None
+        request = admitted(
+            {
+                "tool_name": name,
+                "tool_args": args,
+                "agent_id": agent,
+                "session_id": id,
+                "environment": suite,
+                "tenant_id": tenant,
+                "user_id": user,
+            }
+        )
+        return Call(
+            session_id=id,
+            seq=row["seq"],
+            ts=ts,
+            suite=suite,
+            agent_id=agent,
+            tool_name=name,
+            tool_args=args,
+            executed=row["executed"],
+            tool_error=error if type(error) is str else None,
+            result=result,
+            whole=whole,
+            labels={name: row[name] for name in LABELS if name in row},
+            tenant_id=tenant,
+            user_id=user,
+            request=request,
+        )
+
+    def _result(self, row: dict[str, Any], number: int) -> tuple[str | None, bool]:
+        """Return a call's result and whether it is all of it.
+
+        An excerpt is a beginning. Where a result has no digest there was none, or the error was all that came back.
+        """
+        digest, excerpt, error = row.get("result_sha"), row.get("tool_result_excerpt"), row.get("tool_error")
+        if type(digest) is str:
+            if self.results is None:
+                what = f"no results file beside `{self.file.name}`: results are known by their beginnings"
+                self.found.remark(f"{self.file}:{number}", what)
+            else:
+                text = self.results.get(digest)
+                if text is not None:
+                    return text, len(text) < RESULT_CHARS_MAX
+                what = "a result that the results file does not hold: it is known by its beginning"
+                self.found.remark(f"{self.file}:{number}", what)
+        if isinstance(excerpt, str) and excerpt:
+            return clean(excerpt), False
+        if isinstance(error, str) and error:
+            return clean(error), digest is None
+        return ("", True) if digest is None and isinstance(excerpt, str) else (None, False)
 
 
-def is_beside(file: Path) -> bool:
-    """Say whether a file holds sessions or results, by its name."""
-    return any(stem(file) == kind or stem(file).endswith(f"-{kind}") for kind in BESIDE)
-
-
-def beside(file: Path, kind: str) -> Path | None:
-    """Return the file of this kind that belongs to a trace: `NAME-sessions` before `sessions`."""
-    candidates = [file.with_name(name + end) for name in (f"{stem(file)}-{kind}", kind) for end in SUFFIXES]
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def lines(file: Path) -> Iterator[tuple[int, bytes]]:
-    """Return the lines of a file that are not blank, numbered from 1; `.gz` is unpacked.
-
-    Raises:
-        OperationError: the file cannot be read.
-    """
-    try:
-        with gzip.open(file, "rb") if file.name.endswith(".gz") else file.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                if line.strip():
-                    yield number, line
-    except (OSError, EOFError) as error:
-        raise OperationError(f"`{file}` cannot be read: {getattr(error, 'strerror', None) or error}") from error
+def plain(row: dict[str, Any]) -> bool:
+    """Say whether a line is a recorded call, but for its time; most are."""
+    id = row.get("session_id")
+    return (
+        type(id) is str
+        and id != ""
+        and id.isascii()
+        and type(row.get("seq")) is int
+        and type(row.get("executed")) is bool
+        and "tool_name" in row
+    )
 
 
 def fault(row: dict[str, Any]) -> str:
@@ -216,70 +291,3 @@ def fault(row: dict[str, Any]) -> str:
     if not isinstance(row.get("executed"), bool):
         return "`executed` is not true or false"
     return ""
-
-
-def seconds(ts: object) -> float | None:
-    """Return a time of RFC 3339 in epoch seconds; one without a zone is UTC."""
-    try:
-        moment = datetime.fromisoformat(ts) if isinstance(ts, str) else None
-    except ValueError:
-        return None
-    if moment is None:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-@dataclass(frozen=True, slots=True)
-class _Shelf:
-    """The temporary file in which prompts and results are looked up."""
-
-    shelf: sqlite3.Connection
-    prompts: Path | None
-    results: Path | None
-
-    def look_up(self, file: Path | None, key: object) -> str | None:
-        if file is None or not isinstance(key, str):
-            return None
-        query = "SELECT text FROM told WHERE file = ? AND key = ?"
-        found = self.shelf.execute(query, (str(file), clean(key))).fetchone()
-        return found[0] if found else None
-
-    def ended(self, id: str) -> bool:
-        return self.shelf.execute("SELECT 1 FROM ended WHERE id = ?", (id,)).fetchone() is not None
-
-    def session(self, calls: Sequence[Call]) -> RecordedSession:
-        id = calls[0].session_id
-        self.shelf.execute("INSERT OR IGNORE INTO ended VALUES (?)", (id,))
-        return RecordedSession(id, self.look_up(self.prompts, id), tuple(calls))
-
-    def call(self, row: dict[str, Any]) -> Call:
-        result, whole = self.result(row)
-        return Call(
-            session_id=row["session_id"],
-            seq=row["seq"],
-            ts=seconds(row["ts"]) or 0.0,
-            suite=row["suite"] if isinstance(row.get("suite"), str) else None,
-            agent_id=row["agent_id"] if isinstance(row.get("agent_id"), str) else None,
-            tool_name=row["tool_name"],
-            tool_args=row.get("tool_args"),
-            executed=row["executed"],
-            tool_error=row["tool_error"] if isinstance(row.get("tool_error"), str) else None,
-            result=result,
-            whole=whole,
-            labels={name: row[name] for name in LABELS if name in row},
-        )
-
-    def result(self, row: dict[str, Any]) -> tuple[str | None, bool]:
-        """Return a call's result and whether it is all of it.
-
-        An excerpt is a beginning. Where a result has no digest there was none, or the error was all that came back.
-        """
-        digest, excerpt, error = row.get("result_sha"), row.get("tool_result_excerpt"), row.get("tool_error")
-        text = self.look_up(self.results, digest)
-        if text is not None:
-            return text, len(text) < RESULT_CHARS_MAX
-        if isinstance(excerpt, str) and excerpt:
-            return excerpt, False
-        if isinstance(error, str) and error:
-            return error, digest is None
-        return ("", True) if digest is None and isinstance(excerpt, str) else (None, False)

