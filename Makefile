@@ -32,7 +32,7 @@ KIND_INSTALLED := $(shell cat .venv/.kind 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-full peers replay quality crash interop frameworks test-frameworks fuzz kill openapi fmt dist clean FORCE
+.PHONY: help demo test check bench bench-full peers replay quality crash interop frameworks test-frameworks fuzz kill openapi browser fmt dist clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -128,6 +128,11 @@ interop: .venv/.installed .venv/.needs-test ## proofs and tiles of ours read by 
 	@out/interop/interop tiles out/interop/exports/*
 	@out/interop/interop make out/interop/go.json
 	@VECTORS=out/interop $(BIN)/python -m pytest --numprocesses=0 --quiet tests/evidence/test_vectors.py
+
+browser: .venv/.installed .venv/.needs-test ## reports in headless Chromium: no network, no complaints, legible; pictures in out/browser
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+		echo 'there is no Chromium; install one, as in `apt-get install chromium`' >&2; exit 2; }
+	@$(BIN)/python -m pytest --numprocesses=0 --quiet tests/browser/report.py
 
 fmt: .venv/.needs-dev ## format, and mend what lint can mend
 	@$(BIN)/python -m ruff check --fix .

@@ -7,11 +7,12 @@ test holds the two against each other. Every time is handed in. Pure.
 from typing import Any, Final, Literal
 
 from ..contract import Decision, Effect, Ending, Fault, Request
-from .checked import CheckedPolicy, Tool
+from .checked import CheckedPolicy, From, Tool
 from .evaluators import EVALUATORS, Evaluator
 from .ledger import Ledger
 from .results import pass_on
-from .session import Call, Session
+from .session import CALLS_MAX, Call, Session, Told, clean
+from .wording import tests_of
 
 ALLOW, MODIFY, STEP_UP, DEFER, BLOCK = Effect
 COMPLETED, FAILED, CANCELLED = Ending.COMPLETED, Ending.FAILED, Ending.CANCELLED
@@ -42,6 +43,9 @@ class Rerun:
         self.evaluator: Evaluator = EVALUATORS[evaluator](policy)
         self.windows = self.evaluator.windows
         self._kinds: dict[tuple[str, str | None], Kind] = {}
+        tests = [test for rule in (*policy.rules, *policy.result_rules) for test in tests_of(rule.when)]
+        tests += [test for rule in (*policy.rules, *policy.result_rules) for test in tests_of(rule.unless)]
+        self._remembers = any(isinstance(test.predicate, From) and test.predicate.source == "tool" for test in tests)
         self._decide = self.evaluator.decide
 
     def session(self, id: str, at: float, tenant: str | None, prompt: str | None, begun: bool = True) -> Session:
@@ -70,8 +74,9 @@ class Rerun:
         decision: Decision = self._decide(request, session=session, ledger=ledger, now=now, approval=None, id=id)
         if decision.violation is not None:
             ledger.violate(decision.violation, now, self.policy.ladder.same_s)
-        for reservation in decision.reservations:
-            ledger.reserve(reservation, now, id, self.windows[reservation.limit])
+        if decision.reservations:
+            for reservation in decision.reservations:
+                ledger.reserve(reservation, now, id, self.windows[reservation.limit])
         return decision
 
     def happened(
@@ -102,7 +107,11 @@ class Rerun:
                 for reservation in decision.reservations:
                     ledger.give_back(reservation, decision.id)
             return
-        kind = self.kind_of(request)
+        kind = self._kinds.get((request.tool_name, request.environment)) or self.kind_of(request)
+        plainly = executed and ended and not failed and result is not None and not kind.looked_at
+        if plainly and result is not None and len(session.calls) < CALLS_MAX:
+            self._completed(decision, kind, session, request.tool_name, result, whole)
+            return
         call = Call(decision.id, request.tool_name, kind.classes, decision.now, pending=kind.pending)
         session.let_through(call, kind.labels)
         if not ended:
@@ -124,6 +133,26 @@ class Rerun:
         if failed and kind.atomic:
             for reservation in decision.reservations:
                 ledger.give_back(reservation, decision.id)
+
+    def _completed(self, decision: Decision, kind: Kind, session: Session, tool: str, text: str, whole: bool) -> None:
+        """Take in a call that completed, as `let_through` and `ended` do, in one step, but for digests.
+
+        What was returned is kept only where some rule asks where a value comes from.
+        """
+        session.version += 2
+        session.counted += 1
+        pending = NO_LABELS if whole else kind.pending
+        session.calls.append(
+            Call(decision.id, tool, kind.classes, decision.now, COMPLETED, whole, pending, session.counted)
+        )
+        if kind.labels:
+            session.labels |= kind.labels
+        if session.remembered_bytes + len(text) > session.provenance_bytes:
+            session.results_cut = True
+            return
+        session.remembered_bytes += len(text)
+        if self._remembers and text:
+            session.results.append(Told(tool, kind.classes, clean(text)))
 
     def declares(self, tool: str, environment: str | None) -> bool:
         """Say whether the policy declares a tool, where it was called."""

@@ -66,6 +66,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     brought: frozenset[str] = frozenset()
     request: Request | Fault | None = None
     was: Was | None = None
+    kind: str | None = None
+    """What a score counts the call as (`scores.kind_of`), None where nobody has asked its labels yet."""
 
 
 class RecordedSession(msgspec.Struct, frozen=True, gc=False):

@@ -10,7 +10,7 @@ from time import perf_counter_ns
 from typing import Any, Final
 
 from ..contract import Decision
-from ..engine.checked import CheckedPolicy, Rule, Test, ToolFits
+from ..engine.checked import CheckedPolicy, From, Rule, Test, ToolFits
 from ..engine.rerun import Rerun
 from ..engine.session import Session
 from ..engine.wording import tests_of, word_predicate
@@ -19,6 +19,13 @@ LOOKS: Final = 256
 THEN_EVERY: Final = 64
 TRUE, FALSE, UNKNOWN = 1, 2, 4
 BITS: Final[dict[bool | None, int]] = {True: TRUE, False: FALSE, None: UNKNOWN}
+
+
+def possible(test: Test) -> int:
+    """Return the values, of true and false, that a test can take: that a user never said something is never known."""
+    if isinstance(test.predicate, From) and test.predicate.source == "user":
+        return FALSE if test.negated else TRUE
+    return TRUE | FALSE
 
 
 @dataclass(slots=True)
@@ -36,7 +43,9 @@ class Watched:
     @property
     def settled(self) -> bool:
         """Say whether nothing is left to be seen."""
-        return self.applied > 0 and all(bits & TRUE and bits & FALSE for bits in self.taken)
+        return self.applied > 0 and not any(
+            possible(test) & ~bits for test, bits in zip(self.tests, self.taken, strict=True)
+        )
 
 
 @dataclass(slots=True)
@@ -120,7 +129,8 @@ class Coverage:
             if not one.concerned:
                 continue
             for test, bits in zip(one.tests, one.taken, strict=True):
-                missing = [word for word, bit in (("true", TRUE), ("false", FALSE)) if not bits & bit]
+                lacking = possible(test) & ~bits
+                missing = [word for word, bit in (("true", TRUE), ("false", FALSE)) if lacking & bit]
                 if missing:
                     yield one.rule, word_predicate(test.predicate, test.negated), missing
 

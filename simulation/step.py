@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ..contract import Decision, Effect
+from ..contract import Decision
+from ..engine.collecting import not_collecting
 from ..engine.ledger import Ledger
 from ..engine.rerun import Rerun
 from ..engine.session import Session
@@ -22,10 +23,10 @@ from .calls import ALONE, Call, RecordedSession, admitted_request
 from .changes import cause_of, sentence
 from .coverage import Coverage
 from .scores import kind_of
-from .tally import Example, Names, Outcome, Tally
+from .tally import EXAMPLES_MAX, Example, Names, Outcome, Tally
 
-ALLOW, MODIFY, STEP_UP, DEFER, BLOCK = Effect
-RUNS: Final = frozenset({ALLOW, MODIFY})
+RUNS: Final = frozenset({"ALLOW", "MODIFY"})
+ENCODE: Final = msgspec.json.Encoder().encode
 DAY_S: Final = 86_400
 
 
@@ -71,6 +72,9 @@ class Replayer:
     write: Callable[[int, bytes], Any] | None = None
     coverage: Coverage | None = None
     tally: Tally = field(default_factory=Tally)
+    counts: dict[tuple[Any, ...], int] = field(default_factory=dict)
+    """What `tally.outcomes` will hold once the group is done."""
+    who: dict[tuple[str, str, bool], int] = field(default_factory=dict)
     ledgers: dict[int, tuple[Ledger, Ledger]] = field(default_factory=dict)
     open: dict[tuple[str, str], Open] = field(default_factory=dict)
     tools: Names = field(default_factory=Names)
@@ -90,21 +94,25 @@ def replay_group(carry: Replayer, sessions: Iterable[RecordedSession]) -> Tally:
 
     A session that comes in parts is one session; those of one `group` share their counters.
     """
-    for recorded in sessions:
-        calls = recorded.calls
-        key = (calls[0].tenant_id, recorded.id)
-        under_way = _opened(carry, recorded) if recorded.opens else carry.open[key]
-        under_way.place = recorded.place
-        for call in calls:
-            _decide(carry, under_way, call)
-        carry.tally.calls += len(calls)
-        if not recorded.closes:
-            carry.open[key] = under_way
-            continue
-        if not recorded.opens:
-            del carry.open[key]
-        carry.tally.sessions += 1
-        carry.tally.sessions_stopped += under_way.stopped
+    with not_collecting():
+        for recorded in sessions:
+            calls = recorded.calls
+            key = (calls[0].tenant_id, recorded.id)
+            under_way = _opened(carry, recorded) if recorded.opens else carry.open[key]
+            under_way.place = recorded.place
+            for call in calls:
+                _decide(carry, under_way, call)
+            carry.tally.calls += len(calls)
+            if not recorded.closes:
+                carry.open[key] = under_way
+                continue
+            if not recorded.opens:
+                del carry.open[key]
+            carry.tally.sessions += 1
+            carry.tally.sessions_stopped += under_way.stopped
+    carry.tally.outcomes.update({Outcome(*key): count for key, count in carry.counts.items()})
+    carry.tally.agents.update(carry.who)
+    carry.counts, carry.who = {}, {}
     return carry.tally
 
 
@@ -128,70 +136,76 @@ def _decide(carry: Replayer, under_way: Open, call: Call) -> None:
     if request is None:
         request = admitted_request(call)
     ts, new, session = call.ts, carry.new, under_way.new
-    carry.number += 1
-    id = str(carry.number)
-    decision = new.decide(request, session, under_way.ledgers[0], ts, id)
+    number = carry.number = carry.number + 1
+    decision = new.decide(request, session, under_way.ledgers[0], ts, str(number))
     if carry.coverage is not None:
         carry.coverage.look(new, decision, session)
-    before: Decision | None = None
     was, was_by = "", ""
     was_rules: tuple[str, ...] = ()
     if carry.old is not None and under_way.old is not None:
-        before = carry.old.decide(request, under_way.old, under_way.ledgers[1], ts, id)
-        was, was_by, was_rules = before.effect.value, before.by.value, before.rules
+        before = carry.old.decide(request, under_way.old, under_way.ledgers[1], ts, str(number))
+        was, was_by, was_rules = before.effect._value_, before.by._value_, before.rules
         _told(carry.old, before, under_way.old, under_way.ledgers[1], call)
     elif call.was is not None:
         was, was_by, was_rules = call.was.effect, call.was.reason_code, call.was.rules
-    effect = decision.effect
-    labels = call.labels
-    outcome = Outcome(
-        labels.get("source", "") if labels else "",
-        call.suite or "",
-        kind_of(labels) if labels else "",
-        carry.tools.of(call.tool_name),
-        carry.agents.of(call.agent_id),
-        under_way.stopped,
-        not decision.problem,
-        effect.value,
-        decision.verdict.value,
-        decision.by.value,
-        decision.reason_code,
-        decision.rules,
-        decision.would_be,
-        decision.trial,
-        was,
-        was_by,
-        was_rules,
-    )
+    # `_value_` and not `value`: a member's own attribute, not the way through its class.
+    effect, stopped, kind, problem = decision.effect._value_, under_way.stopped, call.kind, decision.problem
+    labels, tool, agent = call.labels, call.tool_name, call.agent_id
+    if kind is None:
+        kind = kind_of(labels)
+    if tool not in carry.tools.known:
+        tool = carry.tools.of(tool)
+    if agent not in carry.agents.known:
+        agent = carry.agents.of(agent)
+    rules = decision.rules
+    key = (
+        labels.get("source", "") if labels else "", call.suite or "", kind, tool, stopped, not problem, effect,
+        decision.verdict._value_, decision.by._value_, decision.reason_code, rules, decision.would_be, decision.trial,
+        was, was_by, was_rules,
+    )  # fmt: skip
+    counts = carry.counts
+    count = counts[key] = counts.get(key, 0) + 1
+    who = (agent, effect, stopped)
+    carry.who[who] = carry.who.get(who, 0) + 1
     tally = carry.tally
-    tally.outcomes[outcome] += 1
+    if not carry.day[0] <= ts < carry.day[1]:
+        carry.day = _day(ts)
+        tally.days.add(carry.day[2])
     if ts < tally.first_ts:
         tally.first_ts = ts
     if ts > tally.last_ts:
         tally.last_ts = ts
-    if not carry.day[0] <= ts < carry.day[1]:
-        carry.day = _day(ts)
-        tally.days.add(carry.day[2])
-    if effect is STEP_UP:
+    if effect == "STEP_UP":
         day = carry.day[2]
         tally.disturbed[call.user_id, day] += 1
         for name in sorted({name for ask in decision.asks for name in ask.approvers}):
             tally.asked[name, day] += 1
-    if decision.problem:
-        tally.misfits[outcome.tool, decision.problem[:200]] += 1
-    if was != effect.value and (was or effect not in RUNS):
-        key = (was, effect.value, cause_of(outcome))
-        held = tally.example(key, (under_way.place, call.seq))
+    if problem:
+        tally.misfits[tool, problem[:200]] += 1
+    # A group of examples takes the first few; they are among the first few of the outcomes that it is made of.
+    if count <= EXAMPLES_MAX and was != effect and (was or effect not in RUNS):
+        place = (under_way.place, call.seq)
+        held = tally.example((was, effect, cause_of(Outcome(*key))), place)
         if held is not None:
             text = sentence(call, decision, was, was_rules, carry.because)
-            held.append(Example((under_way.place, call.seq), text, call.session_id, call.seq))
+            held.append(Example(place, text, call.session_id, call.seq))
     if carry.write is not None:
         row = Row(
-            call.session_id, call.seq, outcome.effect, outcome.verdict, outcome.by, outcome.rules, outcome.reason_code,
-            under_way.stopped, was or None, was_rules if was else None,
+            call.session_id, call.seq, effect, decision.verdict._value_, decision.by._value_, rules,
+            decision.reason_code, stopped, was or None, was_rules if was else None,
         )  # fmt: skip
-        carry.write(under_way.place, msgspec.json.encode(row))
-    _told(new, decision, session, under_way.ledgers[0], call)
+        carry.write(under_way.place, ENCODE(row))
+    new.happened(
+        decision,
+        session,
+        under_way.ledgers[0],
+        executed=call.executed,
+        ended=call.ended,
+        failed=call.tool_error is not None,
+        result=call.result,
+        whole=call.whole,
+        brought=call.brought,
+    )
     if effect not in RUNS:
         under_way.stopped = True
 

@@ -59,8 +59,8 @@ def summary(done: Simulation) -> dict[str, Any]:
         "conditions": conditions(done),
         "looked_at": {"calls": done.coverage.looked, "of": done.coverage.calls} if done.coverage else None,
         "slowest": slowest(done),
-        "tools": _broken_down(tally, "tool", set(undeclared)),
-        "agents": _broken_down(tally, "agent"),
+        "tools": _broken_down("tool", tally.by("tool", "effect"), undeclared),
+        "agents": _broken_down("agent", _by_agent(tally)),
         "changes": changes(tally) if against != NOTHING else None,
         "stopped": stopped(tally) if against == NOTHING else None,
         "people": people(tally),
@@ -114,15 +114,24 @@ def effects(tally: Tally, where: Any = None) -> dict[str, int]:
     return {effect: found[effect] for effect in EFFECTS}
 
 
-def _broken_down(tally: Tally, name: str, undeclared: set[str] | None = None) -> list[dict[str, Any]]:
+def _by_agent(tally: Tally) -> Counter[tuple[str, str]]:
+    found: Counter[tuple[str, str]] = Counter()
+    for (agent, effect, _), count in tally.agents.items():
+        found[agent, effect] += count
+    return found
+
+
+def _broken_down(
+    name: str, calls: Counter[tuple[str, str]], undeclared: Counter[str] | None = None
+) -> list[dict[str, Any]]:
     counts: dict[str, Counter[str]] = {}
-    for (key, effect), count in tally.by(name, "effect").items():
+    for (key, effect), count in calls.items():
         counts.setdefault(key, Counter())[effect] += count
     found = []
     for key, by in sorted(counts.items(), key=lambda item: (-item[1].total(), item[0]))[:SHOWN_MAX]:
         row: dict[str, Any] = {name: key, "calls": by.total(), **{effect: by[effect] for effect in EFFECTS}}
         if undeclared is not None:
-            row["declared"] = key not in undeclared
+            row["undeclared"] = undeclared[key]
         found.append(row)
     return found
 
@@ -266,12 +275,16 @@ def _groups(tally: Tally, where: Any) -> list[dict[str, Any]]:
 def people(tally: Tally) -> dict[str, Any]:
     """Return what the policy costs people: questions per 100 calls, and per person and day."""
     step_ups = tally.count(lambda one: one.effect == "STEP_UP")
+    by_day: Counter[str] = Counter()
+    for (_, day), count in tally.disturbed.items():
+        by_day[day] += count
     return {
         "step_ups": step_ups,
         "per_100_calls": 100 * step_ups / tally.calls if tally.calls else None,
         "as_recorded": tally.count(lambda one: one.effect == "STEP_UP" and not one.hypothetical),
         "approvers": _per_day("approver", tally.asked, len(tally.days)),
         "users": _per_day("user", tally.disturbed, len(tally.days)),
+        "days": [{"day": day, "questions": by_day[day]} for day in sorted(tally.days)],
     }
 
 

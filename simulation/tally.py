@@ -4,7 +4,6 @@ A tally of one group of sessions and that of another add up to the tally of both
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -18,14 +17,13 @@ class Outcome(NamedTuple):
 
     `kind` is what a score counts the call as (`scores.kind_of`), "" if nothing. `hypothetical`: an earlier call of its
     session was stopped, so nobody knows whether it would have been made. `fits`: the arguments fit the declaration.
-    `source` and `rules` name what decided; `was` and `was_rules` are of the other policy, or of the recording.
+    `by` and `rules` name what decided; `was` and `was_rules` are of the other policy, or of the recording.
     """
 
     source: str
     suite: str
     kind: str
     tool: str
-    agent: str
     hypothetical: bool
     fits: bool
     effect: str
@@ -78,6 +76,8 @@ class Tally:
     """The counts of one or more groups."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
+    agents: Counter[tuple[str, str, bool]] = field(default_factory=Counter)
+    """Calls by (agent, effect, hypothetical)."""
     sessions: int = 0
     sessions_stopped: int = 0
     calls: int = 0
@@ -101,6 +101,7 @@ class Tally:
     def add(self, other: "Tally") -> None:
         """Take in the counts of other groups."""
         self.outcomes.update(other.outcomes)
+        self.agents.update(other.agents)
         self.sessions += other.sessions
         self.sessions_stopped += other.sessions_stopped
         self.calls += other.calls
@@ -126,7 +127,3 @@ class Tally:
     def count(self, where: Any) -> int:
         """Return how many calls came out as `where` says."""
         return sum(count for outcome, count in self.outcomes.items() if where(outcome))
-
-    def each(self, keep: Iterable[str] = ()) -> Iterator[tuple[Outcome, int]]:
-        """Return every outcome with its count."""
-        return iter(self.outcomes.items())

@@ -24,6 +24,7 @@ from .calls import LABELS, RECORDED, Call, RecordedSession
 from .opening import Progress, beside, find, lines
 from .problems import Problems
 from .reading import read_object, seconds
+from .scores import kind_of
 from .shelf import Seen, Shelf
 
 RESULT_CHARS_MAX: Final = 8_000
@@ -223,6 +224,7 @@ class _Reader:
                 "user_id": user,
             }
         )
+        labels = {name: row[name] for name in LABELS if name in row}
         return Call(
             session_id=id,
             seq=row["seq"],
@@ -235,10 +237,11 @@ class _Reader:
             tool_error=error if type(error) is str else None,
             result=result,
             whole=whole,
-            labels={name: row[name] for name in LABELS if name in row},
+            labels=labels,
             tenant_id=tenant,
             user_id=user,
             request=request,
+            kind=kind_of(labels),
         )
 
     def _result(self, row: dict[str, Any], number: int) -> tuple[str | None, bool]:

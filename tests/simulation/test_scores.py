@@ -10,7 +10,7 @@ from thoth.simulation.tally import Outcome, Tally
 
 def outcome(kind: str, effect: str, suite: str = "mail", fits: bool = True, hypothetical: bool = False) -> Outcome:
     return Outcome(
-        "test", suite, kind, "tool", "bot", hypothetical, fits, effect, effect, "rule", "allowed_by_policy",
+        "test", suite, kind, "tool", hypothetical, fits, effect, effect, "rule", "allowed_by_policy",
         (), (), (), "", "", (),
     )  # fmt: skip
 

@@ -62,10 +62,10 @@ def test_events_in_every_public_spelling_are_calls(run: Any, tmp_path: Path) -> 
     done = run(file)
     assert done.problems.count == 0
     assert done.problems.remarks == {}
-    assert done.tally.by("tool", "agent", "suite", "effect", "was") == {
-        ("send_mail", "bot", "prod", "STEP_UP", "ALLOW"): 1,
-        ("read_mail", "bot", "", "ALLOW", "ALLOW"): 1,
-        ("wipe", "bot", "", "BLOCK", "BLOCK"): 1,
+    assert done.tally.by("tool", "suite", "effect", "was") == {
+        ("send_mail", "prod", "STEP_UP", "ALLOW"): 1,
+        ("read_mail", "", "ALLOW", "ALLOW"): 1,
+        ("wipe", "", "BLOCK", "BLOCK"): 1,
     }
 
 
