@@ -4,27 +4,34 @@ What `Engine.decide`, `ran` and an ending do to a session and a ledger, `Rerun.d
 test holds the two against each other. Every time is handed in. Pure.
 """
 
+from collections.abc import Callable
+from dataclasses import fields
+from functools import partial
 from typing import Any, Final, Literal
 
 from ..contract import Decision, Effect, Ending, Fault, Request
+from ..native.forms import Form
 from .checked import CheckedPolicy, From, Tool
-from .evaluators import EVALUATORS, Evaluator
+from .decide import decide_admitted
+from .evaluators import EVALUATORS, Evaluator, Native
 from .ledger import Ledger
 from .results import pass_on
-from .session import CALLS_MAX, Call, Session, Told, clean
+from .session import Call, Session, Told, clean
 from .wording import tests_of
 
 ALLOW, MODIFY, STEP_UP, DEFER, BLOCK = Effect
 COMPLETED, FAILED, CANCELLED = Ending.COMPLETED, Ending.FAILED, Ending.CANCELLED
+CALL: Final = Form(Call, tuple(field.name for field in fields(Call)))
 NO_LABELS: Final[frozenset[str]] = frozenset()
 
 
 class Kind:
     """What one tool means to a session, the same for all its calls: classes, labels, if its result is looked at."""
 
-    __slots__ = ("atomic", "classes", "labels", "looked_at", "pending", "tool")
+    __slots__ = ("atomic", "classes", "labels", "looked_at", "name", "pending", "plain", "tool")
 
-    def __init__(self, tool: Tool | None, by_rules: frozenset[str], rules: bool) -> None:
+    def __init__(self, name: str, tool: Tool | None, by_rules: frozenset[str], rules: bool) -> None:
+        self.name = name
         yields = () if tool is None else tool.yields
         self.tool = tool
         self.classes = None if tool is None else tool.classes
@@ -32,6 +39,7 @@ class Kind:
         self.pending = (by_rules | {one.label for one in yields if one.pattern is not None}) - self.labels
         self.atomic = tool is not None and tool.atomic
         self.looked_at = rules or any(one.pattern is not None for one in yields)
+        self.plain = not self.looked_at
 
 
 class Rerun:
@@ -42,11 +50,14 @@ class Rerun:
         self.policy = policy
         self.evaluator: Evaluator = EVALUATORS[evaluator](policy)
         self.windows = self.evaluator.windows
-        self._kinds: dict[tuple[str, str | None], Kind] = {}
+        self.kinds: dict[tuple[str, str | None], Kind] = {}
         tests = [test for rule in (*policy.rules, *policy.result_rules) for test in tests_of(rule.when)]
         tests += [test for rule in (*policy.rules, *policy.result_rules) for test in tests_of(rule.unless)]
         self._remembers = any(isinstance(test.predicate, From) and test.predicate.source == "tool" for test in tests)
-        self._decide = self.evaluator.decide
+        decide = self.evaluator.decide
+        self.decided: Callable[..., Decision] = decide
+        if isinstance(self.evaluator, Native):
+            self.decided = partial(decide_admitted, self.evaluator.table)
 
     def session(self, id: str, at: float, tenant: str | None, prompt: str | None, begun: bool = True) -> Session:
         """Return a session that opens now, in which the user has said what was asked for."""
@@ -58,10 +69,10 @@ class Rerun:
     def kind_of(self, request: Request) -> Kind:
         """Return what the tool of a request means to a session."""
         key = (request.tool_name, request.environment)
-        kind = self._kinds.get(key)
+        kind = self.kinds.get(key)
         if kind is None:
             tool, labels = self.evaluator.tool_of(request), self.evaluator.result_labels(request)
-            kind = self._kinds[key] = Kind(tool, labels, bool(self.policy.result_rules))
+            kind = self.kinds[key] = Kind(request.tool_name, tool, labels, bool(self.policy.result_rules))
         return kind
 
     def decide(
@@ -71,13 +82,17 @@ class Rerun:
 
         `id` names what is reserved: no two decisions that reserve from one ledger may share it.
         """
-        decision: Decision = self._decide(request, session=session, ledger=ledger, now=now, approval=None, id=id)
-        if decision.violation is not None:
-            ledger.violate(decision.violation, now, self.policy.ladder.same_s)
-        if decision.reservations:
-            for reservation in decision.reservations:
-                ledger.reserve(reservation, now, id, self.windows[reservation.limit])
+        decision = self.decided(request, session=session, ledger=ledger, now=now, approval=None, id=id)
+        if decision.reservations or decision.violation is not None:
+            self.counted(decision, ledger)
         return decision
+
+    def counted(self, decision: Decision, ledger: Ledger) -> None:
+        """Take in what a decision itself counts: its violation, and what it reserves."""
+        if decision.violation is not None:
+            ledger.violate(decision.violation, decision.now, self.policy.ladder.same_s)
+        for reservation in decision.reservations:
+            ledger.reserve(reservation, decision.now, decision.id, self.windows[reservation.limit])
 
     def happened(
         self,
@@ -107,11 +122,7 @@ class Rerun:
                 for reservation in decision.reservations:
                     ledger.give_back(reservation, decision.id)
             return
-        kind = self._kinds.get((request.tool_name, request.environment)) or self.kind_of(request)
-        plainly = executed and ended and not failed and result is not None and not kind.looked_at
-        if plainly and result is not None and len(session.calls) < CALLS_MAX:
-            self._completed(decision, kind, session, request.tool_name, result, whole)
-            return
+        kind = self.kinds.get((request.tool_name, request.environment)) or self.kind_of(request)
         call = Call(decision.id, request.tool_name, kind.classes, decision.now, pending=kind.pending)
         session.let_through(call, kind.labels)
         if not ended:
@@ -134,25 +145,25 @@ class Rerun:
             for reservation in decision.reservations:
                 ledger.give_back(reservation, decision.id)
 
-    def _completed(self, decision: Decision, kind: Kind, session: Session, tool: str, text: str, whole: bool) -> None:
+    def completed(self, id: str, kind: Kind, session: Session, at: float, text: str, whole: bool) -> None:
         """Take in a call that completed, as `let_through` and `ended` do, in one step, but for digests.
 
-        What was returned is kept only where some rule asks where a value comes from.
+        Only for a `plain` kind, with room in the session. What was returned is kept only where a rule asks for it.
         """
-        session.version += 2
         session.counted += 1
         pending = NO_LABELS if whole else kind.pending
-        session.calls.append(
-            Call(decision.id, tool, kind.classes, decision.now, COMPLETED, whole, pending, session.counted)
-        )
+        values = (id, kind.name, kind.classes, at, COMPLETED, whole, pending, session.counted)
+        session.calls.append(CALL.fill(values))
         if kind.labels:
             session.labels |= kind.labels
+        if not self._remembers:
+            return
         if session.remembered_bytes + len(text) > session.provenance_bytes:
             session.results_cut = True
             return
         session.remembered_bytes += len(text)
-        if self._remembers and text:
-            session.results.append(Told(tool, kind.classes, clean(text)))
+        if text:
+            session.results.append(Told(kind.name, kind.classes, clean(text)))
 
     def declares(self, tool: str, environment: str | None) -> bool:
         """Say whether the policy declares a tool, where it was called."""

@@ -6,14 +6,14 @@ and does so no longer, or, where nothing had allowed it, by what allows it now.
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-from ..contract import REASONS, STRICTNESS, Decision, Effect
+from ..contract import REASONS, STRICTNESS, Effect
 from ..engine.checked import Pattern
 from ..engine.reference_values import spans
 from .calls import Call
-from .tally import Outcome
+from .tally import Example, Outcome
 
 VALUE_CHARS_MAX: Final = 60
 CALL_CHARS_MAX: Final = 220
@@ -49,23 +49,22 @@ def cause_of(outcome: Outcome) -> str:
     return before or now
 
 
-def sentence(call: Call, decision: Decision, was: str, was_rules: Iterable[str], because: Mapping[str, str]) -> str:
-    """Return one call and what becomes of it, as a person would tell it."""
+def sentence(example: Example, because: Mapping[str, str]) -> str:
+    """Return one call and what becomes of it, as a person would tell it; `because` has the reasons of rules."""
+    call, outcome = example.call, example.outcome
     when = time.strftime("%Y-%m-%d at %H:%M UTC", time.gmtime(call.ts))
-    who = call.agent_id or "an agent"
-    told = f"On {when} {who} called {shown_call(call)}."
+    told = f"On {when} {call.agent_id or 'an agent'} called {shown_call(call)}."
     before = ""
-    if was:
-        names = ", ".join(was_rules)
-        before = f" It was {WAS.get(was, was)}{f' by {names}' if names else ''};"
-    now = NOW[decision.effect.value]
-    approvers = sorted({name for ask in decision.asks for name in ask.approvers})
-    if approvers and decision.effect is Effect.STEP_UP:
-        now = f"it would wait for {' or '.join(approvers)}"
-    reason = next((because[rule] for rule in decision.rules if because.get(rule)), "")
+    if outcome.was:
+        names = ", ".join(outcome.was_rules)
+        before = f" It was {WAS.get(outcome.was, outcome.was)}{f' by {names}' if names else ''};"
+    now = NOW[outcome.effect]
+    if example.approvers and outcome.effect == "STEP_UP":
+        now = f"it would wait for {' or '.join(example.approvers)}"
+    reason = next((because[rule] for rule in outcome.rules if because.get(rule)), "")
     if not reason:
-        reason = decision.problem or REASONS.get(decision.reason_code, decision.reason_code)
-    by = f" ({', '.join(decision.rules)})" if decision.rules else ""
+        reason = example.problem or REASONS.get(outcome.reason_code, outcome.reason_code)
+    by = f" ({', '.join(outcome.rules)})" if outcome.rules else ""
     return f"{told}{before} {now if before else now[:1].upper() + now[1:]}: {reason}{by}."
 
 

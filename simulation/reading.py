@@ -9,6 +9,7 @@ import msgspec
 from ..contract import Fault, read_json
 
 _DECODE: Final = msgspec.json.Decoder().decode
+NESTED: Final = ("tool_args", "arg_src")
 _SPACED: Final = re.compile(rb'"[ \t\r]+:')
 
 
@@ -23,14 +24,27 @@ def read_line(line: bytes) -> Any:
         return read_json(line)
     # A decoder lets the last of two equal keys win. Each key is followed by a colon, so there are as many colons behind
     # a quote as there are keys, unless a key stands twice or a text holds such a colon; then somebody reads slowly.
+    # Counting too few keys only leads to reading slowly, so the places that are known to hold objects come first.
     colons = line.count(b'":')
-    if colons != _keys(value):
+    if colons != _keys_at_hand(value) and colons != _keys(value):
         colons -= line.count(b'\\":')
         if b'\\\\":' in line or colons != _keys(value):
             return read_json(line)
     if (b'" ' in line or b'"\t' in line or b'"\r' in line) and _SPACED.search(line):
         return read_json(line)
     return value
+
+
+def _keys_at_hand(value: Any) -> int:
+    """Count the keys of a recorded call, but for what lies deep in its arguments."""
+    if type(value) is not dict:
+        return 0
+    count = len(value)
+    for name in NESTED:
+        inner = value.get(name)
+        if type(inner) is dict:
+            count += len(inner)
+    return count
 
 
 def _keys(value: Any) -> int:

@@ -8,23 +8,25 @@ knows whether its later calls would have been made: they are decided all the sam
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from ..contract import Decision
+from ..contract import Decision, Fault, Request
 from ..engine.collecting import not_collecting
 from ..engine.ledger import Ledger
 from ..engine.rerun import Rerun
-from ..engine.session import Session
+from ..engine.session import CALLS_MAX, Session
 from .calls import ALONE, Call, RecordedSession, admitted_request
-from .changes import cause_of, sentence
+from .changes import cause_of
 from .coverage import Coverage
 from .scores import kind_of
 from .tally import EXAMPLES_MAX, Example, Names, Outcome, Tally
 
+Key: TypeAlias = tuple[Any, ...]
 RUNS: Final = frozenset({"ALLOW", "MODIFY"})
 ENCODE: Final = msgspec.json.Encoder().encode
 DAY_S: Final = 86_400
@@ -72,21 +74,20 @@ class Replayer:
     write: Callable[[int, bytes], Any] | None = None
     coverage: Coverage | None = None
     tally: Tally = field(default_factory=Tally)
-    counts: dict[tuple[Any, ...], int] = field(default_factory=dict)
-    """What `tally.outcomes` will hold once the group is done."""
-    who: dict[tuple[str, str, bool], int] = field(default_factory=dict)
+    cells: dict[tuple[str, str], dict[Key, list[int]]] = field(default_factory=dict)
+    """By source and suite, what `tally.outcomes` will hold once the group is done."""
     ledgers: dict[int, tuple[Ledger, Ledger]] = field(default_factory=dict)
     open: dict[tuple[str, str], Open] = field(default_factory=dict)
     tools: Names = field(default_factory=Names)
     agents: Names = field(default_factory=Names)
-    because: dict[str, str] = field(default_factory=dict)
     day: tuple[float, float, str] = (0.0, 0.0, "")
     number: int = 0
 
-    def __post_init__(self) -> None:
-        """Gather what the rules give as their reasons, for examples."""
-        for one in (self.old, self.new):
-            self.because |= {rule.id: rule.because for rule in one.policy.rules} if one else {}
+    def note(self, agent: str | None, effects: list[str]) -> None:
+        """Count what the calls of one agent came out as."""
+        name = self.agents.of(agent)
+        for effect, count in Counter(effects).items():
+            self.tally.agents[name, effect] += count
 
 
 def replay_group(carry: Replayer, sessions: Iterable[RecordedSession]) -> Tally:
@@ -96,13 +97,10 @@ def replay_group(carry: Replayer, sessions: Iterable[RecordedSession]) -> Tally:
     """
     with not_collecting():
         for recorded in sessions:
-            calls = recorded.calls
-            key = (calls[0].tenant_id, recorded.id)
+            key = (recorded.calls[0].tenant_id, recorded.id)
             under_way = _opened(carry, recorded) if recorded.opens else carry.open[key]
             under_way.place = recorded.place
-            for call in calls:
-                _decide(carry, under_way, call)
-            carry.tally.calls += len(calls)
+            _replay(carry, under_way, recorded.calls)
             if not recorded.closes:
                 carry.open[key] = under_way
                 continue
@@ -110,9 +108,10 @@ def replay_group(carry: Replayer, sessions: Iterable[RecordedSession]) -> Tally:
                 del carry.open[key]
             carry.tally.sessions += 1
             carry.tally.sessions_stopped += under_way.stopped
-    carry.tally.outcomes.update({Outcome(*key): count for key, count in carry.counts.items()})
-    carry.tally.agents.update(carry.who)
-    carry.counts, carry.who = {}, {}
+    for place, cells in carry.cells.items():
+        for found, (count,) in cells.items():
+            carry.tally.outcomes[outcome_of(place, found)] += count
+    carry.cells = {}
     return carry.tally
 
 
@@ -130,84 +129,130 @@ def _opened(carry: Replayer, recorded: RecordedSession) -> Open:
     return Open(new, old, ledgers, place=recorded.place)
 
 
-def _decide(carry: Replayer, under_way: Open, call: Call) -> None:
-    """Decide one call, count it, and take in what really happened."""
-    request = call.request
-    if request is None:
-        request = admitted_request(call)
-    ts, new, session = call.ts, carry.new, under_way.new
-    number = carry.number = carry.number + 1
-    decision = new.decide(request, session, under_way.ledgers[0], ts, str(number))
-    if carry.coverage is not None:
-        carry.coverage.look(new, decision, session)
-    was, was_by = "", ""
-    was_rules: tuple[str, ...] = ()
-    if carry.old is not None and under_way.old is not None:
-        before = carry.old.decide(request, under_way.old, under_way.ledgers[1], ts, str(number))
-        was, was_by, was_rules = before.effect._value_, before.by._value_, before.rules
-        _told(carry.old, before, under_way.old, under_way.ledgers[1], call)
-    elif call.was is not None:
-        was, was_by, was_rules = call.was.effect, call.was.reason_code, call.was.rules
-    # `_value_` and not `value`: a member's own attribute, not the way through its class.
-    effect, stopped, kind, problem = decision.effect._value_, under_way.stopped, call.kind, decision.problem
-    labels, tool, agent = call.labels, call.tool_name, call.agent_id
-    if kind is None:
-        kind = kind_of(labels)
-    if tool not in carry.tools.known:
-        tool = carry.tools.of(tool)
-    if agent not in carry.agents.known:
-        agent = carry.agents.of(agent)
-    rules = decision.rules
-    key = (
-        labels.get("source", "") if labels else "", call.suite or "", kind, tool, stopped, not problem, effect,
-        decision.verdict._value_, decision.by._value_, decision.reason_code, rules, decision.would_be, decision.trial,
+def _replay(carry: Replayer, under_way: Open, calls: Sequence[Call]) -> None:
+    """Decide the calls of one session in order, count each, and take in what really happened.
+
+    Written out in one piece, for it is all that a replay does: a name for each step would cost as much as the step.
+    """
+    new, session, ledger = carry.new, under_way.new, under_way.ledgers[0]
+    decide, kinds, coverage, write = new.decided, new.kinds, carry.coverage, carry.write
+    known, tally, old = carry.tools.known, carry.tally, carry.old
+    number, (since, until, day) = carry.number, carry.day
+    stopped, compared = under_way.stopped, old is not None
+    marks: list[str] = []
+    agent, where, cells = calls[0].agent_id, None, carry.cells
+    for call in calls:
+        ts, request = call.ts, call.request
+        if request is None:
+            request = admitted_request(call)
+        number += 1
+        id = str(number)
+        decision = decide(request, session=session, ledger=ledger, now=ts, approval=None, id=id)
+        if decision.reservations or decision.violation is not None:
+            new.counted(decision, ledger)
+        if coverage is not None:
+            coverage.look(new, decision, session)
+
+        if call.suite != where or where is None:
+            where = call.suite or ""
+            place = (str(call.labels.get("source", "")), where)
+            counts = cells.get(place)
+            if counts is None:
+                counts = cells[place] = {}
+        if call.agent_id != agent:
+            carry.note(agent, marks)
+            agent, marks = call.agent_id, []
+        # `_value_` and not `value`: a member's own attribute, not the way through its class.
+        effect, problem, rules = decision.effect._value_, decision.problem, decision.rules
+        kind, tool = call.kind, call.tool_name
+        if kind is None:
+            kind = kind_of(call.labels)
+        if tool not in known:
+            tool = carry.tools.of(tool)
+        key: Key = (tool, kind, stopped, effect, decision.by._value_, decision.reason_code, rules)
+        was = ""
+        if compared or call.was is not None:
+            was, was_by, was_rules = _before(carry, under_way, call, request, id)
+            key = (*key, was, was_by, was_rules)
+        if problem or decision.would_be or decision.trial or decision.verdict is not decision.effect:
+            key = (*key, not problem, decision.verdict._value_, decision.would_be, decision.trial)
+        cell = counts.get(key)  # a cell, so that a key is hashed once
+        if cell is None:
+            cell = counts[key] = [0]
+        cell[0] += 1
+        marks.append(effect)
+        if not since <= ts < until:
+            since, until, day = carry.day = _day(ts)
+            tally.days.add(day)
+        if effect != "ALLOW":
+            if effect == "STEP_UP":
+                tally.disturbed[call.user_id, day] += 1
+                for name in _approvers(decision):
+                    tally.asked[name, day] += 1
+            if problem:
+                tally.misfits[tool, problem[:200]] += 1
+        # A group of examples takes the first few; they are among the first few of the outcomes that it is made of.
+        if cell[0] <= EXAMPLES_MAX and was != effect and (was or effect not in RUNS):
+            _exemplify(tally, under_way, call, decision, outcome_of(place, key))
+        if write is not None:
+            row = Row(
+                call.session_id, call.seq, effect, decision.verdict._value_, decision.by._value_, rules,
+                decision.reason_code, stopped, was or None, was_rules if was else None,
+            )  # fmt: skip
+            write(under_way.place, ENCODE(row))
+
+        result, means = call.result, kinds.get((call.tool_name, call.suite))
+        if (
+            means is not None and means.plain and result is not None and call.executed and call.ended
+            and call.tool_error is None and len(session.calls) < CALLS_MAX
+        ):  # fmt: skip
+            if effect == "BLOCK":
+                session.blocks += 1
+            new.completed(id, means, session, ts, result, call.whole)
+        else:
+            _told(new, decision, session, ledger, call)
+        if effect not in RUNS:
+            stopped = True
+    carry.note(agent, marks)
+    under_way.stopped, carry.number = stopped, number
+    tally.calls += len(calls)
+    tally.first_ts = min(tally.first_ts, calls[0].ts)
+    tally.last_ts = max(tally.last_ts, calls[-1].ts)
+
+
+def _before(
+    carry: Replayer, under_way: Open, call: Call, request: Request | Fault, id: str
+) -> tuple[str, str, tuple[str, ...]]:
+    """Return what the call is compared with: its effect, what decided, and the rules."""
+    old = carry.old
+    if old is None or under_way.old is None:
+        return (call.was.effect, call.was.reason_code, call.was.rules) if call.was is not None else ("", "", ())
+    before = old.decide(request, under_way.old, under_way.ledgers[1], call.ts, id)
+    _told(old, before, under_way.old, under_way.ledgers[1], call)
+    return before.effect._value_, before.by._value_, before.rules
+
+
+def outcome_of(place: tuple[str, str], key: Key) -> Outcome:
+    """Return the outcome that a key of `Replayer.cells` stands for: what is usual is left out of a key."""
+    (tool, kind, stopped, effect, by, reason_code, rules), rest = key[:7], key[7:]
+    was, was_by, was_rules = rest[:3] if len(rest) in (3, 7) else ("", "", ())
+    fits, verdict, would_be, trial = rest[-4:] if len(rest) in (4, 7) else (True, effect, (), ())
+    return Outcome(
+        *place, kind, tool, stopped, fits, effect, verdict, by, reason_code, rules, would_be, trial,
         was, was_by, was_rules,
     )  # fmt: skip
-    counts = carry.counts
-    count = counts[key] = counts.get(key, 0) + 1
-    who = (agent, effect, stopped)
-    carry.who[who] = carry.who.get(who, 0) + 1
-    tally = carry.tally
-    if not carry.day[0] <= ts < carry.day[1]:
-        carry.day = _day(ts)
-        tally.days.add(carry.day[2])
-    if ts < tally.first_ts:
-        tally.first_ts = ts
-    if ts > tally.last_ts:
-        tally.last_ts = ts
-    if effect == "STEP_UP":
-        day = carry.day[2]
-        tally.disturbed[call.user_id, day] += 1
-        for name in sorted({name for ask in decision.asks for name in ask.approvers}):
-            tally.asked[name, day] += 1
-    if problem:
-        tally.misfits[tool, problem[:200]] += 1
-    # A group of examples takes the first few; they are among the first few of the outcomes that it is made of.
-    if count <= EXAMPLES_MAX and was != effect and (was or effect not in RUNS):
-        place = (under_way.place, call.seq)
-        held = tally.example((was, effect, cause_of(Outcome(*key))), place)
-        if held is not None:
-            text = sentence(call, decision, was, was_rules, carry.because)
-            held.append(Example(place, text, call.session_id, call.seq))
-    if carry.write is not None:
-        row = Row(
-            call.session_id, call.seq, effect, decision.verdict._value_, decision.by._value_, rules,
-            decision.reason_code, stopped, was or None, was_rules if was else None,
-        )  # fmt: skip
-        carry.write(under_way.place, ENCODE(row))
-    new.happened(
-        decision,
-        session,
-        under_way.ledgers[0],
-        executed=call.executed,
-        ended=call.ended,
-        failed=call.tool_error is not None,
-        result=call.result,
-        whole=call.whole,
-        brought=call.brought,
-    )
-    if effect not in RUNS:
-        under_way.stopped = True
+
+
+def _exemplify(tally: Tally, under_way: Open, call: Call, decision: Decision, outcome: Outcome) -> None:
+    """Keep a call as an example of what becomes of such calls, where there are not enough yet."""
+    place = (under_way.place, call.seq)
+    held = tally.example((outcome.was, outcome.effect, cause_of(outcome)), place)
+    if held is not None:
+        held.append(Example(place, call, outcome, tuple(_approvers(decision)), decision.problem))
+
+
+def _approvers(decision: Decision) -> list[str]:
+    return sorted({name for ask in decision.asks for name in ask.approvers})
 
 
 def _told(rerun: Rerun, decision: Decision, session: Session, ledger: Ledger, call: Call) -> None:

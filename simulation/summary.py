@@ -1,14 +1,13 @@
 """Everything that a simulation reports, as plain values: what `--format json` prints and other reports draw from."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from ..contract import Effect
 from ..engine.checked import CheckedPolicy, Rule
-from .changes import cause_of, stricter
+from .changes import cause_of, sentence, stricter
 from .metrics import Known
 from .scores import METRICS, Score, scores
 from .simulate import Simulation
@@ -26,6 +25,7 @@ def summary(done: Simulation) -> dict[str, Any]:
     against = compared_with(done)
     undeclared = undeclared_calls(done)
     fates = rule_fates(done)
+    because = {rule.id: rule.because for one in (done.old, done.new) if one is not None for rule in one.rules}
     return {
         "thoth_simulation": 1,
         "policy": _policy(done.new, done.plan.policy),
@@ -60,9 +60,9 @@ def summary(done: Simulation) -> dict[str, Any]:
         "looked_at": {"calls": done.coverage.looked, "of": done.coverage.calls} if done.coverage else None,
         "slowest": slowest(done),
         "tools": _broken_down("tool", tally.by("tool", "effect"), undeclared),
-        "agents": _broken_down("agent", _by_agent(tally)),
-        "changes": changes(tally) if against != NOTHING else None,
-        "stopped": stopped(tally) if against == NOTHING else None,
+        "agents": _broken_down("agent", tally.agents),
+        "changes": changes(tally, because) if against != NOTHING else None,
+        "stopped": stopped(tally, because) if against == NOTHING else None,
         "people": people(tally),
         "scores": [_score(one) for one in scores(tally)],
         "scores_before_a_stop": [_score(one) for one in scores(tally, real_only=True)],
@@ -112,13 +112,6 @@ def effects(tally: Tally, where: Any = None) -> dict[str, int]:
     """Return the calls by effect, mildest first."""
     found = tally.by("effect", where=where)
     return {effect: found[effect] for effect in EFFECTS}
-
-
-def _by_agent(tally: Tally) -> Counter[tuple[str, str]]:
-    found: Counter[tuple[str, str]] = Counter()
-    for (agent, effect, _), count in tally.agents.items():
-        found[agent, effect] += count
-    return found
 
 
 def _broken_down(
@@ -219,7 +212,7 @@ def undeclared_calls(done: Simulation) -> Counter[str]:
 # ---------------------------------------------------------------- changes
 
 
-def changes(tally: Tally) -> dict[str, Any]:
+def changes(tally: Tally, because: Mapping[str, str]) -> dict[str, Any]:
     """Return every decision that changes: a matrix, and groups by what changed them, stricter and larger ones first."""
     matrix = tally.by("was", "effect", where=lambda one: bool(one.was))
     changed = {pair: count for pair, count in matrix.items() if pair[0] != pair[1]}
@@ -229,16 +222,16 @@ def changes(tally: Tally) -> dict[str, Any]:
         "stricter": sum(count for (was, now), count in changed.items() if stricter(now, was)),
         "milder": sum(count for (was, now), count in changed.items() if stricter(was, now)),
         "matrix": [{"was": was, "now": now, "calls": count} for (was, now), count in sorted(matrix.items())],
-        "groups": _groups(tally, lambda one: bool(one.was) and one.was != one.effect),
+        "groups": _groups(tally, because, lambda one: bool(one.was) and one.was != one.effect),
     }
 
 
-def stopped(tally: Tally) -> list[dict[str, Any]]:
+def stopped(tally: Tally, because: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the calls that are not let through, grouped by what stops them: where there is nothing to compare with."""
-    return _groups(tally, lambda one: one.effect not in ("ALLOW", "MODIFY"))
+    return _groups(tally, because, lambda one: one.effect not in ("ALLOW", "MODIFY"))
 
 
-def _groups(tally: Tally, where: Any) -> list[dict[str, Any]]:
+def _groups(tally: Tally, because: Mapping[str, str], where: Any) -> list[dict[str, Any]]:
     gathered: dict[tuple[str, str, str], list[tuple[Outcome, int]]] = {}
     for outcome, count in tally.outcomes.items():
         if where(outcome):
@@ -262,7 +255,10 @@ def _groups(tally: Tally, where: Any) -> list[dict[str, Any]]:
                 "hypothetical": sum(count for outcome, count in outcomes if outcome.hypothetical),
                 "kinds": {kind: kinds[kind] for kind in sorted(kinds) if kind},
                 "tools": [{"tool": tool, "calls": count} for tool, count in top],
-                "examples": [asdict(one) for one in tally.examples.get((was, now, cause), ())],
+                "examples": [
+                    {"text": sentence(one, because), "session_id": one.call.session_id, "seq": one.call.seq}
+                    for one in tally.examples.get((was, now, cause), ())
+                ],
             }
         )
     found.sort(key=lambda group: (group["stricter"] is False, -group["calls"], group["cause"]))

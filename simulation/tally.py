@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from .calls import Call
+
 NAMES_MAX: Final = 10_000
 OTHERS: Final = "…others"
 EXAMPLES_MAX: Final = 3
@@ -40,12 +42,13 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One call that stands for many, told as a sentence; `place` orders examples as the recording does."""
+    """One call that stands for many, and how it comes out; `place` orders examples as the recording does."""
 
     place: tuple[int, int]
-    text: str
-    session_id: str
-    seq: int
+    call: Call
+    outcome: Outcome
+    approvers: tuple[str, ...]
+    problem: str
 
 
 class Names:
@@ -76,8 +79,8 @@ class Tally:
     """The counts of one or more groups."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
-    agents: Counter[tuple[str, str, bool]] = field(default_factory=Counter)
-    """Calls by (agent, effect, hypothetical)."""
+    agents: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Calls by (agent, effect)."""
     sessions: int = 0
     sessions_stopped: int = 0
     calls: int = 0

@@ -18,12 +18,13 @@ from zlib import crc32
 
 import msgspec
 
+from ..contract import Fault
 from ..engine.decide import admitted
 from ..engine.session import clean
 from .calls import LABELS, RECORDED, Call, RecordedSession
 from .opening import Progress, beside, find, lines
 from .problems import Problems
-from .reading import read_object, seconds
+from .reading import read_line, read_object, seconds
 from .scores import kind_of
 from .shelf import Seen, Shelf
 
@@ -150,17 +151,19 @@ class _Reader:
                 whose = self._whose(line)
                 if not whose:
                     continue
-            row = read_object(line)
-            if type(row) is str:
-                self.found.problem(f"{file}:{number}", row)
+            row = read_line(line)
+            if type(row) is not dict:
+                self.found.problem(f"{file}:{number}", str(row) if isinstance(row, Fault) else "a line is an object")
                 continue
-            assert type(row) is dict
-            id, ts = str(row.get("session_id")), seconds(row.get("ts"))
-            what = fault(row) if ts is None or not plain(row) else ""
+            get = row.get
+            id, seq, ts = get("session_id"), get("seq"), seconds(get("ts"))
+            plain = type(id) is str and type(seq) is int and type(get("executed")) is bool and "tool_name" in row
+            what = "" if plain and ts is not None and id and id.isascii() else fault(row)
+            id = str(id)
             if not what:
                 if calls and id == current:
-                    if row["seq"] <= last:
-                        what = f"`seq` is {row['seq']} after {last}; the calls of a session stand in order"
+                    if seq <= last:
+                        what = f"`seq` is {seq} after {last}; the calls of a session stand in order"
                 else:
                     if calls:
                         yield self._session(calls, place)
@@ -176,7 +179,7 @@ class _Reader:
                 for name in row:
                     if name not in FIELDS:
                         self.found.remark(f"{file}:{number}", f"unknown field `{name[:64]}`")
-            last = row["seq"]
+            last = seq
             calls.append(self._call(row, number, ts or 0.0))
         if calls:
             yield self._session(calls, place)
@@ -265,19 +268,6 @@ class _Reader:
         if isinstance(error, str) and error:
             return clean(error), digest is None
         return ("", True) if digest is None and isinstance(excerpt, str) else (None, False)
-
-
-def plain(row: dict[str, Any]) -> bool:
-    """Say whether a line is a recorded call, but for its time; most are."""
-    id = row.get("session_id")
-    return (
-        type(id) is str
-        and id != ""
-        and id.isascii()
-        and type(row.get("seq")) is int
-        and type(row.get("executed")) is bool
-        and "tool_name" in row
-    )
 
 
 def fault(row: dict[str, Any]) -> str:

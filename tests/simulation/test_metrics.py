@@ -17,7 +17,6 @@ def known(compared: bool = True, labelled: bool = True) -> Known:
             "mail",
             kind,
             "tool",
-            "bot",
             False,
             True,
             effect,

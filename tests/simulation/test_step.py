@@ -9,6 +9,7 @@ from thoth.engine.embed import Engine as Embedded
 from thoth.engine.rerun import Rerun
 from thoth.simulation import RecordedSession, ReplayClock, read_traces, replay
 from thoth.simulation.calls import ALONE
+from thoth.simulation.changes import sentence
 from thoth.simulation.step import Replayer, replay_group
 
 from .recordings import CALL, NEW, OLD, trace, write
@@ -37,14 +38,15 @@ def test_it_decides_every_call_of_the_demo_as_the_engine_does(evaluator: str) ->
     ]
     rerun = Rerun(policy, evaluator)  # type: ignore[arg-type]
     found = []
-    decide = rerun.decide
+    decided = rerun.decided
 
-    def noted(request, session, ledger, now, id=""):  # type: ignore[no-untyped-def]
-        decision = decide(request, session, ledger, now, id)
-        found.append((session.id, decision.effect, decision.rules, decision.reservations, decision.violation))
+    def noted(request, **settings):  # type: ignore[no-untyped-def]
+        decision = decided(request, **settings)
+        id = settings["session"].id
+        found.append((id, decision.effect, decision.rules, decision.reservations, decision.violation))
         return decision
 
-    rerun.decide = noted  # type: ignore[method-assign]
+    rerun.decided = noted
     # One group: the engine's counters too go through all sessions in the order of the file.
     sessions = (RecordedSession(s.id, s.prompt, s.calls, group=0) for s in traces)
     replay_group(Replayer(rerun), sessions)
@@ -81,14 +83,13 @@ def test_an_example_is_a_sentence_with_its_reason_and_without_secrets(tmp_path: 
     write(tmp_path / "x.jsonl", CALL | {"tool_name": "send_mail", "tool_args": args})
     carry = replayed(NEW, [tmp_path], old=OLD)
     ((_, (example,)),) = carry.tally.examples.items()
-    assert example.text.startswith(
-        'On 2026-03-02 at 09:00 UTC bot called send_mail(to: ["eve@evil.example"], body: "here:'
-    )
-    assert example.text.endswith(
+    told = sentence(example, {"unasked": "nobody asked for mail to this address"})
+    assert told.startswith('On 2026-03-02 at 09:00 UTC bot called send_mail(to: ["eve@evil.example"], body: "here:')
+    assert told.endswith(
         "It was allowed by declared; it would wait for owner: nobody asked for mail to this address (unasked)."
     )
-    assert "4111" not in example.text
-    assert key[-12:] not in example.text
+    assert "4111" not in told
+    assert key[-12:] not in told
 
 
 def test_tallies_of_groups_add_up_to_the_tally_of_all(tmp_path: Path) -> None:
