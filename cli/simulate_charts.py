@@ -70,7 +70,7 @@ def flow(groups: Sequence[dict[str, Any]]) -> str:
     }
     middle.sort(key=lambda cause: (cause == others, becomes[cause][0], -causes.get(cause, 0)))
     befores, afters = {was for was, _ in left}, {now for _, now in right}
-    sides = [[e for e in EFFECTS if e in befores], middle, [e for e in EFFECTS if e in afters]]
+    sides: list[list[str]] = [[e for e in EFFECTS if e in befores], middle, [e for e in EFFECTS if e in afters]]
     height = max(FLOW_HEIGHT, len(middle) * 30)
     places = [_places(column, sums, total, height) for column, sums in zip(sides, _sums(left, right), strict=True)]
     x = (0, FLOW_WIDTH / 2 - NODE / 2, FLOW_WIDTH - NODE)

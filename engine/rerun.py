@@ -5,15 +5,14 @@ test holds the two against each other. Every time is handed in. Pure.
 """
 
 from collections.abc import Callable
-from dataclasses import fields
 from functools import partial
 from typing import Any, Final, Literal
 
 from ..contract import Decision, Effect, Ending, Fault, Request
-from ..native.forms import Form
-from .checked import CheckedPolicy, From, Tool
+from .checked import CheckedPolicy, From, ResultRule, Rule, Tool
 from .decide import decide_admitted
 from .evaluators import EVALUATORS, Evaluator, Native
+from .forms import form_of
 from .ledger import Ledger
 from .results import pass_on
 from .session import Call, Session, Told, clean
@@ -21,7 +20,7 @@ from .wording import tests_of
 
 ALLOW, MODIFY, STEP_UP, DEFER, BLOCK = Effect
 COMPLETED, FAILED, CANCELLED = Ending.COMPLETED, Ending.FAILED, Ending.CANCELLED
-CALL: Final = Form(Call, tuple(field.name for field in fields(Call)))
+CALL: Final = form_of(Call)
 NO_LABELS: Final[frozenset[str]] = frozenset()
 
 
@@ -51,8 +50,8 @@ class Rerun:
         self.evaluator: Evaluator = EVALUATORS[evaluator](policy)
         self.windows = self.evaluator.windows
         self.kinds: dict[tuple[str, str | None], Kind] = {}
-        tests = [test for rule in (*policy.rules, *policy.result_rules) for test in tests_of(rule.when)]
-        tests += [test for rule in (*policy.rules, *policy.result_rules) for test in tests_of(rule.unless)]
+        every: list[Rule | ResultRule] = [*policy.rules, *policy.result_rules]
+        tests = [test for rule in every for test in (*tests_of(rule.when), *tests_of(rule.unless))]
         self._remembers = any(isinstance(test.predicate, From) and test.predicate.source == "tool" for test in tests)
         decide = self.evaluator.decide
         self.decided: Callable[..., Decision] = decide

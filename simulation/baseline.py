@@ -13,9 +13,8 @@ from typing import Any
 from ..contract import Fault, admit
 from ..engine.checked import CheckedPolicy
 from ..engine.learned import Baseline, key_digests
+from .calls import RecordedSession, request_of
 from .observe import reason_to_leave
-from .replay import request_of
-from .traces import RecordedSession
 
 
 @dataclass(slots=True)

@@ -4,12 +4,14 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from ..contract import Fault, Request
 from ..engine.decide import admitted
+from ..engine.forms import form_of
 
 RECORDED: Final = "recorded"
 """Tenant and user of a recorded call that names none."""
@@ -31,7 +33,8 @@ LABELS: Final = (
 )
 
 
-class Was(msgspec.Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Was:
     """What was decided about a call when it was made; `rules` where the recording names them."""
 
     effect: str
@@ -39,7 +42,8 @@ class Was(msgspec.Struct, frozen=True, gc=False):
     reason_code: str = ""
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Call:
     """One call as it was made, and how it went.
 
     `ts` is in epoch seconds. `result` is what came back, None where that was not recorded; `whole` says whether it
@@ -64,13 +68,19 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     user_id: str = RECORDED
     ended: bool = True
     brought: frozenset[str] = frozenset()
-    request: Request | Fault | None = None
+    sent: Request | Fault | None = None
     was: Was | None = None
-    kind: str | None = None
+    kind: str | None = field(default=None, init=False, compare=False, repr=False)
     """What a score counts the call as (`scores.kind_of`), None where nobody has asked its labels yet."""
+    request: Request | Fault | None = field(default=None, init=False, compare=False, repr=False)
 
 
-class RecordedSession(msgspec.Struct, frozen=True, gc=False):
+CALL: Final = form_of(Call)
+"""Makes calls of all their fields in order, for readers of many."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSession:
     """One session, or a part of one: what its user asked for (None: not recorded), and its calls in order.
 
     `opens` and `closes` say whether its first and its last call are among them; `begun` whether the recording
@@ -93,8 +103,8 @@ Laid: TypeAlias = tuple[int, str | None, bool, Call]
 
 def request_of(call: Call) -> dict[str, Any]:
     """Return the request that a recorded call was: what the enforcement point would have sent, and no more."""
-    if isinstance(call.request, Request):
-        return {name: value for name, value in msgspec.structs.asdict(call.request).items() if value is not None}
+    if isinstance(call.sent, Request):
+        return {name: value for name, value in msgspec.structs.asdict(call.sent).items() if value is not None}
     return {
         "tool_name": call.tool_name,
         "tool_args": call.tool_args,
@@ -108,7 +118,7 @@ def request_of(call: Call) -> dict[str, Any]:
 
 def admitted_request(call: Call) -> Request | Fault:
     """Return the request of a call as the engine takes it in; sources that have done so already keep it."""
-    return call.request if call.request is not None else admitted(request_of(call))
+    return call.request or call.sent or admitted(request_of(call))
 
 
 def labels_of(row: Mapping[str, Any]) -> dict[str, Any]:

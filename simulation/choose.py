@@ -12,8 +12,7 @@ from ..contract import Effect, OperationError
 from ..engine import Engine
 from ..grammar import PolicyError
 from ..grammar.messages import did_you_mean
-from .replay import request_of
-from .traces import LABELS, Call, RecordedSession
+from .calls import LABELS, Call, RecordedSession, request_of
 
 FIELDS: Final = frozenset({*LABELS, "suite", "session_id", "agent_id", "seq", "executed", "tool_error"})
 """Fields of a trace that a condition may name; `agent`, `env`, `tool` and `args.…` are the call's own."""

@@ -158,7 +158,7 @@ def _call(read: Mapping[str, Any]) -> Call | str:
         labels={name: read[name] for name in LABELS if read[name] is not None},
         tenant_id=tenant,
         user_id=user,
-        request=admitted(request),
+        sent=admitted(request),
         was=Was(decision, tuple(map(str, rules))) if decision in EFFECTS else None,
     )
 

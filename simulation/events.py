@@ -9,11 +9,9 @@ results are in few, so conditions on where a value comes from are unknown more o
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
-
-from msgspec.structs import replace
 
 from ..contract import Fault
 from ..engine.decide import admitted
@@ -161,7 +159,7 @@ class EventReader:
             tenant_id=str(event.get("tenant_id") or RECORDED),
             user_id=str(event.get("user_id") or RECORDED),
             ended=False,
-            request=admitted(request),
+            sent=admitted(request),
         )
         return call, begun
 

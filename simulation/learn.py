@@ -14,10 +14,10 @@ from ..engine.learned import Baseline
 from ..engine.testing import run_tests
 from ..grammar import format, parse
 from .baseline import Recorded, record, write_learned
+from .calls import Call, RecordedSession
 from .choose import Choice, chosen
 from .learned_policy import declarations, policy_text, remarks, tests
 from .observe import observe
-from .traces import Call, RecordedSession
 
 SAMPLES_MAX: int = 20_000
 """Calls that are looked through for tests; tools are met early or are rare."""

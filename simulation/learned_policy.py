@@ -15,9 +15,8 @@ from ..contract import Fault, admit
 from ..engine.checked import CheckedPolicy, Tool, Type
 from ..engine.reference_binding import bind
 from ..grammar import write
+from .calls import Call, request_of
 from .observe import Observed, ToolSeen, guessed_keys
-from .replay import request_of
-from .traces import Call
 
 QUIET_CLASSES: Final = frozenset({"read"})
 """Classes that ask nobody: what only looks is not held for a new value."""

@@ -5,10 +5,9 @@ nor what tools returned. A call that an approval let through stands there twice,
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from msgspec.structs import replace
 
 from ..contract import Ending
 from ..engine.decide import admitted
@@ -82,7 +81,7 @@ def _call(record: dict[str, Any], request: dict[str, Any]) -> tuple[bool, Call]:
         tenant_id=str(record.get("tenant") or RECORDED),
         user_id=str(record.get("principal") or RECORDED),
         ended=False,
-        request=admitted(request),
+        sent=admitted(request),
         was=Was(effect, rules, str(record.get("reason_code") or "")),
     )
     return history == [request.get("tool_name")], call

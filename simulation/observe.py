@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from ..engine.checked import ANY, Param, Tool, Type
 from ..engine.reference_values import read_email, read_path, read_url_host
-from .traces import Call, RecordedSession
+from .calls import Call, RecordedSession
 
 DISTINCT_MAX: Final = 10_000
 """So many distinct values of one argument are told apart; beyond them there are "many"."""

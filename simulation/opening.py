@@ -125,7 +125,7 @@ def unpacked(file: Path, raw: IO[bytes]) -> Any:
     """
     if file.name.endswith(".gz"):
         # A buffer around it: a packed file on its own gives out each line by way of Python.
-        return io.BufferedReader(gzip.GzipFile(fileobj=raw, mode="rb"), CHUNK)  # type: ignore[type-var]
+        return io.BufferedReader(gzip.GzipFile(fileobj=raw, mode="rb"), CHUNK)
     if file.name.endswith(".zst"):
         return zstd().open(raw, "rb")
     return raw

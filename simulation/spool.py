@@ -7,11 +7,9 @@ are taken up in the order in which they were made, and a session then comes in p
 import pickle
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
-
-from msgspec.structs import replace
 
 from .calls import Call, Laid, RecordedSession
 from .counting import LEDGERS, Groups

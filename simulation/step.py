@@ -140,7 +140,10 @@ def _replay(carry: Replayer, under_way: Open, calls: Sequence[Call]) -> None:
     number, (since, until, day) = carry.number, carry.day
     stopped, compared = under_way.stopped, old is not None
     marks: list[str] = []
-    agent, where, cells = calls[0].agent_id, None, carry.cells
+    agent, cells = calls[0].agent_id, carry.cells
+    where: str | None = None
+    place = ("", "")
+    counts: dict[Key, list[int]] = {}
     for call in calls:
         ts, request = call.ts, call.request
         if request is None:
@@ -156,9 +159,7 @@ def _replay(carry: Replayer, under_way: Open, calls: Sequence[Call]) -> None:
         if call.suite != where or where is None:
             where = call.suite or ""
             place = (str(call.labels.get("source", "")), where)
-            counts = cells.get(place)
-            if counts is None:
-                counts = cells[place] = {}
+            counts = cells.setdefault(place, {})
         if call.agent_id != agent:
             carry.note(agent, marks)
             agent, marks = call.agent_id, []
@@ -170,7 +171,8 @@ def _replay(carry: Replayer, under_way: Open, calls: Sequence[Call]) -> None:
         if tool not in known:
             tool = carry.tools.of(tool)
         key: Key = (tool, kind, stopped, effect, decision.by._value_, decision.reason_code, rules)
-        was = ""
+        was = was_by = ""
+        was_rules: tuple[str, ...] = ()
         if compared or call.was is not None:
             was, was_by, was_rules = _before(carry, under_way, call, request, id)
             key = (*key, was, was_by, was_rules)

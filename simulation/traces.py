@@ -21,7 +21,7 @@ import msgspec
 from ..contract import Fault
 from ..engine.decide import admitted
 from ..engine.session import clean
-from .calls import LABELS, RECORDED, Call, RecordedSession
+from .calls import CALL, LABELS, RECORDED, Call, RecordedSession
 from .opening import Progress, beside, find, lines
 from .problems import Problems
 from .reading import read_line, read_object, seconds
@@ -30,6 +30,7 @@ from .shelf import Seen, Shelf
 
 RESULT_CHARS_MAX: Final = 8_000
 """Recorders cut results at this length, so one that reaches it may go on."""
+NO_LABELS: Final[frozenset[str]] = frozenset()
 LINES_OF_A_FILE: Final = 1 << 40
 FIELDS: Final = frozenset(
     {
@@ -156,7 +157,8 @@ class _Reader:
                 self.found.problem(f"{file}:{number}", str(row) if isinstance(row, Fault) else "a line is an object")
                 continue
             get = row.get
-            id, seq, ts = get("session_id"), get("seq"), seconds(get("ts"))
+            id, ts = get("session_id"), seconds(get("ts"))
+            seq: Any = get("seq")
             plain = type(id) is str and type(seq) is int and type(get("executed")) is bool and "tool_name" in row
             what = "" if plain and ts is not None and id and id.isascii() else fault(row)
             id = str(id)
@@ -227,25 +229,15 @@ class _Reader:
                 "user_id": user,
             }
         )
-        labels = {name: row[name] for name in LABELS if name in row}
-        return Call(
-            session_id=id,
-            seq=row["seq"],
-            ts=ts,
-            suite=suite,
-            agent_id=agent,
-            tool_name=name,
-            tool_args=args,
-            executed=row["executed"],
-            tool_error=error if type(error) is str else None,
-            result=result,
-            whole=whole,
-            labels=labels,
-            tenant_id=tenant,
-            user_id=user,
-            request=request,
-            kind=kind_of(labels),
-        )
+        labels: dict[str, Any] = {name: row[name] for name in LABELS if name in row}
+        # In the order of the fields of `Call`.
+        call: Call = CALL.fill(
+            (
+                id, row["seq"], ts, suite, agent, name, args, row["executed"], error if type(error) is str else None,
+                result, whole, labels, tenant, user, True, NO_LABELS, None, None, kind_of(labels), request,
+            )
+        )  # fmt: skip
+        return call
 
     def _result(self, row: dict[str, Any], number: int) -> tuple[str | None, bool]:
         """Return a call's result and whether it is all of it.
