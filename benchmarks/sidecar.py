@@ -38,6 +38,14 @@ modify export as short set args.rows = 10
 """
 SESSIONS = 1_000
 ORDER = ("c", "echo", "none", "async", "sync")
+NGINX = """
+daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log /dev/null;
+events {{ worker_connections 64; }}
+http {{ access_log off; keepalive_requests 1000000000; default_type application/json;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
+  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  server {{ listen unix:{path}; location / {{ return 200 '{body}'; }} }} }}
+"""
 
 
 def requests() -> list[dict]:
@@ -117,6 +125,69 @@ class Bench:
         command += [str(connections), str(depth), str(count)]
         return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
+    def http(self, scale: float) -> dict[str, float]:
+        """p50 of `POST /v1/enforce` over a Unix socket, and of nginx's `return 200` with a body as large."""
+        folder = self.folder / "http"
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "run").mkdir(mode=0o700, parents=True)
+        state, path = folder / "state", folder / "run" / "h"
+        made = [sys.executable, "-m", "thoth.cli", "keys", "create", "--state", str(state), "--principal", "bench"]
+        key = subprocess.run([*made, "--permissions", "execute"], check=True, capture_output=True, text=True).stdout
+        whole = []
+        for one in requests():
+            body = json.dumps(one).encode()
+            head = "POST /v1/enforce HTTP/1.1\r\nhost: x\r\nuser-agent: node\r\ncontent-type: application/json\r\n"
+            head += f"x-api-key: {key.strip()}\r\ncontent-length: {len(body)}\r\n\r\n"
+            whole.append(head.encode() + body)
+        write_records(self.folder / "http-requests", whole)
+        command = [
+            "taskset",
+            "-c",
+            "0",
+            sys.executable,
+            "-m",
+            "thoth.cli",
+            "serve",
+            "--no-watch",
+            "--recording",
+            "none",
+        ]
+        command += ["--no-watch", "--policy", str(self.folder / "policy.thoth"), "--socket", str(folder / "run" / "s")]
+        command += ["--state", str(state), "--http-socket", str(path)]
+        found = {"http_p50_us": self.ask_http(command, path, scale)}
+        if shutil.which("nginx"):
+            path = folder / "run" / "n"
+            text = NGINX.format(folder=folder, path=path, body="x" * self.envelope_bytes(folder / "run"))
+            (folder / "nginx.conf").write_text(text)
+            command = ["taskset", "-c", "0", "nginx", "-c", str(folder / "nginx.conf")]
+            found["nginx_p50_us"] = self.ask_http(command, path, scale)
+        return found
+
+    def envelope_bytes(self, folder: Path) -> int:
+        """The size of an envelope, to be sent by nginx."""
+        from thoth.contract.envelope import Envelope
+        from thoth.engine import Engine
+        from thoth.server.envelopes import NOTHING_TOLD, envelope_of
+
+        engine = Engine.from_text(POLICY)
+        envelope = envelope_of(engine, engine.decide(requests()[0]), None, NOTHING_TOLD, 0.000123)
+        assert isinstance(envelope, Envelope)
+        return len(msgspec.json.encode(envelope))
+
+    def ask_http(self, command: list[str], path: Path, scale: float) -> float:
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        try:
+            while not path.exists():
+                time.sleep(0.01)
+            time.sleep(0.1)
+            ask = ["taskset", "-c", "0", str(self.load), "http", str(path), str(self.folder / "http-requests")]
+            subprocess.run([*ask, str(int(2_000 * scale))], check=True, capture_output=True)
+            run = subprocess.run([*ask, str(int(10_000 * scale))], check=True, capture_output=True, text=True)
+            return json.loads(run.stdout)["p50_us"]
+        finally:
+            process.terminate()
+            process.wait(20)
+
     def round(self, kind: str, scale: float) -> dict[str, float]:
         """One server, one question after another, then 32 connections × 16."""
         found = {}
@@ -137,11 +208,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None)
     given = parser.parse_args()
     runs: dict[str, list[dict[str, float]]] = {kind: [] for kind in ORDER}
+    web: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory(prefix="thoth-bench-") as folder:
         bench = Bench(Path(folder))
         for _ in range(given.rounds):
             for kind in ORDER:
                 runs[kind].append(bench.round(kind, given.scale))
+            web.append(bench.http(given.scale))
     version = platform.python_version()
     print(f"{os.cpu_count()} cores, Python {version}, request {bench.request_bytes} B, reply {bench.reply_bytes} B")
     middle = {k: {name: statistics.median(r[name] for r in rs) for name in rs[0]} for k, rs in runs.items()}
@@ -152,9 +225,13 @@ def main() -> None:
             f"rate {m['rate']:9,.0f}/s  {m['rate'] / middle['echo']['rate']:5.3f} × echo  "
             f"({min(rates):,.0f} to {max(rates):,.0f})  p99 {m['p99_us']:,.0f} µs"
         )
+    told = {name: statistics.median(one[name] for one in web) for name in web[0]}
+    print("  ".join(f"{name} {value:.1f}" for name, value in told.items()))
+    if "nginx_p50_us" in told:
+        print(f"HTTP {told['http_p50_us'] / told['nginx_p50_us']:.2f} × nginx")
     if given.out is not None:
         given.out.parent.mkdir(exist_ok=True)
-        given.out.write_text(json.dumps(runs, indent=1))
+        given.out.write_text(json.dumps({**runs, "http": web}, indent=1))
 
 
 if __name__ == "__main__":

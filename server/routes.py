@@ -16,7 +16,7 @@ from ..contract import Decision, Effect, Fault, OperationError, RequestError, re
 from ..contract.envelope import ApprovalList, Envelope, Resolve, SaidBody
 from ..engine import Engine
 from .dispatch import Dispatcher
-from .envelopes import Told, envelope_of, safe, status_of, view_of
+from .envelopes import NOTHING_TOLD, Told, envelope_of, safe, status_of, view_of
 from .events import Events, events_of
 from .explanations import explanation_of
 from .holds import Hold, NotYours, Principal
@@ -36,6 +36,7 @@ ENFORCE: Final = "/v1/enforce"
 HOLD: Final = "/v1/enforce/hold/"
 SESSIONS: Final = "/v1/sessions/"
 APPROVALS: Final = "/v1/approvals"
+TOLD: Final = Told.__struct_fields__
 JSON_TYPES: Final = (b"", b"application/json")
 CHALLENGE: Final = b'www-authenticate: Bearer realm="thoth"\r\n'
 
@@ -43,7 +44,6 @@ Handler: TypeAlias = "Callable[[Asked, Key], None]"
 
 log = logging.getLogger(__name__)
 _json = msgspec.json.encode
-_told = msgspec.json.Decoder(Told)
 
 
 class Routes:
@@ -170,7 +170,8 @@ class Routes:
 
     def enforce(self, asked: Asked, key: Key) -> None:
         """Decide one call."""
-        told = self._of(asked, key)
+        given = read_json(asked.body)
+        told = self._of(asked, key, given)
         if told is None:
             return
         asker = f"key:{key.prefix}"
@@ -197,18 +198,17 @@ class Routes:
 
         if self.load.arrive():
             self.counts.shed += 1
-            made = self.dispatcher.refuse(asked.body, "overloaded", "the server has too much to do", give)
+            made = self.dispatcher.refuse(given, "overloaded", "the server has too much to do", give)
         else:
-            made = self.dispatcher.decide(asked.body, asker, give)
+            made = self.dispatcher.decide(given, asker, give)
         if made is not None:
             give(made, "")
 
-    def _of(self, asked: Asked, key: Key) -> Told | None:
+    def _of(self, asked: Asked, key: Key, given: object) -> Told | None:
         """Return what a request says of itself; None, and an answer, where it is not this key's to ask."""
-        try:
-            told = _told.decode(asked.body)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return Told()  # the engine says what is wrong with it, and records that
+        if not isinstance(given, dict):
+            return NOTHING_TOLD  # the engine says what is wrong with it, and records that
+        told = Told(*map(given.get, TOLD))
         if key.tenant is not None and told.tenant_id != key.tenant:
             asked.refuse(403, "forbidden", "this key is another tenant's")
             return None
@@ -250,10 +250,11 @@ class Routes:
 
     def simulate(self, asked: Asked, key: Key) -> None:
         """Say what would be decided now; nothing is recorded, counted or held."""
-        told = self._of(asked, key)
+        given = read_json(asked.body)
+        told = self._of(asked, key, given)
         if told is None:
             return
-        decision = self.engine.weigh(asked.body)
+        decision = self.engine.weigh(given)
         shown, shaped = safe(self.engine, decision, client_kind(asked.headers.get(b"user-agent", b"")))
         token = "hold_none" if shown.effect is Effect.STEP_UP else ""
         envelope = envelope_of(self.engine, shown, shaped, told, self.monotonic() - asked.at, token)
@@ -264,9 +265,9 @@ class Routes:
 
     def explain(self, asked: Asked, key: Key) -> None:
         """Explain a refusal to a person."""
-        if self._of(asked, key) is None:
-            return
         body = read_json(asked.body)
+        if self._of(asked, key, body) is None:
+            return
         if isinstance(body, Fault) or not isinstance(body, dict):
             asked.refuse(400, "malformed", str(body) if isinstance(body, Fault) else "a request is an object")
             return

