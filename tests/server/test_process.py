@@ -67,24 +67,25 @@ def test_after_a_kill_every_answered_sync_decision_is_in_the_evidence(
     served = Process(tmp_path, *options)
     processes.append(served)
     answered: list[str] = []
-    enough = threading.Event()
+    enough, killed = threading.Event(), threading.Event()
 
     def ask() -> None:
         with SocketClient(served.path, timeout_s=20) as client:
-            try:
-                while True:
-                    found = client.decide_many([SEARCH] * 16, timeout_s=2 if answered else 20)
-                    answered.extend(one.decision.id for one in found)
-                    if len(answered) > 200 * (number % 5 + 1):
-                        enough.set()
-            except OperationError:
-                return
+            while not killed.is_set():
+                try:
+                    found = client.decide_many([SEARCH] * 16, timeout_s=2)
+                except OperationError:
+                    continue  # killed meanwhile, or slow
+                answered.extend(one.decision.id for one in found)
+                if len(answered) > 200 * (number % 5 + 1):
+                    enough.set()
 
     askers = [threading.Thread(target=ask) for _ in range(4)]
     for asker in askers:
         asker.start()
     assert enough.wait(60)
     served.kill(signal.SIGKILL)
+    killed.set()
     for asker in askers:
         asker.join(60)
     again = Process(tmp_path, *options)  # its start recovers the log
