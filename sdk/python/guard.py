@@ -146,6 +146,7 @@ class Guard:
         if self.spool is not None and self.spool.count:
             self.spool.nudge()
         if effect is ALLOW or effect is MODIFY:
+            self.tally.let_through()
             run = Run(tool, request, reply, seat)
             self.tally.began(run)
             return run
@@ -310,6 +311,7 @@ class Guard:
             raise self._unavailable(tool, error) from error
         run = Run(tool, request, None, seat)
         self.tally.went_open()
+        self.tally.let_through()
         self.tally.began(run)
         if not self._warned:
             self._warned = True

@@ -16,12 +16,13 @@ WITHHELD: Final = "[withheld by policy]"
 class Seat:
     """What one guard keeps of one session: the wire's fields of its calls, and the frame in which its tools run."""
 
-    __slots__ = ("fields", "frame", "memory", "session", "told")
+    __slots__ = ("fields", "frame", "guard", "memory", "session", "told")
 
     def __init__(self, session: Session, guard: Guard, fields: dict[str, Any]) -> None:
         self.session = session
         self.memory = session.memory
         self.fields = fields
+        self.guard = guard
         self.frame = Frame(session, guard)
         self.told = 0
 
@@ -29,15 +30,16 @@ class Seat:
 class Run:
     """A call that was let through: `args` are the arguments as they are to run, `modified` says that they changed."""
 
-    __slots__ = ("args", "modified", "reply", "request", "seat", "tool")
+    __slots__ = ("args", "guard", "modified", "reply", "request", "seat", "tool")
 
     def __init__(self, tool: str, request: dict[str, Any], reply: Reply | None, seat: Seat) -> None:
         self.tool = tool
         self.request = request
         self.reply = reply
         self.seat = seat
+        self.guard = seat.guard
         self.modified = reply is not None and reply.modified
-        self.args = request["tool_args"] if reply is None or not reply.modified else reply.args
+        self.args = reply.args if reply is not None and self.modified else request["tool_args"]
 
 
 class ResultWithheld(Exception):

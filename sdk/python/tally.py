@@ -67,10 +67,9 @@ class Audit:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts under a lock; `running` holds the calls under way, each with the name of its `tool`."""
+    """What was let through, and how it ended; `running` holds the calls under way, each with the name of its `tool`."""
 
     decisions: int = 0
-    executions: int = 0
     refused: int = 0
     lost: int = 0
     ungoverned: int = 0
@@ -78,25 +77,22 @@ class Tally:
     running: dict[int, Any] = field(default_factory=dict)
     lock: Any = field(default_factory=threading.Lock)
 
-    def began(self, run: Any) -> None:
-        """A call was let through and is started now."""
+    def let_through(self) -> None:
+        """A call was let through."""
         with self.lock:
             self.decisions += 1
-            self.executions += 1
-            self.running[id(run)] = run
 
-    def dropped(self) -> None:
-        """A call was let through and not started."""
-        with self.lock:
-            self.decisions += 1
+    def began(self, run: Any) -> None:
+        """A call is started now."""
+        self.running[id(run)] = run  # one step of the interpreter, so it needs no lock
 
     def ended(self, run: Any, ending: str) -> bool:
         """A call has ended; False where its end was counted before."""
+        if self.running.pop(id(run), None) is None:
+            return False
         with self.lock:
-            if self.running.pop(id(run), None) is None:
-                return False
             self.endings[ending] = self.endings.get(ending, 0) + 1
-            return True
+        return True
 
     def refusal(self) -> None:
         """A call was refused."""
@@ -116,19 +112,19 @@ class Tally:
     def audit(self, unreported: int, untaken: int, escapes: tuple[str, ...]) -> Audit:
         """Return the count as it is now."""
         with self.lock:
-            endings = self.endings
+            endings, running = self.endings, list(self.running.values())
             return Audit(
                 decisions=self.decisions,
-                executions=self.executions,
+                executions=sum(endings.values()) + len(running),
                 completed=endings.get("completed", 0),
                 failed=endings.get("failed", 0),
                 cancelled=endings.get("cancelled", 0),
                 timed_out=endings.get("timed_out", 0),
                 refused=self.refused,
-                running=len(self.running),
+                running=len(running),
                 unreported=unreported,
                 lost=self.lost + untaken,
                 ungoverned=self.ungoverned,
                 escapes=escapes,
-                running_tools=tuple(sorted(run.tool for run in self.running.values())[:RUNNING_SHOWN_MAX]),
+                running_tools=tuple(sorted(run.tool for run in running)[:RUNNING_SHOWN_MAX]),
             )

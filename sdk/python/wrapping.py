@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .binding import Binding, NotApplied
 from .contract import Ending
-from .plain import told
+from .plain import SCALARS, told
 from .runs import ResultWithheld, seen
 from .sessions import CURRENT
 from .violation import UngovernableTool
@@ -78,7 +78,7 @@ class Governed:
                 raise NotApplied("none were sent")
             args, kwargs = self.binding.call_of(self.binding.changed(named, shown, run.args))
         except NotApplied as error:
-            raise run.seat.frame.guard.not_applied(run, str(error)) from None  # type: ignore[union-attr]
+            raise run.guard.not_applied(run, str(error)) from None
         return run, args, kwargs
 
     # ------------------------------------------------------------ after
@@ -96,9 +96,7 @@ class Governed:
 
 def guard_of(run: Run) -> Guard:
     """Return the guard that let a call through."""
-    guard = run.seat.frame.guard
-    assert guard is not None, "a seat's frame has its guard"
-    return guard
+    return run.guard
 
 
 def ending_of(error: BaseException) -> Ending:
@@ -217,10 +215,15 @@ def govern(
 def _plain_function(tool: Governed, function: Callable[..., Any]) -> Callable[..., Any]:
     from .streams import async_stream, awaited, stream
 
-    begin, reset, set_frame = tool.begin, CURRENT.reset, CURRENT.set
+    reset, set_frame, binding, name, find = CURRENT.reset, CURRENT.set, tool.binding, tool.name, tool.guard
+    named_of, shown_of = binding.named, binding.shown
 
     def governed(*args: Any, **kwargs: Any) -> Any:
-        run, args, kwargs = begin(args, kwargs)
+        named = named_of(args, kwargs)
+        shown = shown_of(named)
+        run = find().begin(name, shown)
+        if run.modified:
+            run, args, kwargs = tool.changed(run, named, shown)
         before = set_frame(run.seat.frame)
         try:
             result = function(*args, **kwargs)
@@ -232,6 +235,8 @@ def _plain_function(tool: Governed, function: Callable[..., Any]) -> Callable[..
             raise after from None
         reset(before)
         kind = type(result)
+        if kind in SCALARS:
+            return seen(result, run.guard.end(run, COMPLETED, result), result)
         if kind in STREAMS or hasattr(result, "__await__"):
             if kind is types.GeneratorType:
                 return stream(run, result)
