@@ -26,6 +26,7 @@ ROOMS = {
     "thoth.evidence": "evidence",
     "thoth.server": "server",
     "thoth.simulation": "simulation",
+    "thoth.proxy": "proxy",
     "thoth.cli": "cli",
     "thoth.policies": "policies",
 }

@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "simulate": ("thoth.cli.simulate:simulate_command", "say what a policy would have done to recorded calls"),
     "approvals": ("thoth.cli.approvals:app", "answer calls that wait for a person"),
     "keys": ("thoth.cli.keys:app", "make and revoke keys for the sidecar's HTTP door"),
+    "run": ("thoth.cli.run:run", "govern an MCP server: each tool call is decided before the server hears of it"),
     "evidence": ("thoth.cli.evidence:app", "keep evidence of decisions, read it, prove it"),
     "table": ("thoth.cli.table:table", "show a policy as a decision table for people"),
     "tools": ("thoth.cli.tools:tools", "write tool lines from an MCP tool list or JSON Schema"),
@@ -82,6 +83,21 @@ def _run(words: list[str]) -> int:
 
             sys.stdout.write(f"thoth {__version__}\n")
             return 0
+    if words[:1] == ["run"] and "--" in words and words[-1] != "--":
+        return _run_server(words)
     from .dispatch import dispatch  # loads the command-line library: not for a page of help
 
     return dispatch(words, COMMANDS)
+
+
+def _run_server(words: list[str]) -> int:
+    """Start the server of `thoth run` first: it comes up while the command-line library is loaded."""
+    from . import beginning
+
+    beginning.begin(words[words.index("--") + 1 :])
+    try:
+        from .dispatch import dispatch
+
+        return dispatch(words, COMMANDS)
+    finally:
+        beginning.end()
