@@ -32,7 +32,7 @@ KIND_INSTALLED := $(shell cat .venv/.kind 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-full peers replay quality crash interop frameworks test-frameworks fuzz kill openapi browser fmt dist clean FORCE
+.PHONY: help demo test check bench bench-full peers replay quality crash interop frameworks test-frameworks fuzz kill openapi browser mcp-clients mcp-servers fmt dist clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -133,6 +133,30 @@ browser: .venv/.installed .venv/.needs-test ## reports in headless Chromium: no 
 	@command -v chromium chromium-browser google-chrome >/dev/null || { \
 		echo 'there is no Chromium; install one, as in `apt-get install chromium`' >&2; exit 2; }
 	@$(BIN)/python -m pytest --numprocesses=0 --quiet tests/browser/report.py
+mcp-clients: .venv/.installed .venv/.needs-test .venvs/mcp/.installed .venvs/mcp-node/.installed ## the official MCP clients see the same through the proxy; needs Node
+	@$(BIN)/python -m pytest tests/mcp/test_clients.py
+
+mcp-servers: .venv/.installed .venv/.needs-test .venvs/mcp-servers/.installed .venvs/mcp-node/.installed ## the official reference servers, byte by byte; needs Node and git
+	@$(BIN)/python -m pytest tests/mcp/test_servers.py
+
+# Pinned files, each into an environment of its own; anew when the file changes.
+.venvs/mcp/.installed: tests/mcp/requirements.txt
+.venvs/mcp-servers/.installed: tests/mcp/servers.txt
+.venvs/mcp/.installed .venvs/mcp-servers/.installed:
+	@echo 'installing $<'
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip --disable-pip-version-check --quiet install -r $<
+	@touch $@
+
+.venvs/mcp-node/.installed: tests/mcp/package.json
+	@command -v npm >/dev/null || { echo 'there is no `npm`; install Node 20 or newer' >&2; exit 2; }
+	@echo 'installing $<'
+	@rm -rf $(@D)
+	@mkdir -p $(@D)
+	@cp $< $(@D)
+	@cd $(@D) && npm install --silent --no-audit --no-fund --ignore-scripts --no-package-lock
+	@touch $@
 
 fmt: .venv/.needs-dev ## format, and mend what lint can mend
 	@$(BIN)/python -m ruff check --fix .

@@ -42,7 +42,7 @@ def recorded(proxy: Any) -> list[tuple[str, str]]:
     """Decisions and outcomes of the evidence log that the proxy kept, in their order."""
     log = LogReader(proxy.folder / "state" / "thoth" / "evidence")
     found = [entry.record for entry in log.entries() if entry.record["kind"] in ("decision", "outcome")]
-    return [(one["kind"], str(one.get("effect") or one.get("ending"))) for one in found]
+    return [(one["kind"], str(one.get("effect") or one.get("ended"))) for one in found]
 
 
 def test_calls_pass_and_are_recorded_and_the_client_s_leaving_ends_everything(proxied: Start) -> None:
