@@ -3,7 +3,6 @@
 import importlib.resources
 from typing import TYPE_CHECKING, Any
 
-from ..client import connect
 from ..config import EMBEDDED, ThothConfig
 from ..enforcer import Enforcer
 
@@ -63,6 +62,8 @@ class SdkAuthority:
             PolicyError: the policy has mistakes.
             ConfigurationError: it cannot be read, or nothing is named.
         """
+        from ..client import connect
+
         enforcer = connect(self._config)
         if self._config.where == EMBEDDED:
             self.floor.recording = getattr(enforcer, "recording", None)

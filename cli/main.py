@@ -29,6 +29,13 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "approvals": ("thoth.cli.approvals:app", "answer calls that wait for a person"),
     "keys": ("thoth.cli.keys:app", "make and revoke keys for the sidecar's HTTP door"),
     "run": ("thoth.cli.run:run", "govern an MCP server: each tool call is decided before the server hears of it"),
+    "mcp": ("thoth.cli.mcp:app", "see the tools of MCP servers, as they are and as they were approved"),
+    "wrap-config": ("thoth.cli.clients:wrap_config", "put `thoth run` in front of every server of an MCP client"),
+    "discover": ("thoth.cli.clients:discover", "find the MCP servers that the clients of this machine start"),
+    "status": ("thoth.cli.doctor:status", "show what is governed on this machine"),
+    "health": ("thoth.cli.doctor:health", "say in one word whether the agents of this machine are governed"),
+    "doctor": ("thoth.cli.doctor:doctor", "find what is wrong, and say how to mend it"),
+    "manual": ("thoth.cli.doctor:manual", "print the manual"),
     "evidence": ("thoth.cli.evidence:app", "keep evidence of decisions, read it, prove it"),
     "table": ("thoth.cli.table:table", "show a policy as a decision table for people"),
     "tools": ("thoth.cli.tools:tools", "write tool lines from an MCP tool list or JSON Schema"),
@@ -75,7 +82,7 @@ def _run(words: list[str]) -> int:
         words = [*words[1:], "--help"]
     match words:
         case [] | ["help" | "--help" | "-h"]:
-            listed = (f"  {name:8} {summary}" for name, (_, summary) in COMMANDS.items())
+            listed = (f"  {name:11} {summary}" for name, (_, summary) in COMMANDS.items())
             sys.stdout.write(FIRST.format(commands="\n".join(listed)))
             return 0
         case ["--version" | "-V"]:
@@ -91,11 +98,23 @@ def _run(words: list[str]) -> int:
 
 
 def _run_server(words: list[str]) -> int:
-    """Start the server of `thoth run` first: it comes up while the command-line library is loaded."""
+    """Start the server of `thoth run` first: it comes up while the rest is loaded."""
     from . import beginning
 
-    beginning.begin(words[words.index("--") + 1 :])
+    cut = words.index("--")
+    beginning.begin(words[cut + 1 :])
     try:
+        from .running import options_of, serve
+
+        options = options_of(words[1:cut])
+        if options is not None:
+            from ..contract import OperationError
+
+            try:
+                return serve(words[cut + 1 :], options)
+            except OperationError as error:
+                sys.stderr.write(f"thoth: {error}\n")
+                return 2
         from .dispatch import dispatch
 
         return dispatch(words, COMMANDS)

@@ -89,6 +89,7 @@ class Relay:
         self.heard: dict[str, Callable[[Message], None]] = {}  # notifications of the server, before they pass
         self.client_can: dict[str, Any] = {}
         self.gone: str | None = None
+        self.spoken = False  # whether the server has said anything
         self._asked: dict[str, asyncio.Future[Message]] = {}  # requests of our own, to either side
         self._of_server: set[Id] = set()
         self._cancelled: dict[Id, None] = {}
@@ -201,6 +202,7 @@ class Relay:
 
     def from_server(self, line: bytes | TooLong) -> None:
         """Take one line of the server. Never raises."""
+        self.spoken = True
         try:
             if isinstance(line, TooLong):
                 self._too_long(line)

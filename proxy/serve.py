@@ -26,6 +26,7 @@ from .relay import Relay
 from .settings import Settings
 
 NOT_STARTED_S: Final = 10.0
+HEAD_START_S: Final = 0.1
 LOAD_PATIENCE_S: Final = 10.0
 CLOSE_GRACE_S: Final = 2.0
 STEP_S: Final = 0.01
@@ -120,7 +121,7 @@ class Run:
             bytes_max=self._settings.line_bytes_max,
         )
         await listen(standard(0, "rb"), self._inlet)
-        loading = asyncio.create_task(self._load(calls))
+        loading = asyncio.create_task(self._load(calls, relay))
         watching = asyncio.create_task(relay.watch())
         await self._over.wait()
         self._inlet.pause()
@@ -146,7 +147,8 @@ class Run:
         await _until(lambda: self._hurry.is_set() or not calls.undecided, LOAD_PATIENCE_S)
         await _until(lambda: self._hurry.is_set() or not relay.at_server, CLOSE_GRACE_S)
 
-    async def _load(self, calls: Calls) -> None:
+    async def _load(self, calls: Calls, relay: Relay) -> None:
+        await _until(lambda: relay.spoken, HEAD_START_S)  # the handshake first: loading would hold it up
         try:
             await asyncio.to_thread(self._authority.load)
         except Exception as error:  # noqa: BLE001 - without a policy every call is refused, with a reason

@@ -6,7 +6,9 @@
 import http.server
 import json
 import re
+import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -187,3 +189,28 @@ def test_a_reference_server_answers_the_same_through_the_proxy(
     direct, through = said
     assert through == direct
     assert len(direct) > 2
+
+
+def test_the_example_for_claude_desktop_prints_what_its_page_shows(between: Any, tmp_path: Path) -> None:
+    """Its last three commands, with the server that is installed here in place of the one that npx would fetch."""
+    example = HOUSE / "examples" / "claude-desktop"
+    (tmp_path / "files").mkdir()
+    shutil.copy(example / "policy.thoth", tmp_path)
+    config = json.loads((example / "claude_desktop_config.json").read_text())
+    config["mcpServers"]["filesystem"] |= {"command": "node", "args": [*node("filesystem")[1:], "files"]}
+    (tmp_path / "claude_desktop_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            words, cwd=tmp_path, env=between.env, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    thoth = (sys.executable, "-m", "thoth.cli")
+    run(*thoth, "test", "policy.thoth")
+    name = "claude_desktop_config.json"
+    run(*thoth, "wrap-config", "--policy", "policy.thoth", "--output", name, name)
+    page = (example / "README.md").read_text()
+    (shown,) = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    assert run(sys.executable, str(example / "call.py"), name, "files") == shown

@@ -1,0 +1,169 @@
+"""`thoth mcp`: the tools of MCP servers, as they are and as they were approved."""
+
+import difflib
+import json
+import sys
+import time
+from typing import Annotated, Any, Final
+
+from cyclopts import App, Parameter
+
+from ..contract import OperationError
+from ..proxy.asking import tools_of
+from ..proxy.instructions import suspicions
+from ..proxy.pins import Change, PinFile, Pinned, PinnedServer, changes, digests_of
+from .clients import configurations
+from .home import PINS, home
+from .printing import counted, note, plain, say
+
+HELP: Final = """\
+See the tools of MCP servers, as they are and as they were approved.
+
+What a server's tools are is pinned when they are first seen: descriptions,
+schemas, annotations. A tool that has changed since is stopped by `thoth run`
+until somebody has looked at it and accepted it.
+
+For example:
+  thoth mcp list
+  thoth mcp diff filesystem
+  thoth mcp pin --accept filesystem
+
+Commands:
+  list  show the pinned servers and their tools
+  diff  start a server and show what is different from its pins
+  pin   start a server and accept its tools as they are now
+
+Exit codes: 0 fine, 1 there are differences or suspicions, 2 wrong usage, or a
+server that cannot be asked.
+"""
+
+app = App(name="mcp", help=HELP)
+Name = Annotated[
+    str, Parameter(name="SERVER", help="the server's name, as `--server` or the client's configuration says it")
+]
+Command = Annotated[
+    str,
+    Parameter(name="COMMAND", allow_leading_hyphen=True, help="how it is started, behind --; unsaid: as a client does"),
+]
+
+
+@app.command(name="list", show=False)
+def list_() -> int:
+    """Show the pinned servers and their tools.
+
+    For example:
+      thoth mcp list
+
+    Exit codes: 0 shown, 2 the pins cannot be read.
+    """
+    servers = PinFile(home() / PINS).servers()
+    for name, server in servers.items():
+        say(f"{plain(name)}: {counted(len(server.tools), 'tool')}, accepted {server.accepted} by {plain(server.by)}")
+        for tool, pinned in sorted(server.tools.items()):
+            say(f"  {plain(tool):32} {pinned.digest[:12]}")
+    if not servers:
+        say("no server is pinned")
+    return 0
+
+
+@app.command(show=False)
+def diff(server: Name, /, *command: Command) -> int:
+    """Start a server and show what is different from its pins.
+
+    Nothing is accepted. It also reports what may be hidden instructions in the
+    descriptions: characters that nobody sees, and orders to the model.
+
+    For example:
+      thoth mcp diff filesystem
+      thoth mcp diff filesystem -- npx -y @modelcontextprotocol/server-filesystem ~/Documents
+
+    Exit codes: 0 nothing is different, 1 something is, or is suspicious, 2 the server cannot be asked.
+    """
+    pinned, now = _both(server, list(command))
+    found = changes(pinned.tools, now) if pinned is not None else []
+    for change in found:
+        _show(change)
+    if pinned is None:
+        say(f"{plain(server)} is not pinned; it has {counted(len(now), 'tool')}")
+    elif not found:
+        say(f"{plain(server)}: {counted(len(now), 'tool')}, as they were accepted {pinned.accepted}")
+    return 1 if _report(now) or found else 0
+
+
+@app.command(show=False)
+def pin(
+    server: Name,
+    /,
+    *command: Command,
+    accept: Annotated[bool, Parameter(help="write it down; without this it is only shown")] = False,
+    by: Annotated[str | None, Parameter(help="who accepts; your login name if unsaid")] = None,
+) -> int:
+    """Start a server and accept its tools as they are now.
+
+    Without --accept it shows what would be accepted, as `thoth mcp diff` does.
+
+    For example:
+      thoth mcp pin filesystem
+      thoth mcp pin --accept filesystem
+      thoth mcp pin --accept filesystem -- npx -y @modelcontextprotocol/server-filesystem ~/Documents
+
+    Exit codes: 0 accepted, or there is nothing to accept, 1 it waits for --accept, 2 the server cannot be asked.
+    """
+    pinned, now = _both(server, list(command))
+    found = changes({} if pinned is None else pinned.tools, now)
+    for change in found:
+        _show(change)
+    _report(now)
+    if pinned is not None and not found:
+        say(f"{plain(server)}: {counted(len(now), 'tool')}, as they were accepted {pinned.accepted}")
+        return 0
+    if not accept:
+        note(f"nothing is accepted yet; write `thoth mcp pin --accept {server}` once you have looked")
+        return 1
+    from .running import login_name
+
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    PinFile(home() / PINS).keep(server, PinnedServer(at, by or login_name(), now))
+    say(f"{plain(server)}: {counted(len(now), 'tool')} accepted")
+    return 0
+
+
+def _both(server: str, command: list[str]) -> tuple[PinnedServer | None, dict[str, Pinned]]:
+    pinned = PinFile(home() / PINS).servers().get(server)
+    return pinned, digests_of(tools_of(command or _command_of(server)))
+
+
+def _command_of(name: str) -> list[str]:
+    """Return how a client of this machine starts a server."""
+    for _, config in configurations():
+        if isinstance(config, OperationError):
+            continue
+        for server in config.servers():
+            if name in (server.name, server.option("--server")) and server.transport == "stdio":
+                return server.server_command
+    raise OperationError(
+        f"no client of this machine has a server `{name}`; write how it is started: `{name} -- COMMAND`"
+    )
+
+
+def _show(change: Change) -> None:
+    say(f"{change.kind} {plain(change.tool)}", style="bold")
+    for line in difflib.unified_diff(_lines(change.before), _lines(change.after), "accepted", "now", lineterm="", n=1):
+        if not line.startswith(("---", "+++", "@@")):
+            say(f"  {line}", style="red" if line[0] == "-" else "green" if line[0] == "+" else "")
+
+
+def _lines(tool: dict[str, Any] | None) -> list[str]:
+    """Return a tool as lines; in ASCII, so that nothing in it is invisible."""
+    return [] if tool is None else json.dumps(tool, indent=1, sort_keys=True, ensure_ascii=True).splitlines()
+
+
+def _report(tools: dict[str, Pinned]) -> int:
+    """Say what may be hidden instructions; return how many were found."""
+    found = 0
+    for name, pinned in sorted(tools.items()):
+        for where, what in suspicions(pinned.tool):
+            found += 1
+            sys.stdout.flush()
+            say(f"suspicious: {plain(name)}, {plain(where)}: {plain(what)}", style="bold yellow")
+    return found
