@@ -1,13 +1,29 @@
 """Who decides the calls of one `thoth run`: the SDK's transports, and the floor in an engine of this process."""
 
+from __future__ import annotations
+
 import importlib.resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..config import EMBEDDED, ThothConfig
-from ..enforcer import Enforcer
 
 if TYPE_CHECKING:
+    from ..contract import Ending
     from ..embedded import Embedded, Recording
+    from ..enforcer import Enforcer, Reply
+    from ..spool import Spool
+
+ABOUT: Final = (
+    "tenant_id",
+    "agent_id",
+    "user_id",
+    "session_id",
+    "approved_scope",
+    "enforcement_mode",
+    "tool_name",
+    "request_id",
+)
+"""The fields of a request that the report of its end repeats."""
 
 
 class LocalFloor:
@@ -19,7 +35,7 @@ class LocalFloor:
         self.recording: Recording | None = None
 
     @property
-    def enforcer(self) -> "Embedded":
+    def enforcer(self) -> Embedded:
         """The engine, read when it is first needed."""
         if self._made is None:
             from ..embedded import Embedded, Recording
@@ -47,6 +63,7 @@ class SdkAuthority:
         self._config = config
         self._fields = fields
         self._enforcer: Enforcer | None = None
+        self._spool: Spool | None = None
         self._visible: dict[str, bool] = {}
         self.floor = LocalFloor(config.evidence_folder())
 
@@ -67,7 +84,24 @@ class SdkAuthority:
         enforcer = connect(self._config)
         if self._config.where == EMBEDDED:
             self.floor.recording = getattr(enforcer, "recording", None)
+        else:
+            from ..spool import Spool
+
+            self._spool = Spool.shared(self._config.spool_folder(), enforcer)
+            if self._spool.count:
+                self._spool.nudge()  # an earlier run left reports behind
         self._enforcer = enforcer
+
+    def keep(self, reply: Reply, ending: Ending, result: object, request: dict[str, Any]) -> bool:
+        """Keep a report on disk, and have it sent when the enforcer is there again."""
+        if self._spool is None:
+            return False
+        from ..outcomes import outcome_of
+
+        about = {name: request.get(name) for name in ABOUT}
+        kept = self._spool.keep(outcome_of(reply, ending, result, about))
+        self._spool.nudge()
+        return kept
 
     def visible(self, tool: str) -> bool:
         """Say whether an allow or the default could ever let this agent call a tool; in doubt, yes."""
@@ -83,6 +117,8 @@ class SdkAuthority:
 
     def close(self) -> None:
         """Write what is still to be written."""
+        if self._spool is not None:
+            self._spool.flush(final=True)
         if self._enforcer is not None:
             self._enforcer.close()
         if self._enforcer is None or self._config.where != EMBEDDED:

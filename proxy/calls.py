@@ -6,8 +6,8 @@ nobody else. A call that the server got is reported once: completed, failed, can
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
-from typing import Any, Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeAlias
 
 from ..contract import Effect, Ending, Fault
 from ..enforcer import UNTOLD, Enforcer, EnforcerAway, EnforcerRefused, Passed, Reply
@@ -41,6 +41,10 @@ VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
 TURNS_MAX: Final = 256
 TASKS_MAX: Final = 256
 LET_THROUGH: Final = (Effect.ALLOW, Effect.MODIFY)
+
+
+Keep: TypeAlias = Callable[[Reply, Ending, object, dict[str, Any]], bool]
+"""Keeps the report of a call's end for later; False where it could not."""
 
 
 class Call(Waiting):
@@ -127,6 +131,7 @@ class Calls:
         self.session = session
         self.settings = settings
         self.enforcer: Enforcer | None = None
+        self.keep: Keep | None = None
         self.holding = Holding(self)
         self._opened = asyncio.Event()
         self._trouble: str | None = None  # why there is no enforcer
@@ -139,9 +144,13 @@ class Calls:
         relay.handlers["tools/call"] = self.take
         relay.handlers["tasks/result"] = self._task_result
 
-    def open(self, enforcer: Enforcer | None, trouble: str = "") -> None:
-        """Say who decides; without an enforcer every call is refused, because of `trouble`."""
+    def open(self, enforcer: Enforcer | None, trouble: str = "", *, keep: "Keep | None" = None) -> None:
+        """Say who decides; without an enforcer every call is refused, because of `trouble`.
+
+        `keep` takes in a report that the enforcer did not take, to be sent later.
+        """
         self.enforcer = enforcer
+        self.keep = keep
         self._trouble = None if enforcer is not None else trouble or "policy_unreadable"
         self._opened.set()
         self.catalog.open()
@@ -354,9 +363,9 @@ class Calls:
     def _passed(self, call: Call, message: Message, result: Any, passed: Passed | Exception | None) -> bytes:
         """Return the answer as the client may see it: the bytes that came, where nothing of it was changed."""
         strict = self._filters(call)
-        if isinstance(passed, Exception) or (passed is None and strict):
+        if strict and (passed is None or isinstance(passed, Exception)):
             return self._withheld(call, "what may be shown of the result is not known")
-        if passed is None or call.enforcer is None:
+        if passed is None or isinstance(passed, Exception) or call.enforcer is None:
             return message.line
         if passed.withheld:
             return self._withheld(call, "the policy withholds what this tool returned", passed.rules)
@@ -415,7 +424,8 @@ class Calls:
         try:
             passed = await enforcer.areport(reply, ending, result if enforcer.local else UNTOLD)
         except Exception as error:  # noqa: BLE001 - the caller withholds what it cannot judge
-            self.log.event("report_failed", tool=call.tool, why=type(error).__name__)
+            kept = self.keep is not None and self.keep(reply, ending, result, call.request)
+            self.log.event("report_failed", tool=call.tool, why=type(error).__name__, kept=kept)
             return error
         if ending is Ending.COMPLETED:
             self.session.memory.tool_calls.append(call.tool)

@@ -62,7 +62,8 @@ class Holding:
         """Take a call that was answered STEP_UP."""
         asks_user = any(USER in ask.approvers for ask in reply.asks)
         others = tuple(sorted({name for ask in reply.asks for name in ask.approvers} - {USER}))
-        can_ask = asks_user and self._can_ask(call)
+        # Elsewhere answers are taken from people who log in there, not from us.
+        can_ask = asks_user and enforcer.immediate and self._can_ask(call)
         elsewhere = self._calls.settings.elsewhere and enforcer is self._calls.enforcer
         hold = enforcer.hold(reply, call.request, self._calls.session)
         answerable = all(

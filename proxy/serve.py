@@ -9,9 +9,10 @@ import asyncio
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from ..enforcer import Enforcer
+from ..contract import Ending
+from ..enforcer import Enforcer, Reply
 from ..sessions import Session
 from .calls import Calls
 from .catalog import Catalog, PinPolicy
@@ -52,6 +53,9 @@ class Authority(Protocol):
 
     def visible(self, tool: str) -> bool:
         """Say whether this agent could ever call a tool; in doubt it could."""
+
+    def keep(self, reply: Reply, ending: Ending, result: object, request: dict[str, Any]) -> bool:
+        """Keep the report of a call's end that the enforcer did not take; False where that is not possible."""
 
     def close(self) -> None:
         """Write what is still to be written."""
@@ -155,7 +159,7 @@ class Run:
             self._log.event("policy_unreadable", problem=str(error)[:1000])
             calls.open(None)
             return
-        calls.open(self._authority.enforcer)
+        calls.open(self._authority.enforcer, keep=self._authority.keep)
 
     async def _last_words(self) -> None:
         """Wait until the client has taken what waits for it, for a bounded time."""

@@ -329,7 +329,8 @@ def proxied(tmp_path: Path) -> Iterator[Start]:
         if policy is not None:
             file.write_text(policy)
         words = command or [sys.executable, str(SERVER)]
-        one = Proxied(tmp_path, words, ["--policy", str(file), "--server", "scripted", *options], env or {})
+        decides = [] if "--api-url" in options else ["--policy", str(file)]
+        one = Proxied(tmp_path, words, [*decides, "--server", "scripted", *options], env or {})
         made.append(one)
         return one
 

@@ -412,6 +412,39 @@ def test_a_result_that_may_need_redacting_is_not_shown_while_the_enforcer_is_awa
     play(scene, POLICY)
 
 
+def test_a_report_that_is_not_taken_is_kept_and_a_result_without_rules_passes(play: Play) -> None:
+    kept: list[Any] = []
+
+    async def scene(world: Any) -> None:
+        elsewhere = Elsewhere(world.enforcer)
+        world.calls.open(elsewhere, keep=lambda reply, ending, result, request: kept.append((ending, request)) or True)
+        world.returns = lambda params: None
+        id = world.request("send", {"text": "a"})
+        await world.settle()
+        elsewhere.away = EnforcerAway("no answer")
+        world.answer(id, {"content": [{"type": "text", "text": "sent"}]})
+        assert texts((await world.response(id))["result"]) == "sent"
+
+    play(scene, POLICY)
+    ((ending, request),) = kept
+    assert ending.value == "completed"
+    assert request["tool_name"] == "send"
+
+
+def test_a_hold_elsewhere_is_not_answered_through_the_client(play: Play) -> None:
+    policy = "policy p\n    default allow\nstep_up send as asks ask user\n"
+
+    async def scene(world: Any) -> None:
+        world.initialize(elicitation={})
+        elsewhere = Elsewhere(world.enforcer)
+        world.calls.open(elsewhere)
+        world.request("send", {"text": "a"})
+        await world.settle()
+        assert all(one.get("method") != "elicitation/create" for one in world.client.messages)
+
+    assert play(scene, policy, elsewhere=True).called == []
+
+
 @pytest.mark.parametrize("error", [EnforcerAway("gone"), EnforcerRefused("bad key"), RuntimeError("a bug")])
 def test_without_a_decision_no_call_runs_and_the_refusal_is_recorded(play: Play, error: Exception) -> None:
     async def scene(world: Any) -> None:

@@ -2,12 +2,15 @@
 stays."""
 
 import contextlib
+import http.server
+import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -198,3 +201,46 @@ def test_wrong_options_end_the_server_again(proxied: Start) -> None:
     assert "`--silence` cannot be `soon`" in proxy.said_on_stderr
     with contextlib.suppress(BrokenPipeError):
         proxy.process.stdin.close()
+
+
+class Decider(http.server.BaseHTTPRequestHandler):
+    """An enforcer over HTTP that lets `echo` through."""
+
+    protocol_version = "HTTP/1.1"
+    asked: ClassVar[list[tuple[str, Any]]] = []
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append((self.path, body))
+        tool = body.get("tool_name") if isinstance(body, dict) else None
+        answer = {"decision": "ALLOW" if tool == "echo" else "BLOCK", "decision_reason_code": "no_rule_allows"}
+        text = json.dumps(answer if self.path == "/v1/enforce" else {"accepted": 1}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_an_enforcer_over_http_decides_and_hears_the_end_and_when_it_is_away_nothing_runs(proxied: Start) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Decider) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        proxy = proxied(None, "--api-url", f"http://127.0.0.1:{server.server_port}")
+        proxy.initialize()
+        assert texts(proxy.call(1, "echo", text="hi")) == "hi"
+        assert proxy.call(2, "pid")["isError"] is True
+        server.shutdown()
+        thread.join()
+    proxy.leave()
+    paths = [path for path, _ in Decider.asked]
+    assert paths.count("/v1/enforce") == 2
+    (ended,) = [body[0] for path, body in Decider.asked if path == "/v1/events/batch"]
+    assert ended["tool_name"] == "echo"
+    proxy = proxied(None, "--api-url", "http://127.0.0.1:9")
+    proxy.initialize()
+    result = proxy.call(1, "echo", text="hi")
+    assert result["_meta"]["thoth/decision"]["rules"] == ["enforcer-away"]
