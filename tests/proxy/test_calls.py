@@ -58,7 +58,7 @@ def test_an_allowed_call_reaches_the_server_as_the_bytes_that_came(play: Play) -
 
 def test_a_refusal_tells_the_agent_why_and_what_to_do_and_the_server_never_hears_of_the_call(play: Play) -> None:
     async def scene(world: Any) -> None:
-        result = await world.call("send", {"text": "the secret is 42"})
+        result = await world.call("send", {"text": "the secret is swordfish"})
         assert result["isError"] is True
         assert texts(result) == ("This call was not made: a rule forbids the call (no-secrets). Leave the secret out.")
         assert result["_meta"][META] == {
@@ -67,7 +67,7 @@ def test_a_refusal_tells_the_agent_why_and_what_to_do_and_the_server_never_hears
             "decision_id": world.recorded.decisions[-1].id,
             "rules": ["no-secrets"],
         }
-        assert "42" not in json.dumps(result)
+        assert "swordfish" not in json.dumps(result)
 
     world = play(scene, POLICY)
     assert world.called == []
