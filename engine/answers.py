@@ -31,6 +31,7 @@ REASONS: Final = (
     "mode_observe",
     "mode_step_up",
     "no_rule_allows",
+    "policy_scope_violation",
 )
 """The reason codes of the effects, mildest first, and those that `Answers` counts on behind them."""
 
@@ -108,6 +109,7 @@ def answers_of(
 ) -> Answers:
     """Return where calls are answered by the rows that hold."""
     digest = policy.digest
+    limited = any(row.limit is not None for row in rows)
 
     def bound(request: Request, args: dict[str, Any], session: Session | None) -> str:
         return call_digest(request, args, None if session is None else session.id, digest)
@@ -116,7 +118,7 @@ def answers_of(
         if name in declarations.special:
             return None  # the declaration depends on the environment
         declared = declarations.general.get(name)
-        return placed(declarations, declared, known[name, -1 if declared is None else declared.number])
+        return placed(declarations, declared, known[name, -1 if declared is None else declared.number], limited)
 
     stances = {posture: stance_of(posture, policy.approvers) for posture in said.values()}
     return Answers(
@@ -129,7 +131,7 @@ def answers_of(
         bound,
         Call.default_reason,
         {name: place(name) for name in {name for name, _ in known}},
-        placed(declarations, None, unknown),
+        placed(declarations, None, unknown, limited),
         {word: stances[posture] for word, posture in said.items()},
         laid,
         EFFECTS,
@@ -143,11 +145,11 @@ def answers_of(
     )
 
 
-def placed(declarations: Declarations, declared: Declared | None, bucket: Bucket) -> Place:
+def placed(declarations: Declarations, declared: Declared | None, bucket: Bucket, limited: bool) -> Place:
     if declared is None:
-        return Place(None, None, NO_KINDS, NONE_OPTIONAL, bucket.risk, bucket.rules)
+        return Place(None, None, NO_KINDS, NONE_OPTIONAL, bucket.risk, bucket.rules, limited)
     signature = Signature(declared.params, declared.more, declarations.lenient)
-    return Place(declared, signature, declared.kinds, declared.optional, bucket.risk, bucket.rules)
+    return Place(declared, signature, declared.kinds, declared.optional, bucket.risk, bucket.rules, limited)
 
 
 def stance_of(posture: Posture, approvers: tuple[str, ...]) -> Stance:

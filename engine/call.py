@@ -17,7 +17,7 @@ from ..native.names import nfc
 from ..native.provenance import token_of
 from ..native.values import ABSENT, UNKNOWN, Kind, Range, Word, argument
 from .binding import NO_KINDS, Binding, Declared, glob_of
-from .checked import EACH, CheckedPolicy, Count, HoursRange
+from .checked import EACH, CheckedPolicy, HoursRange
 from .forms import REQUEST
 from .session import Session
 from .toolsets import ToolSet
@@ -231,30 +231,6 @@ class Call(Facts):
         return False if tools is None else self.tool_fits(tools)
 
     # ------------------------------------------------------------ session
-
-    def count(self, count: Count, tools: ToolSet) -> Range:
-        """Count the session's calls between the fewest and the most that they can be."""
-        session = self.session
-        if session is None:
-            return Range(0, math.inf)
-        since = -math.inf if count.window_s is None else self.now - count.window_s
-        wants = count.function
-        fits = tools.remembering()
-        fewest = most = 0
-        for call in session.calls:
-            if call.at <= since:
-                continue
-            fit = fits(call.tool, call.classes)
-            if fit is False:
-                continue
-            if wants != "calls":
-                if call.ending is None:
-                    fit = None
-                elif call.completed != (wants == "completed"):
-                    continue
-            most += 1
-            fewest += fit is True
-        return Range(fewest, math.inf if since < session.seen_from() else most)
 
     def has_label(self, label: str) -> Truth:
         session = self.session

@@ -13,9 +13,11 @@ from typing import Any, Final
 import idna
 import re2
 
+from ..contract import Ending
 from ..contract.attributes import CWD, WIRE
 from ..contract.detectors import DETECTORS
 from ..native.arena import EACH_ALL, EACH_ANY, OPS
+from ..native.counts import Counted, Labelled
 from ..native.facts import ArgumentPath, Folder, Function, Reader, TextField
 from ..native.names import nfc, read_email, read_url_host
 from ..native.questions import (
@@ -37,7 +39,7 @@ from .automaton import automaton_of
 from .binding import glob_of
 from .call import ATTRIBUTES, Call, Knowledge, Steps, Truth, in_hours, least, most, steps_of
 from .flat import TEST, Flat, below_fraction, whole
-from .forms import REQUEST
+from .forms import COUNTS, REQUEST
 from .toolsets import ToolSet
 
 Read = Callable[[Call], Any]
@@ -286,7 +288,7 @@ class Columns:
             case c.From() | c.InBaseline():
                 return Asked(self.provenance(predicate, least))
             case c.Contains(c.Listing("session.labels"), c.Constant(str(label))):
-                return Asked(labelled(nfc(label)))
+                return Tested(self.add_reader(f"label {label}", Labelled(COUNTS, nfc(label))), Comparison("is"), True, -1)
             case c.Contains(c.Listing(name), right):
                 return Asked(holding(name, self.read_term(right)))
         question, compared, right_reader = self.question(predicate)
@@ -447,6 +449,9 @@ class Columns:
                 return read_text(name)
             case c.Argument(steps):
                 return ArgumentPath(steps_of(steps))
+            case c.Count(function, tools, window_s):
+                ending = None if function == "calls" else function == "completed"
+                return Counted(COUNTS, fitting_memory(self.toolset(tools)), window_s, Ending.COMPLETED, ending)
         return Function(self.read_otherwise(term))
 
     def read_otherwise(self, term: c.Term) -> Read:
@@ -467,9 +472,6 @@ class Columns:
                 return read_context(steps_of(steps))
             case c.Result():
                 return lambda call: UNKNOWN if call.result is None else nfc(call.result)
-            case c.Count(_, tools):
-                counted, meant = term, self.toolset(tools)
-                return lambda call: call.count(counted, meant)
             case c.Apply(function, inner):
                 return applying(function, self.read_term(inner))
         raise AssertionError(term)
@@ -579,8 +581,9 @@ def hours_of(hours: c.Hours) -> Read:
     return lambda call: in_hours(call.now, hours.zone, hours.ranges, hours.excepted)
 
 
-def labelled(label: str) -> Read:
-    return lambda call: call.has_label(label)
+def fitting_memory(tools: ToolSet) -> Callable[[str, frozenset[str] | None], Truth]:
+    """Return the test that a tool that was called is one of some."""
+    return lambda tool, classes: tools.fits(nfc(tool), classes)
 
 
 def holding(name: str, read_word: Reader) -> Callable[[Call], Truth]:

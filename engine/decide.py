@@ -6,12 +6,15 @@ can be repeated from its evidence record alone.
 
 from typing import Any, Final, Protocol
 
-from ..contract import Approval, By, Decision, Effect, Fault, Request, admit
+import msgspec
+
+from ..contract import Approval, By, Decision, Effect, Fault, Request, admit, admit_json
 from ..contract.request import DEPTH_MAX, INT_BITS_MAX, TEXT_CHARS_MAX, VALUES_MAX
 from ..native.admission import Bounds, Intake
 from ..native.entry import Entry
 from ..native.names import nfc
 from ..native.table import Walk
+from ..native.wire import Wire
 from .assemble import Assembly, Judgement
 from .binding import Binding
 from .call import Call
@@ -23,6 +26,8 @@ from .ledger import Ledger
 from .session import Session
 
 INTAKE: Final = Intake(REQUEST, Bounds(DEPTH_MAX, INT_BITS_MAX, VALUES_MAX, TEXT_CHARS_MAX), "tool_name", "tool_args")
+WIRE: Final = Wire(INTAKE, msgspec.json.decode, msgspec.msgpack.decode)
+PACKED_MAPS: Final = frozenset(bytes([head]) for head in (*range(0x80, 0x90), 0xDE, 0xDF))
 ALLOW, MODIFY, STEP_UP, DEFER, BLOCK = Effect
 
 
@@ -72,6 +77,23 @@ def admitted(given: object) -> Request | Fault:
     """Return what `admit` returns; a plain dict, as JSON is read into, and a `Request` are taken in faster."""
     request: Request | None = INTAKE.read(given)
     return admit(given) if request is None else request
+
+
+def admitted_bytes(data: bytes | str) -> Request | Fault:
+    """Return what `admit_json` returns; a MessagePack map is taken in as well.
+
+    Where the bytes can be read in more than one way, or hold what JSON does not, that is a fault.
+    """
+    request: Request | None = WIRE.read(data)
+    if request is not None:
+        return request
+    if isinstance(data, bytes) and data[:1] in PACKED_MAPS:
+        try:
+            known = admit(msgspec.msgpack.decode(data))
+        except (ValueError, RecursionError, msgspec.MsgspecError) as error:
+            return Fault(f"not MessagePack: {error}")
+        return known if isinstance(known, Fault) else Fault("a key that stands twice, or no JSON value")
+    return admit_json(data)
 
 
 def on_result(

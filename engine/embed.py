@@ -4,14 +4,11 @@ This is the one file of the room that reads files and looks at the clock. Everyt
 """
 
 import importlib.resources
-import itertools
 import os
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -30,22 +27,24 @@ from ..contract import (
     Recorder,
     Request,
     RequestError,
-    admit_json,
 )
 from ..grammar import Message, PolicyError, parse, read_policy
 from ..grammar.syntax import Policy
+from ..native.desk import Desk
 from ..native.digests import digest_of
 from . import bundle as bundles
 from .check import check
 from .checked import CheckedPolicy, Tool
 from .checking.modules import uses
 from .collecting import not_collecting
+from .decide import ENTRY, admitted_bytes
 from .evaluators import EVALUATORS, Evaluator, Native
 from .explain import explain
+from .forms import CALL, CALLS, DECISION, REQUEST
 from .learned import Baseline, read_learned
 from .ledger import Ledger
 from .results import pass_on
-from .session import Call, Session, text_of
+from .session import CALLS_MAX, Session, text_of
 from .witness import Witness
 
 SESSIONS_MAX: Final = 10_000
@@ -55,7 +54,6 @@ NO_LABELS: Final[frozenset[str]] = frozenset()
 ALLOW: Final = Effect.ALLOW
 LET_THROUGH: Final = (Effect.ALLOW, Effect.MODIFY)
 TEXT: Final = (bytes, str)
-set_field: Final = object.__setattr__
 
 
 class _Untold:
@@ -88,17 +86,50 @@ class Engine:
         """
         self.policy = policy
         self.warnings = tuple(warnings)
-        self.ledger = Ledger()
         self._evaluator: Evaluator = EVALUATORS[evaluator](policy) if isinstance(evaluator, str) else evaluator
         self._recorder = recorder
         self._clock = clock
-        self._lock = threading.Lock()
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._forgotten: set[bytes] = set()
         self._running: OrderedDict[str, Session | None] = OrderedDict()
         self._held: OrderedDict[str, tuple[Decision, list[Answer]]] = OrderedDict()
-        self._prefix = os.urandom(8).hex()
-        self._numbers = itertools.count(1)
+        self._desk = self._desk_of(recorder, clock)
+        self._lock, self._ids = self._desk.lock, self._desk.ids
+
+    @property
+    def ledger(self) -> Ledger:
+        """The counters that calls are counted in."""
+        ledger: Ledger = self._desk.ledger
+        return ledger
+
+    @ledger.setter
+    def ledger(self, ledger: Ledger) -> None:
+        self._desk.ledger = ledger
+
+    def _desk_of(self, recorder: Recorder | None, clock: Callable[[], float]) -> Desk:
+        desk = Desk(
+            prefix=os.urandom(8).hex(),
+            admit_text=admitted_bytes,
+            clock=clock,
+            recorder=recorder,
+            ledger=Ledger(),
+            running=self._running,
+            engine=self,
+            explain=_explain,
+            session_of=self._session_of,
+            unrecorded=_unrecorded,
+            account=self._account,
+            remember=self._memory_of,
+            allow=ALLOW,
+            request=REQUEST,
+            decision=DECISION,
+            session=CALLS,
+            call=CALL,
+            running_max=RUNNING_MAX,
+            calls_max=CALLS_MAX,
+        )
+        desk.take(*_ways_of(self._evaluator))
+        return desk
 
     # ------------------------------------------------------------ from policy text
 
@@ -192,6 +223,7 @@ class Engine:
         """
         with self._lock:
             self.policy, self._evaluator = policy, evaluator
+            self._desk.take(*_ways_of(evaluator))
 
     def tool_of(self, request: Request) -> Tool | None:
         """Return the declaration of a request's tool."""
@@ -246,24 +278,22 @@ class Engine:
         session: Session | None = None,
         approval: Approval | None = None,
     ) -> Decision:
-        """Decide one call before it runs: a mapping in the wire's field names, JSON text of one, or a `Request`.
+        """Decide one call before it runs: a mapping in the wire's field names, one as JSON
+        or MessagePack, or a `Request`.
 
         Never raises for anything in the request; what is wrong with it is a decision. The decision is
         recorded before it is given out, counted in its session, and reserved with its limits.
         """
-        admitted = admit_json(request) if isinstance(request, TEXT) else self._evaluator.admit(request)
-        with self._lock:
-            if session is None and type(admitted) is Request and admitted.session_id is not None:
-                session = self._session_of(admitted)
-            return self._decide(admitted, session, approval)
+        decision: Decision = self._desk.decide(request, session, approval)
+        return decision
 
     def refuse(self, request: object, reason_code: str, problem: str = "") -> Decision:
         """Return a BLOCK by error for a call that is not decided at all, recorded as any decision is."""
-        admitted = admit_json(request) if isinstance(request, TEXT) else self._evaluator.admit(request)
+        admitted = admitted_bytes(request) if isinstance(request, TEXT) else self._evaluator.admit(request)
         known = None if isinstance(admitted, Fault) else admitted
         with self._lock:
             decision = Decision(
-                id=f"{self._prefix}-{next(self._numbers)}",
+                id=self._ids.next(),
                 effect=Effect.BLOCK,
                 verdict=Effect.BLOCK,
                 by=By.ERROR,
@@ -284,31 +314,12 @@ class Engine:
 
     def weigh(self, request: object, *, session: Session | None = None, approval: Approval | None = None) -> Decision:
         """Return what a call would be decided as now; nothing is recorded, counted or reserved."""
-        admitted = admit_json(request) if isinstance(request, bytes | str) else self._evaluator.admit(request)
+        admitted = admitted_bytes(request) if isinstance(request, bytes | str) else self._evaluator.admit(request)
         with self._lock:
-            id = f"{self._prefix}-{next(self._numbers)}"
+            id = self._ids.next()
             return self._evaluator.decide(
                 admitted, session=session, ledger=self.ledger, now=self._clock(), approval=approval, id=id
             )
-
-    def _decide(self, admitted: Request | Fault, session: Session | None, approval: Approval | None) -> Decision:
-        now = self._clock()
-        id = f"{self._prefix}-{next(self._numbers)}"
-        decision = self._evaluator.decide(
-            admitted, session=session, ledger=self.ledger, now=now, approval=approval, id=id
-        )
-        # Not a function of the decision itself: then each would be a circle, and wait for the collector.
-        set_field(decision, "explainer", partial(_explain, self, session, approval, session.version if session else 0))
-        if self._recorder is not None:
-            try:
-                self._recorder.decided(decision)
-            except Exception as error:  # noqa: BLE001 - whatever went wrong, there is no evidence
-                decision = _unrecorded(decision, error)
-        if decision.effect is ALLOW and approval is None and not decision.reservations and decision.violation is None:
-            self._let_through(decision, session)
-        else:
-            self._account(decision, session, approval)
-        return decision
 
     def _account(self, decision: Decision, session: Session | None, approval: Approval | None) -> None:
         """Count a decision: its call, its block, its reservations, its violation, the approval that it used up."""
@@ -326,7 +337,7 @@ class Engine:
         for reservation in decision.reservations:
             self.ledger.reserve(reservation, decision.now, decision.id, windows[reservation.limit])
         if decision.effect in LET_THROUGH:
-            self._let_through(decision, session)
+            self._desk.let_through(decision, session)
         elif decision.effect is Effect.STEP_UP:
             self._hold(decision.id, (decision, []))
         elif decision.effect is Effect.BLOCK and session is not None:
@@ -345,26 +356,16 @@ class Engine:
         with self._lock:
             self._held.pop(decision.id, None)
             if decision.id not in self._running:
-                self._let_through(decision, session)
+                self._desk.let_through(decision, session)
 
-    def _let_through(self, decision: Decision, session: Session | None) -> None:
-        request, running = decision.request, self._running
-        if request is None:
-            return
-        running[decision.id] = session
-        if len(running) > RUNNING_MAX:
-            running.popitem(last=False)
-        if session is None:
-            return
+    def _memory_of(self, request: Request) -> tuple[frozenset[str] | None, frozenset[str], frozenset[str]]:
+        """Return a tool's classes, the labels that its calls bring, and those that their results may bring."""
         tool = self._evaluator.tool_of(request)
         labels, pending = NO_LABELS, self._evaluator.result_labels(request)
         if tool is not None and tool.yields:
             labels = frozenset([y.label for y in tool.yields if y.pattern is None])
             pending = pending | {y.label for y in tool.yields if y.pattern is not None}
-        classes = None if tool is None else tool.classes
-        if pending:
-            pending = pending - labels
-        session.let_through(Call(decision.id, request.tool_name, classes, decision.now, pending=pending), labels)
+        return None if tool is None else tool.classes, labels, pending - labels
 
     def witness(self, request: Request, session: Session | None, now: float, risk: int) -> Witness:
         """Return who says what each condition of a decision came to, from the table that decided it."""
@@ -509,6 +510,15 @@ def prepare(policy: CheckedPolicy) -> Evaluator:
     """Lay a checked policy out, to be taken by `Engine.adopt`; for a thread of its own, it takes a while."""
     evaluator: Evaluator = EVALUATORS["native"](policy)
     return evaluator
+
+
+def _ways_of(evaluator: Evaluator) -> tuple[Any, ...]:
+    """Return what a desk takes of an evaluator: the compiled way to decide if it has one, and the tools of its policy."""
+    if not isinstance(evaluator, Native):
+        return None, None, evaluator.admit, evaluator.decide, frozenset()
+    declarations = evaluator.table.declarations
+    plain = frozenset(declarations.general.keys() - declarations.special.keys())
+    return ENTRY, evaluator.table, evaluator.admit, evaluator.decide, plain
 
 
 def _explain(engine: Engine, session: Session | None, approval: Approval | None, seen: int, decision: Decision) -> str:

@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from ..contract import Counter, Decision, Request, Reservation
 from ..contract.request import FIELDS
+from ..native.counts import Sessions
 from ..native.forms import Form
-from .session import Session
+from .session import Call, Session
 
 
 def form_of(kind: type[Any]) -> Form:
@@ -19,3 +20,12 @@ DECISION: Final = Form(Decision, tuple(field.name for field in fields(Decision))
 RESERVATION: Final = Form(Reservation, ("limit", "key", "amount"))
 COUNTER: Final = Form(Counter, ("limit", "key", "spent"))
 SESSION: Final = Form(Session, ("id", "begun", "opened_at", "digest", "said_digest", "root"))
+COUNTS: Final = Sessions(
+    Form(
+        Session,
+        ("calls", "labels", "doubtful", "begun", "opened_at", "dropped_until", "counted", "version", "tallies"),
+    ),
+    Form(Call, ("tool", "classes", "at", "ending", "pending")),
+)
+CALLS: Final = Form(Session, ("calls", "labels", "version", "counted", "digest"))
+CALL: Final = Form(Call, ("id", "tool", "classes", "at", "ending", "told", "pending", "number"))

@@ -62,7 +62,7 @@ class Session:
 
     `version` grows with everything that is written, so that a reader can tell whether facts have moved on;
     `digest` covers all of it, in order, and the beginning, but for what the user said, which `said_digest` covers:
-    sessions of equal digests answer alike.
+    sessions of equal digests answer alike. `tallies` is what readers have counted of it, theirs alone.
     """
 
     id: str
@@ -86,11 +86,16 @@ class Session:
     said_digest: bytes = FIRST
     said_memory: Memory = field(default_factory=Memory, init=False, repr=False, compare=False)
     told_memory: Memory = field(default_factory=Memory, init=False, repr=False, compare=False)
+    tallies: dict[object, object] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Begin the digest."""
         begun = "begun" if self.begun else None
         self.digest = after(self.digest, OPENED, self.opened_at, self.id, self.tenant, begun)
+
+    def __getstate__(self) -> tuple[None, dict[str, object]]:
+        """Return what a copy is made of; what readers have counted they count anew."""
+        return None, {name: getattr(self, name) for name in self.__slots__} | {"tallies": {}}
 
     def said(self, text: str) -> None:
         """Take in what the user of this session said: a turn reported over the authenticated channel."""

@@ -28,3 +28,6 @@ cdef class Intake:
     cdef bint take_one(self, Left *left, PyObject **values, Py_ssize_t field, object value) except -1
     cdef object plain(self, Left *left, object value, int depth)
     cdef bint plain_one(self, Left *left, object value) except -1
+    cdef object adopt(self, dict given)
+    cdef bint borrow(self, dict given, object scratch) except -1
+    cdef bint sound(self, Left *left, object value, int depth) except -1

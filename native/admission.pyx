@@ -205,6 +205,71 @@ cdef class Intake:
             items[place] = copy
         return items
 
+    cdef object adopt(self, dict given):
+        """Return an object of the fields of a dict that nobody else holds; None where one is not plain."""
+        cdef object made = self.form.empty()
+        return made if self.borrow(given, made) else None
+
+    cdef bint borrow(self, dict given, object scratch) except -1:
+        """Put the fields of a dict, not copied, into an object of the class; say whether all are plain.
+
+        For as long as the object is used, nobody may change what it was given.
+        """
+        cdef Left left = Left(self.bounds.values, self.bounds.chars)
+        cdef PyObject *key
+        cdef PyObject *value
+        cdef Py_ssize_t at = 0, place, members = 0, text = 0
+        if len(given) > 2 * self.form.count:
+            return False
+        while PyDict_Next(given, &at, &key, &value):
+            if type(<object>key) is not str:
+                return False
+            place = text_hash(<object>key) & (PLACES - 1)
+            while self.named[place].name != NULL:
+                if text_same(<object>self.named[place].name, <object>key):
+                    break
+                place = (place + 1) & (PLACES - 1)
+            if self.named[place].name == NULL or value == <PyObject *>None:
+                continue
+            if not self.sound(&left, <object>value, 1):
+                return False
+            if self.named[place].field == self.members:
+                if type(<object>value) is not dict:
+                    return False
+                members = 1
+            elif self.named[place].field == self.text:
+                if type(<object>value) is not str or not PyUnicode_GET_LENGTH(<object>value):
+                    return False
+                text = 1
+            self.form.write(scratch, self.named[place].field, <object>value)
+        if text and not members:
+            self.form.write(scratch, self.members, {})
+        return text
+
+    cdef bint sound(self, Left *left, object value, int depth) except -1:
+        """Say whether a value is plain."""
+        cdef PyObject *key
+        cdef PyObject *member
+        cdef Py_ssize_t at = 0
+        if self.plain_one(left, value):
+            return True
+        if type(value) is not dict and type(value) is not list:
+            return False
+        left.values -= 1
+        if depth > self.bounds.depth or len(value) > left.values:
+            return False
+        if type(value) is dict:
+            while PyDict_Next(value, &at, &key, &member):
+                if type(<object>key) is not str or not unicode_text(left, <object>key):
+                    return False
+                if not self.sound(left, <object>member, depth + 1):
+                    return False
+            return True
+        for member_of in <list>value:
+            if not self.sound(left, member_of, depth + 1):
+                return False
+        return True
+
 
 cdef PyObject *owned(object one):
     """Return a reference that is somebody else's from now on."""

@@ -6,6 +6,9 @@ from thoth.native.forms cimport Form
 from thoth.native.signatures cimport Signature
 from thoth.native.table cimport Table, Walk
 
+cdef enum:
+    SHOWN_MAX = 16                     # rules of an answer
+
 cdef class Place:
     cdef object declared
     cdef Signature signature           # None: nobody declared the tool
@@ -13,6 +16,7 @@ cdef class Place:
     cdef frozenset optional
     cdef bint positional               # `args` and `arg0` may be arguments without names
     cdef tuple risk, rules             # of Rows
+    cdef bint limited                  # a limit is among its rows
 
 cdef class Stance:
     cdef object mode
@@ -41,6 +45,14 @@ cdef struct Won:
     bint worded                        # one of them has words
     PyObject *code                     # the first reason code among them, or NULL
 
+cdef struct Verdict:
+    int32_t effect, verdict, soft      # what is enforced, what the rows say, what the mode makes of nothing: how strict
+    int32_t by, reason                 # places in `deciders` and `reasons`
+    bint named                         # rows ask for `verdict`
+    Py_ssize_t on_trial
+    Won won                            # the rows that ask for `effect`, and the first of them
+    int32_t shown[SHOWN_MAX]
+
 cdef class Answers:
     cdef Table table
     cdef Form request, answer, session
@@ -53,7 +65,7 @@ cdef class Answers:
     cdef list held                     # what `rows` points at
     cdef Py_ssize_t row_count
     cdef tuple effects, reasons, blank # by how strict; one value for each field of the answer
-    cdef object by_rule, by_limit, by_mode, by_default
+    cdef tuple deciders
     cdef bint permissive, scoped
     cdef list spare                    # facts used before, to be used again
     cdef object mode_ask
@@ -63,14 +75,18 @@ cdef class Answers:
     cdef Py_ssize_t asks, hold_s, retry_after_s, tells, controls, reservations, call
     cdef Py_ssize_t session_id, begun, opened_at, session_digest, said_digest, counters
     cdef object find(self, object request, object session, object ledger, object now, object id)
-    cdef Facts begin(self, Place place, object request, dict args, str name, object session, object now)
+    cdef int weigh_one(self, object request, object now, double moment, Verdict *verdict) except -1
+    cdef Facts begin(self, object request, object session, object now)
     cdef int end(self, Facts facts) except -1
-    cdef object judged(self, Walk walk, Facts facts, Place place, Stance stance, object ledger, double now, object id)
+    cdef int gathered(self, Walk walk, Facts facts, Place place, object ledger, double now, list reserved,
+                      list counters) except -1
+    cdef int weighed(self, Walk walk, Facts facts, Stance stance, double now, Verdict *verdict) except -1
     cdef object answered(self, Walk walk, Facts facts, Stance stance, list reserved, list counters, double now,
-                         object id)
-    cdef int look(self, Walk walk, int32_t level, double now, Won *won) noexcept
-    cdef object ids(self, Walk walk, int32_t level, bint on_trial, double now, Py_ssize_t count)
-    cdef object never_allowed(self, Facts facts)
+                         object id, Verdict *verdict)
+    cdef int look(self, Walk walk, int32_t level, double now, Verdict *verdict) noexcept
+    cdef object ids(self, const int32_t *shown, Py_ssize_t count)
+    cdef object ids_of_level(self, Walk walk, int32_t level, double now)
+    cdef object ids_on_trial(self, Walk walk, double now)
     cdef int told(self, Walk walk, int32_t level, double now, PyObject **values) except -1
     cdef int hold(self, Walk walk, int32_t soft, double now, Facts facts, PyObject **values) except -1
     cdef int remembered(self, object session, PyObject **values) except -1

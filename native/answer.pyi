@@ -17,6 +17,7 @@ class Place:
         optional: frozenset[str],
         risk: tuple[Rows, ...],
         rules: tuple[Rows, ...],
+        limited: bool,
     ) -> None: ...
 
 class Stance:

@@ -27,7 +27,6 @@ cdef extern from "Python.h":
 cdef enum:
     FIELDS_MAX = 48
     RISK_MAX = 100
-    SHOWN_MAX = 16
     SPARE_MAX = 4
     # How strict the effects are.
     ALLOWS = 0
@@ -35,6 +34,20 @@ cdef enum:
     DEFERS = 3
     BLOCKS = 4
     LEVELS = 5
+    # Who decides, by place; and reasons behind those of the effects.
+    BY_RULE = 0
+    BY_LIMIT = 1
+    BY_MODE = 2
+    BY_DEFAULT = 3
+    DECIDERS = 4
+    LIMIT = 5
+    NOBODY_MAY_ANSWER = 6
+    NOTHING_OBJECTS = 7
+    OBSERVED = 8
+    MODE_ASKS = 9
+    NOTHING_ALLOWS = 10
+    OUT_OF_SCOPE = 11
+    REASONS = 12
     # Places in the form of a session.
     ID = 0
     BEGUN = 1
@@ -47,13 +60,13 @@ cdef tuple nothing = ()
 
 
 cdef class Place:
-    """A tool: its declaration, the signature that its arguments must fit, and its rows."""
+    """A tool: its declaration, the signature that its arguments must fit, its rows, and whether a limit is among them."""
 
     def __init__(self, declared, Signature signature, dict kinds not None, frozenset optional not None,
-                 tuple risk not None, tuple rules not None):
+                 tuple risk not None, tuple rules not None, bint limited):
         self.declared, self.signature, self.kinds, self.optional = declared, signature, kinds, optional
         self.positional = signature is None or signature.more
-        self.risk, self.rules = risk, rules
+        self.risk, self.rules, self.limited = risk, rules, limited
 
 
 cdef class Stance:
@@ -80,20 +93,19 @@ cdef class Answers:
                   tuple blank not None, bint permissive, bint scoped, mode_ask, int32_t mode_hold_s):
         """Take each row as (id, trial end, points, how strict, stops, holds, hold_s, Limit or None, Words or None).
 
-        `effects` and `reasons` are by how strict; of `reasons` six more stand for: a limit, a hold that nobody
-        may answer, nothing that objects, a mode that observes, one that asks, nothing that allows. `permissive`: what
+        `effects` and `reasons` are by how strict; more reasons stand behind these, as above. `permissive`: what
         nothing forbids is allowed; `scoped`: `default_reason` has to be asked. `blank` is an answer's own fields
         unsaid.
         """
         cdef Py_ssize_t number
         assert answer.count <= FIELDS_MAX and len(blank) == answer.count and issubclass(facts_kind, Facts)
-        assert len(effects) == LEVELS and len(reasons) == LEVELS + 6 and len(deciders) == 4
+        assert len(effects) == LEVELS and len(reasons) == REASONS and len(deciders) == DECIDERS
         assert session.names == ("id", "begun", "opened_at", "digest", "said_digest", "root")
         self.table, self.request, self.answer, self.session = table, request, answer, session
         self.facts_kind, self.knowledge, self.digest, self.default_reason = facts_kind, knowledge, digest, default_reason
         self.places, self.unknown, self.stances, self.stance = places, unknown, stances, stances[None]
         self.effects, self.reasons, self.blank = effects, reasons, blank
-        self.by_rule, self.by_limit, self.by_mode, self.by_default = deciders
+        self.deciders = deciders
         self.permissive, self.scoped, self.mode_ask, self.mode_hold_s = permissive, scoped, mode_ask, mode_hold_s
         self.row_count, self.held, self.spare = len(rows), rows, []
         self.rows = <RowFacts *>PyMem_Calloc(max(1, self.row_count), sizeof(RowFacts))
@@ -140,14 +152,53 @@ cdef class Answers:
 
         Cost: one look at the arguments, and at the rows of the tool that its pivots let through.
         """
+        cdef Verdict verdict
+        cdef double moment = now
+        cdef Facts facts = self.begin(request, session, now)
+        cdef Place place
+        cdef Walk walk
+        cdef list reserved = None, counters = None
+        cdef object found = None
+        if facts is None:
+            return None
+        place = <Place>facts.place
+        walk = self.table.begin(facts)
+        if place.limited:
+            reserved, counters = [], []
+        if self.gathered(walk, facts, place, ledger, moment, reserved, counters):
+            if self.weighed(walk, facts, <Stance>facts.stance, moment, &verdict):
+                found = self.answered(walk, facts, <Stance>facts.stance, reserved, counters, moment, id, &verdict)
+        self.table.end(walk)
+        self.end(facts)
+        return found
+
+    cdef int weigh_one(self, object request, object now, double moment, Verdict *verdict) except -1:
+        """Weigh one call outside sessions and without a ledger; say whether that could be done here."""
+        cdef Facts facts = self.begin(request, None, now)
+        cdef Place place
+        cdef Walk walk
+        cdef list reserved = None, counters = None
+        cdef int weighed
+        if facts is None:
+            return 0
+        place = <Place>facts.place
+        walk = self.table.begin(facts)
+        if place.limited:
+            reserved, counters = [], []
+        weighed = self.gathered(walk, facts, place, None, moment, reserved, counters)
+        if weighed:
+            weighed = self.weighed(walk, facts, <Stance>facts.stance, moment, verdict)
+        self.table.end(walk)
+        self.end(facts)
+        return weighed
+
+    cdef Facts begin(self, object request, object session, object now):
+        """Return the facts of one call, to be handed back to `end`; None where it is not answered here."""
         cdef dict args = self.request.read(request, self.tool_args)
         cdef str name = normal(self.request.read(request, self.tool_name))
         cdef object said = self.request.read(request, self.said), found
-        cdef double moment = now
         cdef Place place
-        cdef Stance stance = self.stance
         cdef Facts facts
-        cdef Walk walk
         found = self.places.get(name, self.unknown)
         if found is None or (session is not None and type(session) is not self.session.kind):
             return None
@@ -156,23 +207,13 @@ cdef class Answers:
             return None
         if place.signature is not None and not place.signature.fits(args):
             return None
-        if type(said) is str:
-            stance = <Stance>self.stances.get(said, stance)
-        facts = self.begin(place, request, args, name, session, now)
-        walk = self.table.begin(facts)
-        found = self.judged(walk, facts, place, stance, ledger, moment, id)
-        self.table.end(walk)
-        self.end(facts)
-        return found
-
-    cdef Facts begin(self, Place place, object request, dict args, str name, object session, object now):
-        """Return the facts of one call, to be handed back to `end`."""
-        cdef Facts facts
         if self.spare:
             facts = <Facts>self.spare.pop()
         else:
             facts = taken((<PyTypeObject *>self.facts_kind).tp_new(<PyObject *>self.facts_kind, <PyObject *>nothing, NULL))
             facts.knowledge, facts.readable, facts.result = self.knowledge, True, None
+        found = self.stances.get(said) if type(said) is str else None
+        facts.place, facts.stance = place, self.stance if found is None else found
         facts.request, facts.name, facts.declared = request, name, place.declared
         facts.read, facts.kinds, facts.optional = args, place.kinds, place.optional
         facts.session, facts.now, facts.risk = session, now, 0
@@ -181,17 +222,20 @@ cdef class Answers:
     cdef int end(self, Facts facts) except -1:
         """Forget the call, and keep the object unless somebody else still holds it."""
         if Py_REFCNT(facts) == 1 and len(self.spare) < SPARE_MAX:  # the reference of `find`
-            facts.request = facts.name = facts.declared = facts.read = facts.session = facts.now = None
+            facts.request = facts.name = facts.declared = facts.read = facts.session = facts.now = facts.place = None
             self.spare.append(facts)
         return 0
 
-    cdef object judged(self, Walk walk, Facts facts, Place place, Stance stance, object ledger, double now, object id):
-        """Find the rows that hold, those that add risk first, and ask of each limit among them what it has left."""
+    cdef int gathered(self, Walk walk, Facts facts, Place place, object ledger, double now, list reserved,
+                      list counters) except -1:
+        """Find the rows that hold, in rising order, those that add risk first, and ask each limit what it has left.
+
+        Say whether the rows say it all. What limits are asked is added to `reserved` and `counters`.
+        """
         cdef Py_ssize_t one, count = 0, first
         cdef int32_t number
         cdef int risk = 0
         cdef object reservation
-        cdef list reserved = None, counters = None
         cdef bint sorted
         if place.risk:
             for rows in place.risk:
@@ -211,11 +255,9 @@ cdef class Answers:
         for one in range(first, walk.found_count):
             number = walk.found[one]
             if self.rows[number].stops:
-                return None
+                return 0
             if self.rows[number].limit != NULL:
                 reservation = (<Limit>self.rows[number].limit).reserved(facts)
-                if reserved is None:
-                    reserved, counters = [], []
                 if reservation is not None:
                     reserved.append(reservation)
                 if (<Limit>self.rows[number].limit).roomy(reservation, facts.now, ledger, "", counters):
@@ -227,69 +269,73 @@ cdef class Answers:
         walk.found_count = count
         if not sorted:
             qsort(walk.found, count, sizeof(int32_t), before)
-        return self.answered(walk, facts, stance, reserved, counters, now, id)
+        return 1
 
-    cdef object answered(self, Walk walk, Facts facts, Stance stance, list reserved, list counters, double now, object id):
-        """Return the answer that follows from the rows that hold, which stand in rising order."""
-        cdef PyObject *values[FIELDS_MAX]
-        cdef Won won
-        cdef Py_ssize_t one, on_trial = 0, permitting = 0
-        cdef int32_t strictest = ALLOWS, base, soft, verdict, effect
+    cdef int weighed(self, Walk walk, Facts facts, Stance stance, double now, Verdict *verdict) except -1:
+        """Say what follows from the rows that hold; or that a ladder has to say it."""
+        cdef Won *won = &verdict.won
+        cdef Py_ssize_t one, permitting = 0
+        cdef int32_t strictest = ALLOWS, base
         cdef RowFacts *row
-        cdef object reason, by
+        verdict.on_trial = 0
         for one in range(walk.found_count):
             row = self.rows + walk.found[one]
             if now < row.trial_until:
-                on_trial += 1
+                verdict.on_trial += 1
             elif row.level == ALLOWS:
                 permitting += 1
             elif row.level > strictest:
                 strictest = row.level
-        base = soft = ALLOWS
+        base = verdict.soft = ALLOWS
         if not permitting and not self.permissive:
             if stance.laddered:
-                return None
-            base, soft = BLOCKS, stance.soft
-        verdict = max(base, strictest)
-        effect = ALLOWS if stance.observing else max(soft, strictest)
-        if effect == HOLDS:
+                return 0
+            base, verdict.soft = BLOCKS, stance.soft
+        verdict.verdict = max(base, strictest)
+        verdict.effect = ALLOWS if stance.observing else max(verdict.soft, strictest)
+        verdict.named = verdict.verdict == strictest
+        if verdict.effect == HOLDS:
             for one in range(walk.more_count):
                 if self.rows[walk.more[one].number].level == HOLDS:
-                    return None  # everybody who asks has to be named, and these are many
-        if effect == ALLOWS and not permitting or effect > strictest and not effect == ALLOWS:
-            won = Won(0, 0, False, False, NULL)
-        else:
-            self.look(walk, effect, now, &won)
+                    return 0  # everybody who asks has to be named, and these are many
+        won[0] = Won(0, 0, True, False, NULL)
+        if permitting if verdict.effect == ALLOWS else verdict.effect == strictest:
+            self.look(walk, verdict.effect, now, verdict)
 
         if won.count > won.limits:
-            by = self.by_rule
-            reason = self.reasons[effect]
-            if effect == BLOCKS and won.holding:
-                reason = self.reasons[LEVELS + 1]
+            verdict.by, verdict.reason = BY_RULE, verdict.effect
+            if verdict.effect == BLOCKS and won.holding:
+                verdict.reason = NOBODY_MAY_ANSWER
         elif won.count:
-            by = self.by_limit
-            reason = self.reasons[LEVELS]
-        elif stance.observing and verdict != ALLOWS:
-            by, reason = self.by_mode, self.reasons[LEVELS + 3]
-        elif base == BLOCKS and soft == effect == HOLDS:
-            by, reason = self.by_mode, self.reasons[LEVELS + 4]
-        elif effect == ALLOWS:
-            by, reason = self.by_default, self.reasons[LEVELS + 2]
+            verdict.by, verdict.reason = BY_LIMIT, LIMIT
+        elif stance.observing and verdict.verdict != ALLOWS:
+            verdict.by, verdict.reason = BY_MODE, OBSERVED
+        elif base == BLOCKS and verdict.soft == verdict.effect == HOLDS:
+            verdict.by, verdict.reason = BY_MODE, MODE_ASKS
+        elif verdict.effect == ALLOWS:
+            verdict.by, verdict.reason = BY_DEFAULT, NOTHING_OBJECTS
         else:
-            by, reason = self.by_default, None
-        if won.code != NULL:
-            reason = <object>won.code
-        elif reason is None:
-            reason = self.never_allowed(facts)
+            verdict.by, verdict.reason = BY_DEFAULT, NOTHING_ALLOWS
+            if self.scoped or self.request.read(facts.request, self.scope) is not None:
+                if self.default_reason(facts) != self.reasons[NOTHING_ALLOWS]:
+                    verdict.reason = OUT_OF_SCOPE
+        return 1
 
+    cdef object answered(self, Walk walk, Facts facts, Stance stance, list reserved, list counters, double now,
+                         object id, Verdict *verdict):
+        """Return the answer."""
+        cdef PyObject *values[FIELDS_MAX]
+        cdef Won *won = &verdict.won
+        cdef int32_t effect = verdict.effect
+        cdef Py_ssize_t one
         for one in range(self.answer.count):
             values[one] = NULL
         try:
             put(values, self.id, id)
             put(values, self.effect, self.effects[effect])
-            put(values, self.verdict, self.effects[verdict])
-            put(values, self.by, by)
-            put(values, self.reason, reason)
+            put(values, self.verdict, self.effects[verdict.verdict])
+            put(values, self.by, self.deciders[verdict.by])
+            put(values, self.reason, self.reasons[verdict.reason] if won.code == NULL else <object>won.code)
             put(values, self.asked, facts.request)
             put(values, self.now, facts.now)
             put(values, self.mode, stance.mode)
@@ -297,18 +343,18 @@ cdef class Answers:
             if facts.risk:
                 put(values, self.risk, facts.risk)
             if won.count:
-                put(values, self.won, self.ids(walk, effect, False, now, won.count))
+                put(values, self.won, self.ids(verdict.shown, won.count))
                 if won.count > SHOWN_MAX:
                     put(values, self.more, won.count - SHOWN_MAX)
                 if won.worded:
                     self.told(walk, effect, now, values)
-            if verdict != effect and strictest == verdict:
-                put(values, self.would_be, self.ids(walk, verdict, False, now, SHOWN_MAX))
-            if on_trial:
-                put(values, self.trial, self.ids(walk, 0, True, now, on_trial))
+            if verdict.verdict != effect and verdict.named:
+                put(values, self.would_be, self.ids_of_level(walk, verdict.verdict, now))
+            if verdict.on_trial:
+                put(values, self.trial, self.ids_on_trial(walk, now))
             if effect == HOLDS:
-                self.hold(walk, soft, now, facts, values)
-            if reserved is not None and effect <= HOLDS:
+                self.hold(walk, verdict.soft, now, facts, values)
+            if reserved and effect <= HOLDS:
                 put(values, self.reservations, tuple(reserved))
             if counters:
                 put(values, self.counters, tuple(counters))
@@ -323,21 +369,17 @@ cdef class Answers:
                 put(values, one, self.blank[one])
         return self.answer.made(values)
 
-    cdef object never_allowed(self, Facts facts):
-        """Return why the default blocks."""
-        if self.scoped or self.request.read(facts.request, self.scope) is not None:
-            return self.default_reason(facts)
-        return self.reasons[LEVELS + 5]
-
-    cdef int look(self, Walk walk, int32_t level, double now, Won *won) noexcept:
+    cdef int look(self, Walk walk, int32_t level, double now, Verdict *verdict) noexcept:
         """Look at the rows of one level that are not on trial."""
+        cdef Won *won = &verdict.won
         cdef Py_ssize_t one
         cdef RowFacts *row
-        won[0] = Won(0, 0, True, False, NULL)
         for one in range(walk.found_count):
             row = self.rows + walk.found[one]
             if row.level != level or now < row.trial_until:
                 continue
+            if won.count < SHOWN_MAX:
+                verdict.shown[won.count] = walk.found[one]
             won.count += 1
             if row.limit != NULL:
                 won.limits += 1
@@ -353,40 +395,39 @@ cdef class Answers:
                 won.count += walk.more[one].count
         return 0
 
-    cdef object ids(self, Walk walk, int32_t level, bint on_trial, double now, Py_ssize_t count):
-        """Return the ids of rows of one level that are not on trial, the first few; or of all that are."""
-        cdef Py_ssize_t one, place = 0
-        cdef RowFacts *row
-        cdef PyObject *shown[SHOWN_MAX]
+    cdef object ids(self, const int32_t *shown, Py_ssize_t count):
+        """Return the ids of the first of some rows; of a single one it is always the same tuple."""
+        cdef RowFacts *row = self.rows + shown[0]
         cdef tuple ids
-        cdef list more = None
-        for one in range(walk.found_count):
-            row = self.rows + walk.found[one]
-            if (now < row.trial_until) != on_trial or (not on_trial and row.level != level):
-                continue
-            if place == SHOWN_MAX:
-                if not on_trial:
-                    break
-                if more is None:
-                    more = [<object>shown[place] for place in range(SHOWN_MAX)]
-                    place = SHOWN_MAX
-                more.append(<object>row.id)
-                continue
-            shown[place] = row.id
-            place += 1
-            if count == 1:
-                if row.alone == NULL:
-                    ids = (<object>row.id,)
-                    Py_INCREF(ids)
-                    row.alone = <PyObject *>ids
-                return <object>row.alone
-        if more is not None:
-            return tuple(more)
-        ids = PyTuple_New(place)
-        for one in range(place):
-            Py_INCREF(<object>shown[one])
-            PyTuple_SET_ITEM(ids, one, <object>shown[one])
+        cdef Py_ssize_t one
+        if count == 1:
+            if row.alone == NULL:
+                ids = (<object>row.id,)
+                Py_INCREF(ids)
+                row.alone = <PyObject *>ids
+            return <object>row.alone
+        count = min(count, SHOWN_MAX)
+        ids = PyTuple_New(count)
+        for one in range(count):
+            Py_INCREF(<object>self.rows[shown[one]].id)
+            PyTuple_SET_ITEM(ids, one, <object>self.rows[shown[one]].id)
         return ids
+
+    cdef object ids_of_level(self, Walk walk, int32_t level, double now):
+        """Return the ids of the rows of one level that are not on trial, the first few."""
+        cdef Verdict found
+        found.won = Won(0, 0, True, False, NULL)
+        self.look(walk, level, now, &found)
+        return self.ids(found.shown, found.won.count)
+
+    cdef object ids_on_trial(self, Walk walk, double now):
+        """Return the ids of the rows on trial."""
+        cdef Py_ssize_t one
+        cdef list ids = []
+        for one in range(walk.found_count):
+            if now < self.rows[walk.found[one]].trial_until:
+                ids.append(<object>self.rows[walk.found[one]].id)
+        return tuple(ids)
 
     cdef int told(self, Walk walk, int32_t level, double now, PyObject **values) except -1:
         """Put down what the winning rows tell, which controls they serve, and when to come back."""

@@ -5,6 +5,7 @@ cdef class Facts:
     cdef public dict read, kinds
     cdef public frozenset optional
     cdef public bint readable
+    cdef object place, stance       # where it is answered, and how strictly
 
 cdef class Reader:
     cdef object value(self, Facts facts)

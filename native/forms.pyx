@@ -8,7 +8,7 @@ from types import MemberDescriptorType
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 
 
 cdef extern from "Python.h":
@@ -77,6 +77,40 @@ cdef class Form:
         cdef PyObject *value = (<PyObject **>(<char *><PyObject *>one + self.offsets[place]))[0]
         assert type(one) is self.kind and value != NULL
         return <object>value
+
+    cdef int write(self, object one, Py_ssize_t place, object value) except -1:
+        """Put a value into a slot of an object of this class, frozen or not: it is for those who made it."""
+        cdef PyObject **slot = <PyObject **>(<char *><PyObject *>one + self.offsets[place])
+        cdef PyObject *before = slot[0]
+        assert type(one) is self.kind
+        Py_INCREF(value)
+        slot[0] = <PyObject *>value
+        Py_XDECREF(before)
+        return 0
+
+    cdef object empty(self):
+        """Return a new object with None in each slot."""
+        cdef PyObject *made = (<PyTypeObject *>self.kind).tp_alloc(<PyObject *>self.kind, 0)
+        cdef Py_ssize_t place
+        for place in range(self.count):
+            Py_INCREF(None)
+            (<PyObject **>(<char *>made + self.offsets[place]))[0] = <PyObject *>None
+        return taken(made)
+
+    cdef int wipe(self, object one) except -1:
+        """Put None into each slot of an object that nobody else holds."""
+        cdef PyObject **slot
+        cdef PyObject *before
+        cdef Py_ssize_t place
+        assert type(one) is self.kind
+        for place in range(self.count):
+            slot = <PyObject **>(<char *><PyObject *>one + self.offsets[place])
+            if slot[0] != <PyObject *>None:
+                before = slot[0]
+                Py_INCREF(None)
+                slot[0] = <PyObject *>None
+                Py_XDECREF(before)
+        return 0
 
 
 cdef object taken(PyObject *made):

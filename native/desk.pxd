@@ -1,0 +1,35 @@
+from thoth.native.entry cimport Entry
+from thoth.native.forms cimport Form
+
+cdef extern from "pythread.h":
+    ctypedef void *PyThread_type_lock
+
+cdef class Lock:
+    cdef PyThread_type_lock lock
+    cdef int take(self) except -1
+    cdef int leave(self) except -1
+
+cdef class Ids:
+    cdef bytes prefix
+    cdef unsigned long long number
+    cdef str made(self)
+
+cdef class Explainer:
+    cdef object explain, engine, session, approval, seen
+
+cdef class Desk:
+    cdef readonly Lock lock
+    cdef readonly Ids ids
+    cdef Entry entry                     # None: `decide_in_full` decides, after `admit`
+    cdef object table, admit, admit_text, decide_in_full
+    cdef public object ledger
+    cdef object clock, recorder, running, engine, explain, session_of, unrecorded, account, remember, allow
+    cdef Explainer explainer             # of decisions outside sessions
+    cdef Form request, decision, session, call
+    cdef dict memories                   # a tool's name -> its classes, and the labels that it brings
+    cdef frozenset plain                 # tools of which all calls are remembered alike
+    cdef Py_ssize_t running_max, calls_max
+    cdef Py_ssize_t session_id, tool_name, asked, effect, reservations, violation, explaining
+    cdef Explainer explainer_of(self, object session, object approval, object seen)
+    cdef object decided(self, object admitted, object session, object approval)
+    cdef int count(self, object request, str id, object now, object session) except -1

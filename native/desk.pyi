@@ -1,0 +1,54 @@
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from .entry import Entry
+from .forms import Form
+
+class Lock:
+    def __enter__(self) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+class Ids:
+    def __init__(self, prefix: str) -> None: ...
+    def next(self) -> str: ...
+
+class Desk:
+    lock: Lock
+    ids: Ids
+    ledger: Any
+    def __init__(
+        self,
+        *,
+        prefix: str,
+        admit_text: Callable[[Any], Any],
+        clock: Callable[[], float],
+        recorder: object,
+        ledger: object,
+        running: Any,
+        engine: object,
+        explain: Callable[[Any, Any, Any, int, Any], str],
+        session_of: Callable[[Any], Any],
+        unrecorded: Callable[[Any, Exception], Any],
+        account: Callable[[Any, Any, Any], None],
+        remember: Callable[[Any], tuple[frozenset[str] | None, frozenset[str], frozenset[str]]],
+        allow: object,
+        request: Form,
+        decision: Form,
+        session: Form,
+        call: Form,
+        running_max: int,
+        calls_max: int,
+    ) -> None: ...
+    def take(
+        self,
+        entry: Entry | None,
+        table: object,
+        admit: Callable[[object], Any],
+        decide_in_full: Callable[..., Any],
+        plain: frozenset[str],
+    ) -> None: ...
+    def decide(self, given: object, session: Any, approval: Any) -> Any: ...
+    def let_through(self, decision: Any, session: Any) -> None: ...

@@ -1,0 +1,227 @@
+"""What an engine does around each decision: the time, an id, the session, the record, and what was let through.
+
+The decisions of one desk are taken one after another. What few calls need is left to the engine's own methods.
+"""
+
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+from cpython.unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_New
+from libc.string cimport memcpy
+
+from thoth.native.digests import after
+from thoth.native.entry cimport Entry
+from thoth.native.forms cimport Form
+
+cdef extern from "pythread.h":
+    PyThread_type_lock PyThread_allocate_lock()
+    void PyThread_free_lock(PyThread_type_lock lock)
+    int PyThread_acquire_lock(PyThread_type_lock lock, int mode) nogil
+    void PyThread_release_lock(PyThread_type_lock lock)
+
+cdef enum:
+    NOW = 0
+    WAIT = 1
+    ID_CHARS_MAX = 64
+    LET_THROUGH = 2          # the kind of event that a session's digest covers
+    # Places in the form of a session.
+    CALLS = 0
+    LABELS = 1
+    VERSION = 2
+    COUNTED = 3
+    DIGEST = 4
+    CALL_FIELDS = 8
+
+cdef object _after = after
+cdef object _text = str
+cdef object _bytes = bytes
+
+
+cdef class Lock:
+    """A lock between threads, held by one call at a time; not to be taken twice by one."""
+
+    def __cinit__(self):
+        self.lock = PyThread_allocate_lock()
+        if self.lock == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        if self.lock != NULL:
+            PyThread_free_lock(self.lock)
+
+    cdef int take(self) except -1:
+        if not PyThread_acquire_lock(self.lock, NOW):
+            with nogil:
+                PyThread_acquire_lock(self.lock, WAIT)
+        return 0
+
+    cdef int leave(self) except -1:
+        PyThread_release_lock(self.lock)
+        return 0
+
+    def __enter__(self):
+        self.take()
+
+    def __exit__(self, kind, error, trace):
+        self.leave()
+
+
+cdef class Ids:
+    """Ids: a prefix, a dash, and a number that counts."""
+
+    def __init__(self, str prefix not None):
+        self.prefix = (prefix + "-").encode("ascii")
+        assert len(self.prefix) < ID_CHARS_MAX // 2
+
+    def next(self) -> str:
+        """Return an id that was never returned before."""
+        return self.made()
+
+    cdef str made(self):
+        cdef char digits[ID_CHARS_MAX]
+        cdef unsigned long long left
+        cdef Py_ssize_t place = ID_CHARS_MAX, before = len(self.prefix)
+        cdef object id
+        self.number += 1
+        left = self.number
+        while left:
+            place -= 1
+            digits[place] = <char>(48 + left % 10)
+            left //= 10
+        id = PyUnicode_New(before + ID_CHARS_MAX - place, 127)
+        memcpy(PyUnicode_1BYTE_DATA(id), <const char *>self.prefix, before)
+        memcpy(<char *>PyUnicode_1BYTE_DATA(id) + before, digits + place, ID_CHARS_MAX - place)
+        return <str>id
+
+
+cdef class Explainer:
+    """Explains the decisions of an engine taken in one session at one moment; it holds none of them."""
+
+    def __call__(self, decision):
+        return self.explain(self.engine, self.session, self.approval, self.seen, decision)
+
+
+cdef class Desk:
+    """One engine's decisions."""
+
+    def __init__(self, *, str prefix not None, admit_text, clock, recorder, ledger, running, engine, explain, session_of,
+                 unrecorded, account, remember, allow, Form request not None, Form decision not None, Form session not None, Form call not None,
+                 Py_ssize_t running_max, Py_ssize_t calls_max):
+        assert session.names == ("calls", "labels", "version", "counted", "digest")
+        assert call.names == ("id", "tool", "classes", "at", "ending", "told", "pending", "number")
+        self.lock, self.ids = Lock(), Ids(prefix)
+        self.admit_text, self.clock, self.recorder, self.ledger, self.running = admit_text, clock, recorder, ledger, running
+        self.engine, self.explain, self.session_of, self.unrecorded = engine, explain, session_of, unrecorded
+        self.account, self.remember, self.allow = account, remember, allow
+        self.request, self.decision, self.session, self.call = request, decision, session, call
+        self.running_max, self.calls_max = running_max, calls_max
+        self.explainer = self.explainer_of(None, None, 0)
+        self.session_id, self.tool_name = request.place("session_id"), request.place("tool_name")
+        self.asked, self.effect, self.reservations, self.violation, self.explaining = map(
+            decision.place, ("request", "effect", "reservations", "violation", "explainer")
+        )
+
+    def take(self, Entry entry, table, admit, decide_in_full, frozenset plain not None):
+        """Decide by this from the next call on; with the lock held, if calls may be under way.
+
+        Without an entry `decide_in_full` decides. `plain` are the tools of which all calls are remembered alike.
+        """
+        self.entry, self.table, self.admit, self.decide_in_full, self.plain = entry, table, admit, decide_in_full, plain
+        self.memories = {}
+
+    cdef Explainer explainer_of(self, object session, object approval, object seen):
+        cdef Explainer made = Explainer()
+        made.explain, made.engine, made.session, made.approval = self.explain, self.engine, session, approval
+        made.seen = seen
+        return made
+
+    def decide(self, given, session, approval):
+        """Decide one call: whatever is given, a decision comes back, recorded and counted."""
+        cdef object admitted = None
+        cdef Entry entry = self.entry
+        if isinstance(given, _text) or isinstance(given, _bytes):
+            admitted = self.admit_text(given)
+        else:
+            if entry is not None:
+                admitted = entry.intake.read_in(given)
+            if admitted is None:
+                admitted = self.admit(given)
+        self.lock.take()
+        try:
+            if session is None and type(admitted) is self.request.kind \
+                    and self.request.read(admitted, self.session_id) is not None:
+                session = self.session_of(admitted)
+            return self.decided(admitted, session, approval)
+        finally:
+            self.lock.leave()
+
+    cdef object decided(self, object admitted, object session, object approval):
+        cdef object now = self.clock(), decision
+        cdef str id = self.ids.made()
+        cdef Form form = self.decision
+        if self.entry is None:
+            decision = self.decide_in_full(
+                admitted, session=session, ledger=self.ledger, now=now, approval=approval, id=id
+            )
+        else:
+            decision = self.entry.decided(self.table, admitted, session, self.ledger, now, approval, id)
+        # Not a function of the decision itself: then each would be a circle, and wait for the collector.
+        if session is None and approval is None:
+            form.write(decision, self.explaining, self.explainer)
+        else:
+            form.write(
+                decision, self.explaining, self.explainer_of(session, approval, 0 if session is None else session.version)
+            )
+        if self.recorder is not None:
+            try:
+                self.recorder.decided(decision)
+            except Exception as error:  # whatever went wrong, there is no evidence
+                decision = self.unrecorded(decision, error)
+        if form.read(decision, self.effect) is self.allow and approval is None \
+                and not form.read(decision, self.reservations) and form.read(decision, self.violation) is None:
+            self.count(form.read(decision, self.asked), id, now, session)
+        else:
+            self.account(decision, session, approval)
+        return decision
+
+    def let_through(self, decision, session):
+        """Count a call as let through."""
+        if decision.request is not None:
+            self.count(decision.request, decision.id, decision.now, session)
+
+    cdef int count(self, object request, str id, object now, object session) except -1:
+        cdef PyObject *values[CALL_FIELDS]
+        cdef object classes, labels, pending, name, call, memory
+        cdef list calls
+        cdef Form form = self.session
+        cdef Py_ssize_t field
+        if request is None:
+            return 0
+        self.running[id] = session
+        if len(self.running) > self.running_max:
+            self.running.popitem(last=False)
+        if session is None:
+            return 0
+        name = self.request.read(request, self.tool_name)
+        memory = self.memories.get(name)
+        if memory is None:
+            memory = self.remember(request)
+            if name in self.plain:
+                self.memories[name] = memory
+        classes, labels, pending = <tuple>memory
+        counted = form.read(session, COUNTED) + 1
+        fields = (id, name, classes, now, None, False, pending, counted)
+        for field in range(CALL_FIELDS):
+            Py_INCREF(<object>(<tuple>fields)[field])
+            values[field] = <PyObject *>(<tuple>fields)[field]
+        call = self.call.made(values)
+        calls = form.read(session, CALLS)
+        if len(calls) >= self.calls_max:
+            session.let_through(call, labels)  # one has to go
+            return 0
+        form.write(session, VERSION, form.read(session, VERSION) + 1)
+        form.write(session, COUNTED, counted)
+        form.write(session, DIGEST, _after(form.read(session, DIGEST), LET_THROUGH, now, name, classes, labels, pending))
+        calls.append(call)
+        if labels:
+            (<set>form.read(session, LABELS)).update(labels)
+        return 0

@@ -1,0 +1,123 @@
+"""Requests as bytes: what can be read in one way only is read fast, and never otherwise than strictly."""
+
+import contextlib
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.strategies.decisions import requests
+from thoth.contract import Fault, admit, admit_json
+from thoth.engine.decide import WIRE, admitted_bytes
+
+TEXTS = st.text(alphabet='ab:"\\{},é\u20ac\n', max_size=4)
+
+
+class Pairs:
+    """An object of which a key may stand twice."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        self.pairs = pairs
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.lists(st.tuples(TEXTS, inner), max_size=3).map(Pairs),
+    max_leaves=8,
+)
+
+
+def spelled(value: Any, ascii_only: bool) -> str:
+    if isinstance(value, Pairs):
+        members = (f"{json.dumps(k, ensure_ascii=ascii_only)} : {spelled(v, ascii_only)}" for k, v in value.pairs)
+        return "{" + ", ".join(members) + "}"
+    if isinstance(value, list):
+        return f"[{','.join(spelled(item, ascii_only) for item in value)}]"
+    return json.dumps(value, ensure_ascii=ascii_only)
+
+
+def packed(value: Any) -> bytes:
+    if isinstance(value, Pairs):
+        return bytes([0x80 + len(value.pairs)]) + b"".join(packed(k) + packed(v) for k, v in value.pairs)
+    if isinstance(value, list):
+        return bytes([0x90 + len(value)]) + b"".join(map(packed, value))
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        value = 7
+    return msgspec.msgpack.encode(value)
+
+
+def twice(value: Any) -> bool:
+    """Say whether a key stands twice in some object."""
+    if isinstance(value, Pairs):
+        keys = [key for key, _ in value.pairs]
+        return len(set(keys)) < len(keys) or any(twice(member) for _, member in value.pairs)
+    return isinstance(value, list) and any(map(twice, value))
+
+
+def call_of(args: Any, more: Any) -> Pairs:
+    return Pairs([("tool_name", "t"), ("tool_args", Pairs([("x", args)])), ("agent_id", "a:b"), ("other", more)])
+
+
+@given(VALUES, VALUES, st.booleans())
+def test_json_is_read_as_the_strict_reader_reads_it(args: Any, more: Any, ascii_only: bool) -> None:
+    """With keys that stand twice, escapes, and colons in texts."""
+    text = spelled(call_of(args, more), ascii_only).encode()
+    expected = admit_json(text)
+    fast = WIRE.read(text)
+    assert repr(admitted_bytes(text)) == repr(expected)
+    assert fast is None or repr(fast) == repr(expected)
+    assert isinstance(expected, Fault) == twice(call_of(args, more))
+
+
+@given(VALUES, VALUES)
+def test_messagepack_is_read_where_no_key_stands_twice(args: Any, more: Any) -> None:
+    taken = admitted_bytes(packed(call_of(args, more)))
+    assert isinstance(taken, Fault) == twice(call_of(args, more))
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_raise(data: bytes) -> None:
+    admitted_bytes(data)
+    admitted_bytes(b"\x82" + data)
+
+
+@given(requests())
+def test_a_call_is_taken_in_alike_as_a_dict_as_json_and_as_messagepack(call: Any) -> None:
+    expected = repr(admit(call))
+    assert repr(admitted_bytes(json.dumps(call))) == expected
+    assert repr(admitted_bytes(json.dumps(call, ensure_ascii=False).encode())) == expected
+    with contextlib.suppress(OverflowError):  # MessagePack has no integers beyond 64 bits
+        assert repr(admitted_bytes(msgspec.msgpack.encode(call))) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"tool_name": "t", "tool_name": "t"}',
+        '{"tool_name": "t", "other": {"a": 1, "a": ":"}}',
+        '{"tool_name": "t", "tool_args": {"x": 1e400}}',
+        '{"tool_name": "t", "tool_args": {"x": NaN}}',
+        '{"tool_name": "t", "tool_args": {"x": "\\ud800"}}',
+        '{"tool_name": "t", "tool_args": {"x": ' + "9" * 2_000 + "}}",
+        '{"tool_name": "t", "tool_args": ' + '{"x":' * 70 + "1" + "}" * 71,
+        '{"tool_name": "t"} 1',
+        '{"tool_name": "t",}',
+        '{"tool_name": ""}',
+        '["tool_name"]',
+        "",
+    ],
+    ids=lambda text: text[:40],
+)
+def test_what_the_strict_reader_refuses_is_refused(text: str) -> None:
+    assert WIRE.read(text) is None
+    assert isinstance(admitted_bytes(text), Fault)
+    assert isinstance(admitted_bytes(text.encode()), Fault)
+
+
+@pytest.mark.parametrize("value", [b"bytes", float("nan"), {1: 2}, msgspec.msgpack.Ext(1, b"x")], ids=str)
+def test_messagepack_that_is_no_json_is_refused(value: Any) -> None:
+    data = msgspec.msgpack.encode({"tool_name": "t", "tool_args": {"x": value}})
+    assert isinstance(admitted_bytes(data), Fault)
