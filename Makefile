@@ -7,6 +7,7 @@ STATES ?= 1000000
 FRAMES ?= 1000000
 KILLS ?= 200
 EXAMPLES ?= 100
+MILLIONS ?= 10
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ROOMS := contract grammar native engine evidence server simulation sdk/python proxy cli policies
@@ -32,7 +33,7 @@ KIND_INSTALLED := $(shell cat .venv/.kind 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-full peers replay quality crash interop frameworks test-frameworks fuzz kill openapi browser mcp-clients mcp-servers fmt dist clean FORCE
+.PHONY: help demo test check bench bench-full soak-decide peers replay quality crash interop frameworks test-frameworks fuzz kill openapi browser mcp-clients mcp-servers fmt dist clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +58,9 @@ bench: .venv/.installed .venv/.needs-test ## a few minutes of benchmarks; runs a
 bench-full: .venv/.installed ## up to 100,000 rules and every peer, then table and plot; leave the machine alone
 	@$(BIN)/python benchmarks/compare.py --full $(BENCH)
 	@$(BIN)/python benchmarks/plot.py
+
+soak-decide: .venv/.installed ## MILLIONS=10: so many decisions in one process, and what they leave in memory
+	@$(BIN)/python benchmarks/soak.py $(MILLIONS)
 
 peers: ## install the engines that the benchmarks compare with, each into an environment of its own
 	@grep -v '^#' benchmarks/peers.txt | while read -r name requirement; do \

@@ -1,11 +1,11 @@
 """The same rules and requests through our engine, a handwritten evaluator and the peers that are installed.
 
     python benchmarks/compare.py            a few minutes: 10 to 10,000 rules
-    python benchmarks/compare.py --full     up to 100,000 rules, 100,000 requests for each workload
+    python benchmarks/compare.py --full     up to 100,000 rules and 100,000 requests; most of an hour with all peers
     python benchmarks/compare.py --quick    seconds: shows that everything works, measures nothing
 
 Ours and the handwritten evaluator take turns in this process, every 256 requests, for five rounds; each call is timed
-by itself and its decision is read. Before anything is measured every request of the workload is decided by both and
+by itself and its decision is read (`loops.py`). Before anything is measured every request is decided by both and
 compared. Peers run one after another, each in its own process and environment (`make peers`). The run is kept in
 `benchmarks/runs/`: what was measured on, each round's percentiles, and a histogram of all calls.
 """
@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -30,18 +30,18 @@ from pathlib import Path
 from typing import Any
 
 import workload
+from extras import extras, show_extras
 from handwritten import Handwritten
+from loops import FACTS, NOW, ways
 
-from thoth.contract import Request
 from thoth.engine import Engine
 from thoth.engine.compile import DecisionTable, compile
 from thoth.engine.decide import decide
 
 HERE = Path(__file__).resolve().parent
-NOW = 1_770_000_000.0
 BATCH = 256
 ROUNDS = 5
-CALLS_OF_SESSION = 100
+REUSED_MAX = 2_048
 PACKAGES = ("thoth-runtime", "msgspec", "google-re2", "Cython")
 
 
@@ -60,66 +60,8 @@ class Plan:
 PLANS = {
     "quick": Plan((10, 300), (10,), (10,), 500, 50, 2),
     "short": Plan((10, 1_000, 10_000), (1_000,), (10, 1_000), 10_000, 500, 10),
-    "full": Plan((10, 1_000, 10_000, 100_000), (10, 1_000, 10_000), (10, 1_000, 10_000), 100_000, 2_000, 60),
+    "full": Plan((10, 1_000, 10_000, 100_000), (1_000, 10_000, 100_000), (10, 1_000, 10_000), 100_000, 2_000, 20),
 }
-
-Timing = Callable[[list[Any]], list[int]]
-
-
-# ---------------------------------------------------------------- the measured loops
-# One loop for each engine, so that nothing but the call and the reading stands between the two looks at the clock.
-
-
-def time_table(table: DecisionTable) -> Timing:
-    clock = time.perf_counter_ns
-
-    def run(batch: list[Any]) -> list[int]:
-        taken = []
-        for given in batch:
-            begun = clock()
-            decision = decide(table, given, now=NOW)
-            decision.effect, decision.rules, decision.reason_code  # noqa: B018
-            taken.append(clock() - begun)
-        return taken
-
-    return run
-
-
-def time_engine(engine: Engine) -> Timing:
-    """In sessions of a hundred calls; opening one is not measured."""
-    clock = time.perf_counter_ns
-    calls = 0
-    session = engine.session("session-0")
-
-    def run(batch: list[Any]) -> list[int]:
-        nonlocal calls, session  # a batch may begin in the middle of a session
-        taken = []
-        for given in batch:
-            if calls % CALLS_OF_SESSION == 0:
-                session = engine.session(f"session-{calls}")
-            calls += 1
-            begun = clock()
-            decision = engine.decide(given, session=session)
-            decision.effect, decision.rules, decision.reason_code  # noqa: B018
-            taken.append(clock() - begun)
-        return taken
-
-    return run
-
-
-def time_handwritten(by_hand: Handwritten) -> Timing:
-    ask, clock = by_hand.decide, time.perf_counter_ns
-
-    def run(batch: list[Any]) -> list[int]:
-        taken = []
-        for given in batch:
-            begun = clock()
-            answer = ask(given)
-            answer[0], answer[1], answer[3]
-            taken.append(clock() - begun)
-        return taken
-
-    return run
 
 
 def timer_cost() -> dict[str, int]:
@@ -187,14 +129,14 @@ def measure(one: workload.Workload, requests: int) -> dict[str, Any]:
     begun = time.perf_counter()
     engine = Engine.from_text(one.policy())
     load_s = time.perf_counter() - begun
+    begun = time.perf_counter()
     table = compile(engine.policy)
+    lay_out_s = time.perf_counter() - begun
     by_hand = Handwritten(one.rules)
-    engines = {
-        "ours, decide(dict)": (time_table(table), json.loads),
-        "ours, decide(Request)": (time_table(table), request_of),
-        "ours, Engine.decide in a session": (time_engine(engine), json.loads),
-        "handwritten": (time_handwritten(by_hand), json.loads),
-    }
+    facts = None
+    if one.near and len(one.attributes) == len(workload.SEVEN):
+        facts = compile(Engine.from_text(one.policy() + FACTS).policy)
+    engines = ways(engine, table, facts, by_hand)
     # The comparison runs over what is measured, drawn again rather than kept, and warms all of it up.
     checked = compared(table, by_hand, islice(one.requests(), requests))
     fresh, reused = ({name: Measured() for name in engines} for _ in range(2))
@@ -206,7 +148,8 @@ def measure(one: workload.Workload, requests: int) -> dict[str, Any]:
         first_to_last = list(engines.items())
         for kind, measured in (("fresh", fresh), ("reused", reused)):
             taken: dict[str, list[int]] = {name: [] for name in engines}
-            for start in range(0, len(texts), BATCH):
+            # Asked again the calls differ little: a few thousand of them say as much as all.
+            for start in range(0, len(texts) if kind == "fresh" else min(len(texts), REUSED_MAX), BATCH):
                 first_to_last.append(first_to_last.pop(0))  # nobody always comes first
                 for name, (run, decode) in first_to_last:
                     batch = [decode(text) for text in texts[start : start + BATCH]]
@@ -222,13 +165,10 @@ def measure(one: workload.Workload, requests: int) -> dict[str, Any]:
         "rules": len(one.rules),
         "attributes": len(one.attributes) + 1,
         "load_s": round(load_s, 2),
+        "lay_out_s": round(lay_out_s, 2),
         "checked": checked,
         "engines": {name: {"fresh": fresh[name].summary(), "reused": reused[name].summary()} for name in engines},
     }
-
-
-def request_of(text: str) -> Request:
-    return Request(**json.loads(text))
 
 
 def compared(table: DecisionTable, by_hand: Handwritten, texts: Iterable[str]) -> dict[str, Any]:
@@ -351,12 +291,12 @@ def show(result: dict[str, Any]) -> None:
             f"\n{result['workload']}: {result['rules']:,} rules, {result['attributes']} attributes; "
             f"{checked['requests']:,} requests, {checked['decided_by_a_rule']:.0%} decided by a rule, no mismatch"
         )
-        print(f"  {'µs for each call':34}{'p50':>9} {'(rounds)':>18}{'p99':>10}{'max':>10}{'re-used p50':>13}")
+        print(f"  {'µs for each call':40}{'p50':>9} {'(rounds)':>18}{'p99':>10}{'max':>10}{'re-used p50':>13}")
         for name, measured in result["engines"].items():
             fresh, reused = measured["fresh"], measured["reused"]
             spread = "–".join(us(ns) for ns in fresh["p50_ns_rounds"])
             row = f"{us(fresh['p50_ns']):>9} {spread:>18}{us(fresh['p99_ns']):>10}{us(fresh['max_ns']):>10}"
-            print(f"  {name:34}{row}{us(reused['p50_ns']):>13}")
+            print(f"  {name:40}{row}{us(reused['p50_ns']):>13}")
         return
     print(f"\n{result['workload']}: peers, {result['rules']:,} rules")
     for name, found in result["peers"].items():
@@ -389,6 +329,7 @@ def main() -> None:
         "machine": machine(),
         "timer_ns": timer_cost(),
         "results": [],
+        "extras": {},
         "peers": [],
     }
     told = run["machine"]
@@ -401,9 +342,13 @@ def main() -> None:
     for one in workloads:
         # Where every rule is asked a call takes long, and calls differ little.
         requests = plan.requests if one.near else min(plan.requests, 2_000)
+        if len(one.attributes) > len(workload.SEVEN):
+            requests //= 4
         result = measure(one, requests)
         run["results"].append(result)
         show(result)
+    run["extras"] = extras(plan.requests)
+    show_extras(run["extras"])
     pythons = {} if asked.no_peers else peers()
     for size in plan.peer_sizes if pythons else ():
         result = measure_peers(workload.typical(size), plan, pythons)

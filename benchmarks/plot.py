@@ -16,7 +16,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 README = HERE / "README.md"
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
-OURS = "ours, decide(dict)"
+UNPLOTTED = ("decide(Request)", "session facts", "bytes")
+"""Ways to ask that lie too close to another to be told apart in the plot; the table has them."""
 COLOURS = ("#0b5fa5", "#7aa6cf", "#222222", "#c2410c", "#15803d", "#9333ea", "#b45309", "#be123c", "#0f766e")
 
 Series = dict[str, dict[int, float]]
@@ -105,6 +106,7 @@ def table(run: dict[str, Any]) -> str:
     lines = [
         f"Measured {run['begun'][:10]}, `{run['plan']}`, seed {run['seed']}, commit {told['commit']}: {told['cpu']},",
         f"{told['cores']} cores, load {load} at the beginning; {told['system']}; {told['python']}; {packages}.",
+        f"Loading took {loading(run)} s (text to engine; laying out alone).",
         f"The timer's own {run['timer_ns']['p50']} ns are part of every figure.",
         "",
     ]
@@ -132,6 +134,11 @@ def table(run: dict[str, Any]) -> str:
         for name, measured in result["engines"].items():
             reused = us(measured["reused"]["p50_ns"])
             lines.append(f"| {result['workload']} | {name} {cells(measured['fresh'])} | {reused} |")
+    if run.get("extras"):
+        lines += ["", "Beside the rules (`extras.py`; median of five rounds, the lowest and the highest of them):", ""]
+        lines += ["| | | figure |", "|---|---|---:|"]
+        for name, figures in run["extras"].items():
+            lines += [f"| {name} | {what.replace('_', ' ')} | {figure(found)} |" for what, found in figures.items()]
     if run["peers"]:
         lines += ["", "Peers (µs):", "", "| workload | peer | p50 | p50 of each round | p99 | max | answers checked |"]
         lines += ["|---|---|---:|---:|---:|---:|---|"]
@@ -143,6 +150,19 @@ def table(run: dict[str, Any]) -> str:
             wrong = f"{found['checked']:,}, {found['mismatches'] or 'no'} mismatches"
             lines.append(f"| {result['workload']} | {found['package']} {found['version']} {cells(found)} | {wrong} |")
     return "\n".join(lines)
+
+
+def loading(run: dict[str, Any]) -> str:
+    """Return what loading took, by number of rules, seven attributes."""
+    typical = [r for r in run["results"] if r["workload"].startswith("typical") and r["attributes"] == 7]
+    return ", ".join(f"{r['load_s']:g} and {r['lay_out_s']:g} for {r['rules']:,} rules" for r in typical)
+
+
+def figure(found: Any) -> str:
+    if not isinstance(found, dict):
+        return f"{found:,}"
+    low, high = found["rounds"]
+    return f"{found['median']:,} ({low:,}–{high:,})"
 
 
 def cells(measured: dict[str, Any]) -> str:
@@ -164,7 +184,8 @@ def main() -> None:
     caption = (
         f"{told['cpu']}, {told['cores']} cores, {told['python'].split(',')[0]}; {run['begun'][:10]}; seven attributes"
     )
-    (HERE / "p50.svg").write_text(plot(series_of(run), f"{caption}. {run['note']}"))
+    plotted = {name: p for name, p in series_of(run).items() if not any(word in name for word in UNPLOTTED)}
+    (HERE / "p50.svg").write_text(plot(plotted, f"{caption}. {run['note']}"))
     before, _, rest = README.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
     README.write_text(f"{before}{BEGIN}\n{table(run)}\n{END}{after}")

@@ -242,6 +242,9 @@ def meet(condition: Condition, draw: Callable[[random.Random], Any], drawn: rand
             return drawn.sample(wanted, drawn.randint(1, 4))
         if condition.kind in ("at least", "at most"):
             return wanted
+    if condition.kind == "like":
+        first, _, last = wanted.partition("*")
+        return f"{first}{drawn.randrange(5_000):04}{last}"
     raise AssertionError(condition)
 
 
