@@ -23,7 +23,7 @@ from .changes import Plan
 from .collecting import not_collecting
 from .columns import Columns
 from .flat import BUCKET, ROW, Flat
-from .forms import COUNTER, RESERVATION
+from .forms import ACCOUNTS, COUNTER, RESERVATION
 from .pivots import Chain, Pivoting
 
 PROOF: Final = 0
@@ -141,7 +141,8 @@ def row_of(rule: c.Rule, columns: Columns) -> Row:
         key = None if by == "session" else columns.read_term(c.Attribute(by) if isinstance(by, str) else by)
         amount = None if of is None else columns.read_term(of)
         spelled = isinstance(by, c.Argument)
-        limit = Limit(RESERVATION, COUNTER, rule.id, key, amount, spelled, rule.limit.amount, rule.limit.window_s)
+        most, window_s = rule.limit.amount, rule.limit.window_s
+        limit = Limit(ACCOUNTS, RESERVATION, COUNTER, rule.id, key, amount, spelled, most, window_s)
     return Row(rule, asks_for(rule), plan, limit)
 
 

@@ -7,6 +7,8 @@ from ..contract import Counter, Decision, Request, Reservation
 from ..contract.request import FIELDS
 from ..native.counts import Sessions
 from ..native.forms import Form
+from ..native.limits import Accounts
+from .ledger import Account, Ledger
 from .session import Call, Session
 
 
@@ -29,3 +31,4 @@ COUNTS: Final = Sessions(
 )
 CALLS: Final = Form(Session, ("calls", "labels", "version", "counted", "digest"))
 CALL: Final = Form(Call, ("id", "tool", "classes", "at", "ending", "told", "pending", "number"))
+ACCOUNTS: Final = Accounts(Form(Ledger, ("spent", "lost_until")), Form(Account, ("times", "sums", "before")))

@@ -18,7 +18,7 @@ PRUNED_AT_ONCE: Final = 64
 
 
 @dataclass(slots=True)
-class _Account:
+class Account:
     """What one limit has spent for one key: times in rising order, and the running sum behind each.
 
     A sum over any window is one subtraction. `before` is the running sum of what was pruned.
@@ -71,7 +71,7 @@ class _Account:
 class Ledger:
     """The counters of one owner. Bounded: what is dropped is answered with None, not with zero."""
 
-    spent: OrderedDict[tuple[str, str], _Account] = field(default_factory=OrderedDict)
+    spent: OrderedDict[tuple[str, str], Account] = field(default_factory=OrderedDict)
     violations: OrderedDict[tuple[str, str, str], deque[tuple[float, str]]] = field(default_factory=OrderedDict)
     used: set[str] = field(default_factory=set)
     lost_until: float = float("-inf")
@@ -90,7 +90,7 @@ class Ledger:
     def reserve(self, reservation: Reservation, at: float, by: str, window_s: int) -> None:
         """Take an amount from a limit in the name of the decision `by`, and forget what left the window."""
         key = (reservation.limit, reservation.key)
-        account = self.spent.setdefault(key, _Account())
+        account = self.spent.setdefault(key, Account())
         account.prune(at - window_s)
         amount = reservation.amount
         account.add(at, amount.numerator if amount.denominator == 1 else amount, by)

@@ -4,9 +4,13 @@ from typing import Any
 from .facts import Facts, Reader
 from .forms import Form
 
+class Accounts:
+    def __init__(self, ledger: Form, account: Form) -> None: ...
+
 class Limit:
     def __init__(
         self,
+        accounts: Accounts,
         form: Form,
         counter: Form,
         id: str,
