@@ -22,10 +22,10 @@ cdef class Intake:
     cdef Named named[PLACES] # open addressing by a name's hash; name NULL: nothing
     cdef Py_ssize_t text, members
     cdef object read_in(self, object given)
-    cdef object finished(self, PyObject **values, bint plain)
-    cdef bint take(self, dict given, PyObject **values) except -1
-    cdef bint take_all(self, object given, PyObject **values) except -1
-    cdef bint take_one(self, Left *left, PyObject **values, Py_ssize_t field, object value) except -1
+    cdef bint finished(self, object made) except -1
+    cdef bint take(self, dict given, object made) except -1
+    cdef bint take_all(self, object given, object made) except -1
+    cdef bint take_one(self, Left *left, object made, Py_ssize_t field, object value) except -1
     cdef object plain(self, Left *left, object value, int depth)
     cdef bint plain_one(self, Left *left, object value) except -1
     cdef object adopt(self, dict given)

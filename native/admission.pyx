@@ -7,19 +7,14 @@ while it is read. The copy shares no mutable value with what it was made from.
 from cpython.dict cimport PyDict_Copy, PyDict_Next, PyDict_SetItem
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_GetSlice
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF, Py_XDECREF
 from cpython.unicode cimport PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND, PyUnicode_READ
 from libc.math cimport isfinite
 
-from thoth.native.forms cimport Form
+from thoth.native.forms cimport Form, held, put
 from thoth.native.texts cimport text_hash, text_same
 
 cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object number, int *beyond) except? -1
-
-cdef enum:
-    FIELDS_MAX = 32
-
 
 cdef class Bounds:
     """How much one reading may take in: levels of nesting, bits of an integer, values, characters of text."""
@@ -56,7 +51,7 @@ cdef class Intake:
 
     def __cinit__(self, Form form not None, Bounds bounds not None, str text not None, str members not None):
         cdef Py_ssize_t field, place
-        assert form.count <= FIELDS_MAX and 2 * form.count <= PLACES
+        assert 2 * form.count <= PLACES
         self.form, self.bounds = form, bounds
         self.text, self.members = form.place(text), form.place(members)
         for field in range(form.count):
@@ -73,46 +68,43 @@ cdef class Intake:
         return self.read_in(given)
 
     cdef object read_in(self, object given):
-        cdef PyObject *values[FIELDS_MAX]
-        cdef Py_ssize_t field
-        cdef bint plain
-        for field in range(self.form.count):
-            values[field] = NULL
+        cdef object made
+        if type(given) is not dict and type(given) is not self.form.kind:
+            return None
+        made = self.form.begun()
         try:
             if type(given) is dict:
-                plain = self.take(<dict>given, values)
-            elif type(given) is self.form.kind:
-                plain = self.take_all(given, values)
-            else:
-                return None
+                return made if self.take(<dict>given, made) and self.finished(made) else None
+            return made if self.take_all(given, made) and self.finished(made) else None
         except Exception:  # a key that compares in a way of its own
-            plain = False
-        return self.finished(values, plain)
-
-    cdef object finished(self, PyObject **values, bint plain):
-        cdef Py_ssize_t field
-        if plain and values[self.members] == NULL:
-            values[self.members] = owned({})
-        if not plain or values[self.text] == NULL or type(<object>values[self.text]) is not str \
-                or not PyUnicode_GET_LENGTH(<object>values[self.text]) or type(<object>values[self.members]) is not dict:
-            for field in range(self.form.count):
-                Py_XDECREF(values[field])
             return None
-        for field in range(self.form.count):
-            if values[field] == NULL:
-                values[field] = owned(None)
-        return self.form.made(values)
 
-    cdef bint take(self, dict given, PyObject **values) except -1:
+    cdef bint finished(self, object made) except -1:
+        """Fill what was left out; say whether what must be there is."""
+        cdef Form form = self.form
+        cdef PyObject *found = held(form, made, self.text)
+        cdef Py_ssize_t field
+        if found == NULL or type(<object>found) is not str or not PyUnicode_GET_LENGTH(<object>found):
+            return False
+        found = held(form, made, self.members)
+        if found == NULL:
+            put(form, made, self.members, {})
+        elif type(<object>found) is not dict:
+            return False
+        for field in range(form.count):
+            if held(form, made, field) == NULL:
+                put(form, made, field, None)
+        return True
+
+    cdef bint take(self, dict given, object made) except -1:
         """Copy the fields of a dict; say whether all are plain."""
         cdef Left left = Left(self.bounds.values, self.bounds.chars)
         cdef PyObject *key
         cdef PyObject *value
         cdef Py_ssize_t at = 0, place
-        cdef Py_hash_t hash
         if len(given) > 2 * self.form.count:
             for place in range(self.form.count):
-                if not self.take_one(&left, values, place, given.get(self.form.names[place])):
+                if not self.take_one(&left, made, place, given.get(self.form.names[place])):
                     return False
             return True
         while PyDict_Next(given, &at, &key, &value):
@@ -121,22 +113,22 @@ cdef class Intake:
             place = text_hash(<object>key) & (PLACES - 1)
             while self.named[place].name != NULL:
                 if text_same(<object>self.named[place].name, <object>key):
-                    if not self.take_one(&left, values, self.named[place].field, <object>value):
+                    if not self.take_one(&left, made, self.named[place].field, <object>value):
                         return False
                     break
                 place = (place + 1) & (PLACES - 1)
         return True
 
-    cdef bint take_all(self, object given, PyObject **values) except -1:
+    cdef bint take_all(self, object given, object made) except -1:
         """Copy the fields of an object; say whether all are plain."""
         cdef Left left = Left(self.bounds.values, self.bounds.chars)
         cdef Py_ssize_t field
         for field in range(self.form.count):
-            if not self.take_one(&left, values, field, self.form.read(given, field)):
+            if not self.take_one(&left, made, field, self.form.read(given, field)):
                 return False
         return True
 
-    cdef bint take_one(self, Left *left, PyObject **values, Py_ssize_t field, object value) except -1:
+    cdef bint take_one(self, Left *left, object made, Py_ssize_t field, object value) except -1:
         cdef object copy
         if value is None:
             return True
@@ -144,12 +136,12 @@ cdef class Intake:
             left.values -= 1
             if left.values < 0 or not unicode_text(left, value):
                 return False
-            values[field] = owned(value)
+            put(self.form, made, field, value)
             return True
         copy = self.plain(left, value, 1)
         if copy is NotImplemented:
             return False
-        values[field] = owned(copy)
+        put(self.form, made, field, copy)
         return True
 
     cdef bint plain_one(self, Left *left, object value) except -1:
@@ -269,9 +261,3 @@ cdef class Intake:
             if not self.sound(left, member_of, depth + 1):
                 return False
         return True
-
-
-cdef PyObject *owned(object one):
-    """Return a reference that is somebody else's from now on."""
-    Py_INCREF(one)
-    return <PyObject *>one

@@ -8,6 +8,7 @@ from thoth.native.table cimport Table, Walk
 
 cdef enum:
     SHOWN_MAX = 16                     # rules of an answer
+    FIELDS_MAX = 48                    # of an answer
 
 cdef class Place:
     cdef object declared
@@ -65,9 +66,10 @@ cdef class Answers:
     cdef list held                     # what `rows` points at
     cdef Py_ssize_t row_count
     cdef tuple effects, reasons, blank # by how strict; one value for each field of the answer
+    cdef PyObject *unsaid[FIELDS_MAX]  # what `blank` holds
     cdef tuple deciders
     cdef bint permissive, scoped
-    cdef list spare                    # facts used before, to be used again
+    cdef Facts spare                   # used before, to be used again
     cdef object mode_ask
     cdef int32_t mode_hold_s
     cdef Py_ssize_t tool_name, tool_args, said, scope
@@ -87,7 +89,7 @@ cdef class Answers:
     cdef object ids(self, const int32_t *shown, Py_ssize_t count)
     cdef object ids_of_level(self, Walk walk, int32_t level, double now)
     cdef object ids_on_trial(self, Walk walk, double now)
-    cdef int told(self, Walk walk, int32_t level, double now, PyObject **values) except -1
-    cdef int hold(self, Walk walk, int32_t soft, double now, Facts facts, PyObject **values) except -1
-    cdef int remembered(self, object session, PyObject **values) except -1
+    cdef int told(self, Walk walk, int32_t level, double now, object made) except -1
+    cdef int hold(self, Walk walk, int32_t soft, double now, Facts facts, object made) except -1
+    cdef int remembered(self, object session, object made) except -1
     cdef int lay_out(self, Py_ssize_t number, tuple row) except -1

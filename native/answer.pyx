@@ -13,7 +13,7 @@ from libc.stdint cimport int32_t
 from libc.stdlib cimport qsort
 
 from thoth.native.facts cimport Facts
-from thoth.native.forms cimport Form
+from thoth.native.forms cimport Form, held, put
 from thoth.native.limits cimport Limit
 from thoth.native.names cimport normal
 from thoth.native.signatures cimport Signature
@@ -25,9 +25,7 @@ cdef extern from "Python.h":
         New tp_new
 
 cdef enum:
-    FIELDS_MAX = 48
     RISK_MAX = 100
-    SPARE_MAX = 4
     # How strict the effects are.
     ALLOWS = 0
     HOLDS = 2
@@ -107,12 +105,14 @@ cdef class Answers:
         self.effects, self.reasons, self.blank = effects, reasons, blank
         self.deciders = deciders
         self.permissive, self.scoped, self.mode_ask, self.mode_hold_s = permissive, scoped, mode_ask, mode_hold_s
-        self.row_count, self.held, self.spare = len(rows), rows, []
+        self.row_count, self.held, self.spare = len(rows), rows, None
         self.rows = <RowFacts *>PyMem_Calloc(max(1, self.row_count), sizeof(RowFacts))
         if self.rows == NULL:
             raise MemoryError
         for number in range(self.row_count):
             self.lay_out(number, rows[number])
+        for number in range(answer.count):
+            self.unsaid[number] = <PyObject *>blank[number]
         self.tool_name, self.tool_args, self.said, self.scope = map(
             request.place, ("tool_name", "tool_args", "enforcement_mode", "approved_scope")
         )
@@ -207,8 +207,9 @@ cdef class Answers:
             return None
         if place.signature is not None and not place.signature.fits(args):
             return None
-        if self.spare:
-            facts = <Facts>self.spare.pop()
+        facts = self.spare
+        if facts is not None:
+            self.spare = None
         else:
             facts = taken((<PyTypeObject *>self.facts_kind).tp_new(<PyObject *>self.facts_kind, <PyObject *>nothing, NULL))
             facts.knowledge, facts.readable, facts.result = self.knowledge, True, None
@@ -221,9 +222,9 @@ cdef class Answers:
 
     cdef int end(self, Facts facts) except -1:
         """Forget the call, and keep the object unless somebody else still holds it."""
-        if Py_REFCNT(facts) == 1 and len(self.spare) < SPARE_MAX:  # the reference of `find`
-            facts.request = facts.name = facts.declared = facts.read = facts.session = facts.now = facts.place = None
-            self.spare.append(facts)
+        if Py_REFCNT(facts) == 1:  # the reference of `find`
+            facts.request = facts.read = facts.session = None
+            self.spare = facts
         return 0
 
     cdef int gathered(self, Walk walk, Facts facts, Place place, object ledger, double now, list reserved,
@@ -324,50 +325,44 @@ cdef class Answers:
     cdef object answered(self, Walk walk, Facts facts, Stance stance, list reserved, list counters, double now,
                          object id, Verdict *verdict):
         """Return the answer."""
-        cdef PyObject *values[FIELDS_MAX]
+        cdef Form form = self.answer
+        cdef object made = form.begun()
         cdef Won *won = &verdict.won
         cdef int32_t effect = verdict.effect
         cdef Py_ssize_t one
-        for one in range(self.answer.count):
-            values[one] = NULL
-        try:
-            put(values, self.id, id)
-            put(values, self.effect, self.effects[effect])
-            put(values, self.verdict, self.effects[verdict.verdict])
-            put(values, self.by, self.deciders[verdict.by])
-            put(values, self.reason, self.reasons[verdict.reason] if won.code == NULL else <object>won.code)
-            put(values, self.asked, facts.request)
-            put(values, self.now, facts.now)
-            put(values, self.mode, stance.mode)
-            put(values, self.args, facts.read)
-            if facts.risk:
-                put(values, self.risk, facts.risk)
-            if won.count:
-                put(values, self.won, self.ids(verdict.shown, won.count))
-                if won.count > SHOWN_MAX:
-                    put(values, self.more, won.count - SHOWN_MAX)
-                if won.worded:
-                    self.told(walk, effect, now, values)
-            if verdict.verdict != effect and verdict.named:
-                put(values, self.would_be, self.ids_of_level(walk, verdict.verdict, now))
-            if verdict.on_trial:
-                put(values, self.trial, self.ids_on_trial(walk, now))
-            if effect == HOLDS:
-                self.hold(walk, verdict.soft, now, facts, values)
-            if reserved and effect <= HOLDS:
-                put(values, self.reservations, tuple(reserved))
-            if counters:
-                put(values, self.counters, tuple(counters))
-            if facts.session is not None:
-                self.remembered(facts.session, values)
-        except:
-            for one in range(self.answer.count):
-                Py_XDECREF(values[one])
-            raise
-        for one in range(self.answer.count):
-            if values[one] == NULL:
-                put(values, one, self.blank[one])
-        return self.answer.made(values)
+        put(form, made, self.id, id)
+        put(form, made, self.effect, self.effects[effect])
+        put(form, made, self.verdict, self.effects[verdict.verdict])
+        put(form, made, self.by, self.deciders[verdict.by])
+        put(form, made, self.reason, self.reasons[verdict.reason] if won.code == NULL else <object>won.code)
+        put(form, made, self.asked, facts.request)
+        put(form, made, self.now, facts.now)
+        put(form, made, self.mode, stance.mode)
+        put(form, made, self.args, facts.read)
+        if facts.risk:
+            put(form, made, self.risk, facts.risk)
+        if won.count:
+            put(form, made, self.won, self.ids(verdict.shown, won.count))
+            if won.count > SHOWN_MAX:
+                put(form, made, self.more, won.count - SHOWN_MAX)
+            if won.worded:
+                self.told(walk, effect, now, made)
+        if verdict.verdict != effect and verdict.named:
+            put(form, made, self.would_be, self.ids_of_level(walk, verdict.verdict, now))
+        if verdict.on_trial:
+            put(form, made, self.trial, self.ids_on_trial(walk, now))
+        if effect == HOLDS:
+            self.hold(walk, verdict.soft, now, facts, made)
+        if reserved and effect <= HOLDS:
+            put(form, made, self.reservations, tuple(reserved))
+        if counters:
+            put(form, made, self.counters, tuple(counters))
+        if facts.session is not None:
+            self.remembered(facts.session, made)
+        for one in range(form.count):
+            if held(form, made, one) == NULL:
+                put(form, made, one, <object>self.unsaid[one])
+        return made
 
     cdef int look(self, Walk walk, int32_t level, double now, Verdict *verdict) noexcept:
         """Look at the rows of one level that are not on trial."""
@@ -429,7 +424,7 @@ cdef class Answers:
                 ids.append(<object>self.rows[walk.found[one]].id)
         return tuple(ids)
 
-    cdef int told(self, Walk walk, int32_t level, double now, PyObject **values) except -1:
+    cdef int told(self, Walk walk, int32_t level, double now, object made) except -1:
         """Put down what the winning rows tell, which controls they serve, and when to come back."""
         cdef Py_ssize_t one
         cdef RowFacts *row
@@ -450,14 +445,14 @@ cdef class Answers:
             if words.retry_after_s is not None and (retry_after_s is None or words.retry_after_s > retry_after_s):
                 retry_after_s = words.retry_after_s
         if tells is not None:
-            put(values, self.tells, tuple(tells))
+            put(self.answer, made, self.tells, tuple(tells))
         if controls is not None:
-            put(values, self.controls, tuple(sorted(controls)))
+            put(self.answer, made, self.controls, tuple(sorted(controls)))
         if level == DEFERS and retry_after_s is not None:
-            put(values, self.retry_after_s, retry_after_s)
+            put(self.answer, made, self.retry_after_s, retry_after_s)
         return 0
 
-    cdef int hold(self, Walk walk, int32_t soft, double now, Facts facts, PyObject **values) except -1:
+    cdef int hold(self, Walk walk, int32_t soft, double now, Facts facts, object made) except -1:
         """Put down who is asked about a call that is held, for how long, and what binds their answer to it."""
         cdef Py_ssize_t one
         cdef RowFacts *row
@@ -471,21 +466,21 @@ cdef class Answers:
         if soft == HOLDS:
             asks.append(self.mode_ask)
             asks.sort(key=_source)
-        put(values, self.asks, tuple(asks))
-        put(values, self.hold_s, hold_s)
-        put(values, self.call, self.digest(facts.request, facts.read, facts.session))
+        put(self.answer, made, self.asks, tuple(asks))
+        put(self.answer, made, self.hold_s, hold_s)
+        put(self.answer, made, self.call, self.digest(facts.request, facts.read, facts.session))
         return 0
 
-    cdef int remembered(self, object session, PyObject **values) except -1:
+    cdef int remembered(self, object session, object made) except -1:
         """Put down which session it was, and the digests of what was known of it."""
         cdef Form form = self.session
-        put(values, self.session_id, form.read(session, ID))
-        put(values, self.begun, form.read(session, BEGUN))
-        put(values, self.opened_at, form.read(session, OPENED_AT))
-        put(values, self.session_digest, form.read(session, DIGEST))
+        put(self.answer, made, self.session_id, form.read(session, ID))
+        put(self.answer, made, self.begun, form.read(session, BEGUN))
+        put(self.answer, made, self.opened_at, form.read(session, OPENED_AT))
+        put(self.answer, made, self.session_digest, form.read(session, DIGEST))
         if form.read(session, ROOT) is not None:
             session = session.speaker()
-        put(values, self.said_digest, form.read(session, SAID_DIGEST))
+        put(self.answer, made, self.said_digest, form.read(session, SAID_DIGEST))
         return 0
 
 
@@ -496,13 +491,6 @@ def _source(ask):
 cdef int before(const void *one, const void *other) noexcept nogil:
     cdef int32_t left = (<const int32_t *>one)[0], right = (<const int32_t *>other)[0]
     return (left > right) - (left < right)
-
-
-cdef inline int put(PyObject **values, Py_ssize_t place, object value) noexcept:
-    """Keep a value, and a reference to it."""
-    Py_INCREF(value)
-    values[place] = <PyObject *>value
-    return 0
 
 
 cdef object taken(PyObject *made):

@@ -88,6 +88,10 @@ cdef class Form:
         Py_XDECREF(before)
         return 0
 
+    cdef object begun(self):
+        """Return a new object whose slots are empty: each has to be filled before anybody else sees it."""
+        return taken((<PyTypeObject *>self.kind).tp_alloc(<PyObject *>self.kind, 0))
+
     cdef object empty(self):
         """Return a new object with None in each slot."""
         cdef PyObject *made = (<PyTypeObject *>self.kind).tp_alloc(<PyObject *>self.kind, 0)

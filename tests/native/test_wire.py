@@ -117,7 +117,9 @@ def test_what_the_strict_reader_refuses_is_refused(text: str) -> None:
     assert isinstance(admitted_bytes(text.encode()), Fault)
 
 
-@pytest.mark.parametrize("value", [b"bytes", float("nan"), {1: 2}, msgspec.msgpack.Ext(1, b"x")], ids=str)
+@pytest.mark.parametrize(
+    "value", [b"bytes", float("nan"), {1: 2}, msgspec.msgpack.Ext(1, b"x")], ids=["bytes", "nan", "key", "ext"]
+)
 def test_messagepack_that_is_no_json_is_refused(value: Any) -> None:
     data = msgspec.msgpack.encode({"tool_name": "t", "tool_args": {"x": value}})
     assert isinstance(admitted_bytes(data), Fault)
