@@ -288,7 +288,7 @@ class Columns:
             case c.From() | c.InBaseline():
                 return Asked(self.provenance(predicate, least))
             case c.Contains(c.Listing("session.labels"), c.Constant(str(label))):
-                return Tested(self.add_reader(f"label {label}", Labelled(COUNTS, nfc(label))), Comparison("is"), True, -1)
+                return Asked(Labelled(COUNTS, nfc(label)))
             case c.Contains(c.Listing(name), right):
                 return Asked(holding(name, self.read_term(right)))
         question, compared, right_reader = self.question(predicate)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 from .facts import Reader
 from .forms import Form
@@ -20,3 +21,4 @@ class Counted(Reader):
 
 class Labelled(Reader):
     def __init__(self, forms: Sessions, label: str) -> None: ...
+    def __call__(self, facts: Any) -> bool | None: ...

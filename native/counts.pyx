@@ -235,7 +235,11 @@ cdef class Pending(Tally):
 
 
 cdef class Labelled(Reader):
-    """Whether a label holds in a session: True, False, or UNKNOWN where it may."""
+    """Whether a label holds in a session: True, False, or UNKNOWN where it may; asked as a test, None then."""
+
+    def __call__(self, Facts facts not None):
+        cdef object truth = self.value(facts)
+        return None if truth is unknown else truth
 
     def __init__(self, Sessions forms not None, str label not None):
         self.forms, self.label = forms, label
