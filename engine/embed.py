@@ -513,7 +513,7 @@ def prepare(policy: CheckedPolicy) -> Evaluator:
 
 
 def _ways_of(evaluator: Evaluator) -> tuple[Any, ...]:
-    """Return what a desk takes of an evaluator: the compiled way to decide if it has one, and the tools of its policy."""
+    """Return what a desk takes of an evaluator: the compiled way to decide, if it has one, and its tools."""
     if not isinstance(evaluator, Native):
         return None, None, evaluator.admit, evaluator.decide, frozenset()
     declarations = evaluator.table.declarations

@@ -32,7 +32,7 @@ cdef class Table:
     cdef tuple readers       # [S] Reader
     cdef list columns        # [C] Column, made when it is first asked
     cdef Py_ssize_t reader_count, scan_chars
-    cdef list walks          # used before, to be used again
+    cdef Walk spare          # used before, to be used again
     cdef Walk begin(self, Facts facts)
     cdef int end(self, Walk walk) except -1
     cdef Column column(self, int32_t number)

@@ -33,7 +33,6 @@ from thoth.native.values cimport AWAY, DOUBT, NO, YES, absent, text_of, unknown
 
 cdef enum:
     ANSWER_COUNT = 4         # a stamp is a multiple of this, an answer less
-    WALKS_KEPT_MAX = 4
     ITEMS_MAX = 256          # a longer list is Python's to look through
     TOGETHER_CHARS_MIN = 128
     SLOW_BYTE_NS = 100
@@ -58,11 +57,13 @@ cdef class Table:
             assert 0 <= arena.sections.pivots[one].reader < self.reader_count
         for reader in readers:
             assert isinstance(reader, Reader)
-        self.walks = []
 
     cdef Walk begin(self, Facts facts):
         """Return a walk for one call, to be handed back to `end`."""
-        cdef Walk walk = self.walks.pop() if self.walks else Walk(self, None)
+        cdef Walk walk = self.spare
+        self.spare = None
+        if walk is None:
+            walk = Walk(self, None)
         walk.facts = facts
         return walk
 
@@ -78,8 +79,7 @@ cdef class Table:
         if walk.stamp == 0:
             memset(walk.answers, 0, self.arena.sections.test_count * sizeof(uint32_t))
             walk.stamp = ANSWER_COUNT
-        if len(self.walks) < WALKS_KEPT_MAX:
-            self.walks.append(walk)
+        self.spare = walk
         return 0
 
     def clocked(self, Facts facts not None, Rows rows not None, double now) -> int:
