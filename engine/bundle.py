@@ -226,9 +226,12 @@ def _verify(name: str, digest: bytes, key: bytes, signature: bytes) -> None:
 
 
 def is_bundle(path: str | os.PathLike[str]) -> bool:
-    """Say whether a file begins as bundles do."""
+    """Say whether a file begins as bundles do; a pipe is none, for it is read once only."""
+    path = Path(path)
     try:
-        with Path(path).open("rb") as file:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
             return file.read(len(MAGIC)) == MAGIC
     except OSError:
         return False
@@ -318,10 +321,9 @@ def _loaded(sections: dict[str, memoryview], name: str, key: bytes | None) -> Bu
     if len(ids) != len(rules) or len(numbers) != len(rules):
         raise PackingError("not every rule has its row")
     rows = Rows(rules, columns)
-    laid: list[Laid] = [
-        (id, trial, points, level, bool(changes), bool(holds), hold_s, None, None)
-        for id, (trial, points, hold_s, level, changes, holds, _) in zip(ids, numbers, strict=True)
-    ]
+    # Few rules differ in this: their numbers are kept once.
+    same = {one: (one[0], one[1], one[3], bool(one[4]), bool(one[5]), one[2]) for one in set(numbers)}
+    laid: list[Laid] = [(id, *same[one], None, None) for id, one in zip(ids, numbers, strict=True)]
     asks: dict[tuple[tuple[str, ...], int], tuple[tuple[str, ...], int]] = {}
     for number, code, approvers, quorum, tell, retry_after_s, controls in worded:
         id = ids[number]
