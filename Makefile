@@ -8,6 +8,7 @@ FRAMES ?= 1000000
 KILLS ?= 200
 EXAMPLES ?= 100
 MILLIONS ?= 10
+SECONDS ?= 60
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ROOMS := contract grammar native engine evidence server simulation sdk/python proxy cli policies
@@ -27,13 +28,17 @@ ASKED := $(ALIVE)
 endif
 USABLE := $(and $(ALIVE),$(filter-out no,$(if $(subst x$(ASKED),,x$(ALIVE)),no,yes)))
 
+# With checks goes AddressSanitizer, where the compiler has it; its runtime has to be loaded before everything else.
+ASAN := $(if $(filter-out 0,$(CHECKED)),$(filter /%,$(shell $${CC:-cc} -print-file-name=libasan.so 2>/dev/null)))
+RUN := $(if $(ASAN),LD_PRELOAD=$(ASAN) ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc )
+
 # The extensions in .venv are of one kind; asking for the other kind installs again.
 KIND := $(if $(filter-out 0,$(CHECKED)),checked,release)
 KIND_INSTALLED := $(shell cat .venv/.kind 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-full soak-decide peers replay quality crash interop frameworks test-frameworks fuzz kill openapi browser mcp-clients mcp-servers fmt dist clean FORCE
+.PHONY: help demo test check bench bench-full soak-decide peers replay quality crash interop frameworks test-frameworks fuzz kill openapi browser mcp-clients mcp-servers fuzz-table fmt dist clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -42,7 +47,7 @@ demo: .venv/.installed ## build, then watch a policy decide the calls of an agen
 	@$(BIN)/python examples/demo.py
 
 test: .venv/.installed .venv/.needs-test ## build, then run every test, in parallel
-	@$(BIN)/python -m pytest
+	@$(RUN)$(BIN)/python -m pytest
 
 check: .venv/.installed .venv/.needs-test .venv/.needs-dev ## lint, format, types, and which room imports which
 	@$(BIN)/python -m ruff check .
@@ -112,6 +117,9 @@ quality: ## TRACES=DIR: how well policies/agents/recorded.thoth tells an attacke
 crash: .venv/.installed ## STATES=1000000: cut the power under an evidence log that often, then flip every bit of one
 	@$(BIN)/python tests/evidence/crashes.py $(STATES)
 	@$(BIN)/python tests/evidence/flips.py
+
+fuzz-table: .venv/.installed ## SECONDS=60: requests and compiled bundles of changed bytes
+	@$(RUN)$(BIN)/python tests/engine/fuzz.py $(SECONDS)
 
 fuzz: .venv/.installed .venv/.needs-test ## FRAMES=1000000: that many malformed frames and requests at a live sidecar
 	@$(BIN)/python tests/server/fuzz.py $(FRAMES)
@@ -200,7 +208,7 @@ clean: ## take away everything that was built, .venv included
 	@echo 'building and installing ($(KIND))'
 	@rm -f .venv/.kind
 	@touch .venv/.began
-	@CHECKED=$(CHECKED) $(PIP) install --no-deps --no-build-isolation --force-reinstall .
+	@CHECKED=$(CHECKED) SANITIZED=$(if $(ASAN),1) $(PIP) install --no-deps --no-build-isolation --force-reinstall .
 	@echo $(KIND) > .venv/.kind
 	@mv .venv/.began $@
 

@@ -40,6 +40,9 @@ DIRECTIVES = {
 }
 # Never -march=native: a wheel runs on other machines than the one that built it.
 COMPILE_ARGS = ["-O1", "-g", "-UNDEBUG"] if CHECKED else ["-O3", "-g0", "-DNDEBUG"]
+# make says so where the compiler has it: then whoever loads the extensions has to load its runtime first.
+LINK_ARGS = ["-fsanitize=address"] if CHECKED and os.environ.get("SANITIZED", "") not in ("", "0") else []
+COMPILE_ARGS += [*LINK_ARGS, "-fno-omit-frame-pointer"] if LINK_ARGS else []
 
 os.chdir(Path(__file__).resolve().parent)
 BUILD = Path("build")
@@ -87,6 +90,7 @@ def extensions() -> list[Extension]:
                 include_dirs=["native"],
                 depends=[str(header) for header in sorted(Path("native").glob("*.h"))],
                 extra_compile_args=COMPILE_ARGS,
+                extra_link_args=LINK_ARGS,
             )
             for source in sources
         ],

@@ -90,6 +90,7 @@ class Columns:
         self._column_of: dict[str, int] = {}
         self._scans: dict[c.Pattern, Scan] = {}
         self._toolsets: dict[tuple[c.ToolPattern, ...], ToolSet] = {}
+        self._met: dict[int, tuple[c.Test, tuple[int, bool]]] = {}
         self._joined: dict[int, list[int]] = {}
         self._sought: dict[int, Sought] = {}
 
@@ -97,6 +98,9 @@ class Columns:
 
     def number(self, test: c.Test) -> tuple[int, bool]:
         """Return a test's column, and whether the test is that its answer is NO."""
+        met = self._met.get(id(test))
+        if met is not None:
+            return met[1]
         key, inside = key_of(test)
         column = self._column_of.get(key)
         if column is None:
@@ -105,7 +109,10 @@ class Columns:
             record, cost = self.record(test, inside)
             self.flat.tests.append(record)
             self.costs.append(cost)
-        return column, test.negated and not inside
+        # The test is kept beside its column, so that no other can come to have its id.
+        found = (column, test.negated and not inside)
+        self._met[id(test)] = (test, found)
+        return found
 
     def place_of(self, test: c.Test) -> tuple[int, bool] | None:
         """Return a test's column, and whether the test is that its answer is NO; None for a test never met."""
@@ -156,6 +163,7 @@ class Columns:
 
     def join_patterns(self) -> None:
         """Say of tests that look for patterns in one value that they may do it together, where they are some."""
+        self._met = {}  # every test has been met
         by_reader: dict[int, list[int]] = {}
         for number, test in enumerate(self.tests):
             predicate = test.predicate
