@@ -43,7 +43,12 @@ class Outcome:
 
 
 class Recorder(Protocol):
-    """Where the engine writes. A method that raises makes the decision BLOCK `evidence_unavailable`."""
+    """Where the engine writes. A method that raises makes the decision BLOCK `evidence_unavailable`.
+
+    A recorder may have more, which the engine then calls: `shows(arguments)`, with the names of each tool's arguments
+    that the policy declares `shown`; `policy_loaded(digest, files=…)`, when an engine is made; and
+    `answered(approval, answer, decision)`, before an approver's answer counts.
+    """
 
     def decided(self, decision: Decision) -> None:
         """Write down one decision before it is given out."""

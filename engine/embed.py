@@ -79,10 +79,12 @@ class Engine:
         evaluator: Literal["native", "reference"] | Evaluator = "native",
         clock: Callable[[], float] = time.time,
         warnings: Sequence[Message] = (),
+        files: Sequence[str] = (),
     ) -> None:
-        """Take a checked policy; the class methods `from_file`, `from_files` and `from_text` read one.
+        """Take a checked policy, and tell the recorder that it is in force; `files` are those that it was read from.
 
-        `evaluator` is a name, or an evaluator of this very policy.
+        The class methods `from_file`, `from_files` and `from_text` read one. `evaluator` is a name, or an evaluator of
+        this very policy.
         """
         self.policy = policy
         self.warnings = tuple(warnings)
@@ -95,6 +97,9 @@ class Engine:
         self._held: OrderedDict[str, tuple[Decision, list[Answer]]] = OrderedDict()
         self._desk = self._desk_of(recorder, clock)
         self._lock, self._ids = self._desk.lock, self._desk.ids
+        self._files = tuple(files)
+        if recorder is not None:
+            _announce(recorder, policy, self._files)
 
     @property
     def ledger(self) -> Ledger:
@@ -168,13 +173,15 @@ class Engine:
                 raise OperationError(f"`{files[0]}` holds its baseline already; build it with the other one")
             policy = bundle.table.policy
             over = Native.over(bundle.table, bundle.windows) if evaluator == "native" else evaluator
-            return cls(policy, recorder=recorder, evaluator=over, clock=clock)
+            named = os.fspath(files[0])
+            return cls(policy, recorder=recorder, evaluator=over, clock=clock, files=[named])
         if trusted is not None:
             named = ", ".join(f"`{os.fspath(file)}`" for file in files)
             raise OperationError(f"{named}: not a bundle, and only signed bundles count here; `thoth build --sign`")
+        names = [os.fspath(file) for file in files]
         with not_collecting():
-            policy, warnings = load(files, path=path, learned=learned)
-        return cls(policy, recorder=recorder, evaluator=evaluator, clock=clock, warnings=warnings)
+            policy, warnings = load(names, path=path, learned=learned)
+        return cls(policy, recorder=recorder, evaluator=evaluator, clock=clock, warnings=warnings, files=names)
 
     @classmethod
     def from_text(
@@ -220,8 +227,13 @@ class Engine:
         """Decide under another policy from the next call on; sessions, counters and held calls stay.
 
         An approval of a call that was held under the old policy counts no longer: it was bound to that.
+
+        Raises:
+            OperationError: that it is in force cannot be recorded; the old policy stays.
         """
         with self._lock:
+            if self._recorder is not None:
+                _announce(self._recorder, policy, self._files)
             self.policy, self._evaluator = policy, evaluator
             self._desk.take(*_ways_of(evaluator))
 
@@ -383,6 +395,7 @@ class Engine:
         Raises:
             RequestError: the decision holds nothing, nobody of that name was asked, or the request does not say
                 whose call it is, so that anybody could be its agent or user.
+            OperationError: the answer cannot be recorded, and does not count.
         """
         with self._lock:
             held = self._held.get(decision.id)
@@ -396,15 +409,20 @@ class Engine:
             if not asks:
                 names = sorted({name for ask in held[0].asks for name in ask.approvers})
                 raise RequestError(f"`{approver}` was not asked; the call waits for {', '.join(names)}")
-            held[1].extend(Answer(ask.source, approver, principal, granted) for ask in asks)
-            hold_s = held[0].hold_s or 0
-            return Approval(
+            given = [Answer(ask.source, approver, principal, granted) for ask in asks]
+            approval = Approval(
                 id=f"approval-{held[0].id}",
                 call=held[0].call,
-                expires=held[0].now + hold_s,
-                answers=tuple(held[1]),
+                expires=held[0].now + (held[0].hold_s or 0),
+                answers=(*held[1], *given),
                 reservations=held[0].id,
             )
+            record = getattr(self._recorder, "answered", None)
+            if record is not None:
+                for answer in given:  # what cannot be recorded does not count
+                    record(approval, answer, held[0])
+            held[1].extend(given)
+            return approval
 
     def reinstate(self, decision: Decision, answers: Iterable[Answer]) -> None:
         """Hold a call again that an earlier process held, with the answers so far; it reserves again what it had."""
@@ -519,6 +537,20 @@ def _ways_of(evaluator: Evaluator) -> tuple[Any, ...]:
     declarations = evaluator.table.declarations
     plain = frozenset(declarations.general.keys() - declarations.special.keys())
     return ENTRY, evaluator.table, evaluator.admit, evaluator.decide, plain
+
+
+def _announce(recorder: Recorder, policy: CheckedPolicy, files: tuple[str, ...]) -> None:
+    """Say which policy is in force, and what of calls it shows, where the recorder wants to know."""
+    shows, loaded = getattr(recorder, "shows", None), getattr(recorder, "policy_loaded", None)
+    if shows is not None:
+        shows(
+            {
+                name: {param.name for tool in declarations for param in tool.params if param.shown}
+                for name, declarations in policy.tools.items()
+            }
+        )
+    if loaded is not None:
+        loaded(policy.digest, files=files)
 
 
 def _explain(engine: Engine, session: Session | None, approval: Approval | None, seen: int, decision: Decision) -> str:

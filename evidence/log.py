@@ -10,6 +10,7 @@ import contextlib
 import importlib.metadata
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from time import monotonic
@@ -54,6 +55,8 @@ LINGER_S: Final = 0.002
 LATE_US: Final = 2_500
 """When one record has waited so long, the next caller makes way for the thread, which may not get a turn otherwise."""
 DAY_US: Final = 86_400_000_000
+ANSWERS_MAX: Final = 10_000
+NOTHING_SHOWN: Final[frozenset[str]] = frozenset()
 
 RecordingMode = Literal["sync", "async"]
 OnFailure = Literal["block", "allow"]
@@ -92,17 +95,22 @@ class EvidenceLog:
         self._vault = Vault(f"{folder.directory}/vault", storage, writer.name)
         self._root = RootLog(folder, storage, folder.signing_key())
         self._engine = _build()
+        self._policy = ""
+        self._answers: OrderedDict[tuple[str, Answer], None] = OrderedDict()
+        self._declared: dict[str, frozenset[str]] = {}
         self._pid = os.getpid()
         self._waits = mode == "sync"
         self._tray = tray = Tray(storage.random, QUEUE_MAX, LATE_US)
         # An argument that says whose values these are is looked up at leisure, for every tool.
         seals, native = keep_values and not subjects, not (keep_values and subjects)
-        names = None if isinstance(shown, Mapping) and not shown else self._shown_of
-        clerk = partial(Clerk, tray, clock=storage.now, shown=names, seals=seals)
-        self._take_decision: Callable[[object, object], int]
-        self._take_outcome: Callable[[object, object], int]
-        self._take_decision = clerk(sheet=decision_sheet(self._engine, mode), keep=True).take if native else _nothing
-        self._take_outcome = clerk(sheet=outcome_sheet(mode), keep=keep_results).take if native else _nothing
+        clerk = partial(Clerk, tray, clock=storage.now, shown=self._shown_of, seals=seals)
+        self._clerks = [
+            clerk(sheet=decision_sheet(self._engine, mode), keep=True),
+            clerk(sheet=outcome_sheet(mode), keep=keep_results),
+        ]
+        takes = [each.take if native else _nothing for each in self._clerks]
+        self._take_decision: Callable[[object, object], int] = takes[0]
+        self._take_outcome: Callable[[object, object], int] = takes[1]
         self._left: Half | None = None  # of what was taken out of the tray, what found no room yet: from `_left_at` on
         self._left_at = 0
         self._boxed = False  # the boxes of what was taken out are written
@@ -160,12 +168,27 @@ class EvidenceLog:
         self._keep(outcome_draft(outcome, request, subject=subject, keep_result=self._keep_results))
 
     def answered(self, approval: Approval, answer: Answer, decision: Decision) -> None:
-        """Write down one approver's answer to a held call."""
+        """Write down one approver's answer to a held call; once, though engine and enforcement point both say so."""
+        said = (approval.id, answer)
+        if said in self._answers:
+            return
         self._keep(approval_draft(approval, answer, decision))
+        self._answers[said] = None
+        while len(self._answers) > ANSWERS_MAX:
+            self._answers.popitem(last=False)
 
     def policy_loaded(self, digest: str, *, previous: str = "", files: Collection[str] = ()) -> None:
-        """Write down that a policy came into force."""
-        self._keep(policy_load_draft(digest, previous=previous, files=files))
+        """Write down that a policy came into force, if it is not the one that does already."""
+        if digest == self._policy:
+            return
+        self._keep(policy_load_draft(digest, previous=previous or self._policy, files=files))
+        self._policy = digest
+
+    def shows(self, arguments: Mapping[str, Collection[str]]) -> None:
+        """Keep these arguments of each tool in clear from now on, besides those that the log was opened with."""
+        self._declared = {tool: frozenset(names) for tool, names in arguments.items() if names}
+        for clerk in self._clerks:
+            clerk.shown = self._shown_of if self._declared or self._shown else None
 
     def erase(self, tenant: str, subject: str, *, reason: str = "") -> list[str]:
         """Destroy a subject's keys, so that its values are gone, and record it; return the days they were of."""
@@ -175,11 +198,12 @@ class EvidenceLog:
         return days
 
     def _shown_of(self, tool: str) -> Collection[str]:
+        declared = self._declared.get(tool, NOTHING_SHOWN)
         if callable(self._shown):
-            return self._shown(tool)
+            return {*self._shown(tool), *declared}
         if not self._shown:
-            return ()
-        return {*self._shown.get(tool, ()), *self._shown.get("*", ())}
+            return declared
+        return {*self._shown.get(tool, ()), *self._shown.get("*", ()), *declared}
 
     def _keep(self, draft: Draft) -> None:
         try:

@@ -37,6 +37,7 @@ class Member:
     ) -> None: ...
 
 class Clerk:
+    shown: Callable[[str], Collection[str]] | None
     def __init__(
         self,
         tray: Tray,

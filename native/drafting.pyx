@@ -133,7 +133,8 @@ cdef class Clerk:
 
     cdef Tray tray
     cdef Sheet sheet
-    cdef object clock, shown
+    cdef object clock
+    cdef public object shown
     cdef bint seals, keep
     cdef Py_ssize_t tenant, user, tool
 

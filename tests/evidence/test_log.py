@@ -21,6 +21,7 @@ from thoth.evidence.frames import leaf_hash
 from thoth.evidence.keys import KeyFileError
 from thoth.evidence.log import QUEUE_MAX
 from thoth.evidence.receipt import verify_receipt
+from thoth.evidence.record import policy_load_draft
 from thoth.evidence.storage import FileStorage
 from thoth.evidence.vault import Erased
 from thoth.evidence.writer import NotWhatWasSigned
@@ -93,7 +94,8 @@ def test_writers_that_come_together_share_a_commit(directory: Path) -> None:
     disk = Disk()
     with evidence.open(directory, mode="sync", storage=disk) as log:
         before = disk.syncs
-        threads = [threading.Thread(target=lambda: [log.policy_loaded("ab") for _ in range(20)]) for _ in range(8)]
+        draft = policy_load_draft
+        threads = [threading.Thread(target=lambda: [log.write(draft("ab")) for _ in range(20)]) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -115,9 +117,69 @@ def test_approvals_policies_and_how_the_log_was_opened_are_recorded(directory: P
         log.policy_loaded("ab" * 32, files=["pay.thoth"])
         log.answered(Approval("a-1", "", 0.0), Answer("large", "treasury", "bob"), decision)
     kinds = [entry.record["kind"] for entry in entries(directory)]
-    assert kinds == ["heartbeat", "decision", "policy_load", "approval"]
+    assert kinds == ["heartbeat", "policy_load", "decision", "policy_load", "approval"]
     opened = entries(directory, kind="heartbeat")[0].record
     assert (opened["opened"], opened["on_failure"], opened["recording"]) == (True, "allow", "async")
+
+
+ASKING = """
+tool pay(amount: number, note?: shown string, ...) is write
+allow pay as usual
+step_up pay as large when args.amount >= 10 ask "treasury"
+"""
+
+
+def test_an_engine_records_by_itself_its_policy_and_what_approvers_answer(directory: Path) -> None:
+    call = {"tool_name": "pay", "tool_args": {"amount": 50}, "agent_id": "bot", "user_id": "ann"}
+    with evidence.open(directory) as log:
+        engine = Engine.from_text(ASKING, recorder=log)
+        log.policy_loaded(engine.policy.digest)  # whoever says it again adds nothing
+        held = engine.decide(call)
+        approval = engine.answer(held, approver="treasury", principal="eve")
+        log.answered(approval, approval.answers[0], held)
+        assert engine.decide(call, approval=approval).effect is Effect.ALLOW
+    kinds = [entry.record["kind"] for entry in entries(directory)]
+    assert kinds == ["heartbeat", "policy_load", "decision", "approval", "decision"]
+    (loaded,) = entries(directory, kind="policy_load")
+    (answered,) = entries(directory, kind="approval")
+    assert loaded.record["policy_digest"] == engine.policy.digest
+    assert (answered.record["approver"], answered.record["principal"], answered.record["granted"]) == (
+        "treasury",
+        "eve",
+        True,
+    )
+
+
+def test_an_answer_that_cannot_be_recorded_does_not_count(directory: Path) -> None:
+    call = {"tool_name": "pay", "tool_args": {"amount": 50}, "agent_id": "bot", "user_id": "ann"}
+    log = evidence.open(directory)
+    engine = Engine.from_text(ASKING, recorder=log)
+    held = engine.decide(call)
+    log.close()
+    with pytest.raises(evidence.EvidenceError, match="was closed"):
+        engine.answer(held, approver="treasury", principal="eve")
+
+
+def test_what_a_policy_declares_shown_is_in_clear_without_another_word(directory: Path) -> None:
+    with evidence.open(directory) as log:
+        engine = Engine.from_text(POLICY, recorder=log)
+        pay(engine, note="first")
+        pay(engine, note="second", password=SECRET)
+    notes = [entry.record["shown"] for entry in entries(directory, kind="decision")]
+    assert notes == [[["args.note", '"first"']], [["args.note", '"second"']]]
+
+
+def test_a_log_that_keeps_no_values_commits_to_them_and_has_no_vault(directory: Path) -> None:
+    with evidence.open(directory, keep_values=False) as log:
+        engine = Engine.from_text(POLICY, recorder=log)
+        engine.completed(pay(engine, password=SECRET), "paid")
+        pay(engine, password=SECRET)
+    decisions = entries(directory, kind="decision")
+    assert [[name for name, _ in entry.record["args"]] for entry in decisions] == [["amount", "password"]] * 2
+    assert not any("sealed" in entry.record for entry in entries(directory))
+    assert not list(directory.glob("vault/boxes/*/*"))
+    assert LogReader(directory).values(decisions[0]) == {}
+    assert evidence.audit(directory).whole
 
 
 # ---------------------------------------------------------------- secrets
@@ -206,8 +268,6 @@ def test_a_shard_has_one_writer(directory: Path) -> None:
 
 
 def test_a_receipt_is_minted_on_demand_and_proves_the_record(directory: Path) -> None:
-    from thoth.evidence.record import policy_load_draft
-
     with evidence.open(directory, mode="sync") as log:
         places = [log.write(policy_load_draft(f"{number:064x}")) for number in range(20)]
         assert None not in places
