@@ -114,9 +114,11 @@ quality: ## TRACES=DIR: how well policies/agents/recorded.thoth tells an attacke
 	@$(MAKE) --no-print-directory .venv/.installed
 	@$(BIN)/python benchmarks/quality.py "$(TRACES)"
 
-crash: .venv/.installed ## STATES=1000000: cut the power under an evidence log that often, then flip every bit of one
+crash: .venv/.installed ## STATES=1000000: cut the power that often, flip every bit, fail every system call, mutate files
 	@$(BIN)/python tests/evidence/crashes.py $(STATES)
 	@$(BIN)/python tests/evidence/flips.py
+	@$(BIN)/python tests/evidence/syscalls.py
+	@$(BIN)/python tests/evidence/mutated.py
 
 fuzz-table: .venv/.installed ## SECONDS=60: requests and compiled bundles of changed bytes
 	@$(RUN)$(BIN)/python tests/engine/fuzz.py $(SECONDS)

@@ -13,9 +13,10 @@ from .canonical import commitment
 from .checkpoint import open_checkpoint, peek_checkpoint
 from .errors import NoLog, explain
 from .folder import ROOT, LogFolder, need_cryptography, open_folder
-from .merkle import HashTree, ProofError, consistency_proof
+from .hashes import SubtreeHashes
+from .merkle import ProofError, consistency_proof
 from .note import VerifierKey
-from .read import Record, read
+from .read import Record, leaf_runs, read
 from .receipt import Receipt, make_receipt, verify_receipt
 from .root import read_note
 from .storage import FileStorage, Storage
@@ -105,6 +106,7 @@ class LogReader:
         self._storage = storage or FileStorage()
         self.folder: LogFolder = open_folder(directory, self._storage)
         self.vault = Vault(f"{self.folder.directory}/vault", self._storage)
+        self._trees: dict[str, SubtreeHashes] = {}
 
     def shards(self) -> list[str]:
         """The names of the shards."""
@@ -173,10 +175,18 @@ class LogReader:
         """The public key of a shard, from the folder."""
         return VerifierKey(self.folder.shard_origin(shard), self.folder.public_key().public)
 
-    def tree(self, shard: str, size: int) -> HashTree:
-        """The hashes of a shard's first records. Cost: they are read; 64 bytes and more of memory each."""
-        records = read(self.folder.shard_path(shard), 0, size, storage=self._storage)
-        return HashTree(record.leaf for record in records)
+    def tree(self, shard: str | None, size: int) -> SubtreeHashes:
+        """The hashes of a shard's first records, or of the root log's. Cost: they are read when it is first asked."""
+        directory = f"{self.folder.directory}/{ROOT}" if shard is None else self.folder.shard_path(shard)
+        tree = self._trees.get(directory)
+        if tree is None:
+            tree = self._trees[directory] = SubtreeHashes(
+                lambda begin, end: b"".join(leaf_runs(directory, begin, end, storage=self._storage))
+            )
+        if tree.size < size:
+            for leaves in leaf_runs(directory, tree.size, size, storage=self._storage):
+                tree.extend(leaves)
+        return tree
 
     def receipt(self, entry: Entry) -> Receipt:
         """A signed receipt for a record, under the newest checkpoint of its shard.
@@ -204,9 +214,7 @@ class LogReader:
         new = self.checkpoint(own)
         assert new is not None, "a checkpoint is never unlinked"
         earlier, newest = open_checkpoint(old, key), open_checkpoint(new, key)
-        directory = f"{self.folder.directory}/{ROOT}" if own is None else self.folder.shard_path(own)
-        tree = HashTree(record.leaf for record in read(directory, 0, newest.size, storage=self._storage))
-        return new, consistency_proof(earlier.size, newest.size, tree)
+        return new, consistency_proof(earlier.size, newest.size, self.tree(own, newest.size))
 
     # ------------------------------------------------------------ values
 

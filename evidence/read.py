@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from .errors import CorruptLog, NoLog, explain
-from .frames import PAGE_BYTES, parse_header, read_chunks, segments, written_span
+from .frames import PAGE_BYTES, Chunk, parse_header, read_chunks, segments, written_span
 from .recover import Tail, torn_tail
 from .storage import FileStorage, Storage, opened
 
@@ -41,7 +41,35 @@ def read(
         raise explain(error, directory, "read") from error
 
 
+def leaf_runs(
+    directory: str, start: int = 0, stop: int | None = None, *, storage: Storage | None = None
+) -> Iterator[bytes]:
+    """Leaf hashes of the same records, end to end, in large pieces.
+
+    Raises:
+        CorruptLog: at the first record that is damaged or missing; those before it have been given.
+        NoLog: there is no segment.
+    """
+    storage = storage or FileStorage()
+    try:
+        for chunk, begin, end in chunks(storage, directory, start, stop, spans=False):
+            yield chunk.scan.leaves[32 * begin : 32 * end]
+    except OSError as error:
+        raise explain(error, directory, "read") from error
+
+
 def records(storage: Storage, directory: str, start: int, stop: int | None) -> Iterator[Record]:
+    for chunk, begin, end in chunks(storage, directory, start, stop, spans=True):
+        for position in range(begin, end):
+            first, after = chunk.scan.spans[position]
+            leaf = chunk.scan.leaves[32 * position : 32 * position + 32]
+            yield Record(chunk.seq + position, chunk.data[first:after], leaf)
+
+
+def chunks(
+    storage: Storage, directory: str, start: int, stop: int | None, *, spans: bool
+) -> Iterator[tuple[Chunk, int, int]]:
+    """Chunks that hold records from `start` to `stop`, with the places in them at which those begin and end."""
     try:
         found = segments(storage.list(directory))
     except FileNotFoundError:
@@ -63,13 +91,13 @@ def records(storage: Storage, directory: str, start: int, stop: int | None) -> I
             if expected not in (None, first_seq):
                 raise CorruptLog(directory, expected or 0, name, 0, f"it begins with record {first_seq}")
             end = PAGE_BYTES
-            for chunk in read_chunks(storage, file, header, spans=True, live=number == len(found) - 1):
-                for position in range(max(0, start - chunk.seq), chunk.scan.frame_count):
-                    if stop is not None and chunk.seq + position >= stop:
-                        return
-                    begin, after = chunk.scan.spans[position]
-                    leaf = chunk.scan.leaves[32 * position : 32 * position + 32]
-                    yield Record(chunk.seq + position, chunk.data[begin:after], leaf)
+            for chunk in read_chunks(storage, file, header, spans=spans, live=number == len(found) - 1):
+                last = chunk.scan.frame_count if stop is None else min(chunk.scan.frame_count, stop - chunk.seq)
+                first = max(0, start - chunk.seq)
+                if first < last:
+                    yield chunk, first, last
+                if stop is not None and chunk.next_seq >= stop:
+                    return
                 end, expected = chunk.end, chunk.next_seq
             assert expected is not None
             if number < len(found) - 1:

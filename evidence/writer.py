@@ -8,8 +8,10 @@ from thoth.native.tray import Half
 
 from .checkpoint import Checkpoint, CheckpointFile, Signer
 from .errors import EvidenceError, explain
+from .hashes import SubtreeHashes
 from .merkle import HASH_SIZE, Frontier
 from .note import SigningKey
+from .read import leaf_runs
 from .recover import Recovery
 from .shard import Shard
 from .storage import Storage
@@ -46,6 +48,7 @@ class TreeWriter:
         self._storage = storage
         self._signer = signer
         self._frontier = Frontier()
+        self.hashes = SubtreeHashes(lambda begin, end: b"".join(leaf_runs(directory, begin, end, storage=storage)))
         self._shard: Shard
         self.note: bytes | None = None
 
@@ -68,6 +71,7 @@ class TreeWriter:
         last, frontier = signer.last, writer._frontier
 
         def grow(leaves: bytes) -> None:
+            writer.hashes.extend(leaves)
             count = len(leaves) // HASH_SIZE
             signed = last.size - frontier.size if last is not None else 0
             if last is not None and 0 < signed <= count:
@@ -114,12 +118,14 @@ class TreeWriter:
         """Give a record its place; durable after `commit`."""
         appended = self._shard.append(body)
         self._frontier.append(appended.leaf)
+        self.hashes.extend(appended.leaf)
         return Place(self.name, appended.seq, appended.leaf.hex())
 
     def append_half(self, half: Half, start: int, leaves: list[bytes]) -> None:
         """Give records their places, from number `start` of those taken out on; their leaves are added as they come."""
         while start < half.count:
             added = self._shard.append_half(half, start, self._frontier.peaks)
+            self.hashes.extend(added)
             leaves.append(added)
             start += len(added) // HASH_SIZE
 
