@@ -6,6 +6,7 @@ CHECKED ?=
 STATES ?= 1000000
 FRAMES ?= 1000000
 KILLS ?= 200
+RESTARTS ?= 100
 EXAMPLES ?= 100
 MILLIONS ?= 10
 SECONDS ?= 60
@@ -38,7 +39,7 @@ KIND_INSTALLED := $(shell cat .venv/.kind 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-full soak-decide peers replay quality crash interop frameworks test-frameworks fuzz kill openapi browser mcp-clients mcp-servers fuzz-table fmt dist clean FORCE
+.PHONY: help demo test check bench bench-full soak-decide peers replay quality crash interop frameworks test-frameworks fuzz kill openapi browser mcp-clients mcp-servers fuzz-table endure fmt dist clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -128,6 +129,9 @@ fuzz: .venv/.installed .venv/.needs-test ## FRAMES=1000000: that many malformed 
 
 openapi: .venv/.installed .venv/.needs-test .venv/.needs-openapi ## the HTTP door held against its own description by schemathesis
 	@$(BIN)/python tests/server/describe.py --max-examples $(EXAMPLES) --request-timeout 10
+
+endure: .venv/.installed .venv/.needs-test ## RESTARTS=100: restart a sidecar under load that often; no answer is lost, none recorded twice
+	@RESTARTS=$(RESTARTS) $(BIN)/python -m pytest --quiet tests/server/test_endurance.py
 
 kill: .venv/.installed .venv/.needs-test ## KILLS=200: kill a sidecar under load that often; what it answered is in the evidence
 	@KILLS=$(KILLS) $(BIN)/python -m pytest --quiet tests/server/test_process.py -k after_a_kill
