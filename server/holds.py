@@ -187,6 +187,9 @@ class Holds:
             raise RequestError("this call waits no longer: its time is over")
         decision = self._decisions[token]
         names = self._names_of(hold, decision, principal)
+        if granted and any(said == principal.name and yes for _, _, said, yes in hold.answers):
+            self._settle(hold, answered)  # a yes that was said before adds nothing
+            return hold
         approval: Approval | None = None
         before = len(hold.answers)
         for name in names:
