@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from ..contract import MODE_NAMES, OperationError
 from .beginning import begin
-from .home import PINS, home
+from .home import PINS, api_key, home, intents
 
 Mode: TypeAlias = Literal["observe", "progressive", "step_up", "block", "shadow"]
 OnHold: TypeAlias = Literal["wait", "pending"]
@@ -101,7 +101,7 @@ def serve(command: Sequence[str], options: Options) -> int:
             enforcement=about["enforcement_mode"],
             environment=about["environment"],
             api_url=options.api_url,
-            api_key=options.api_key or _key_of_file(),
+            api_key=options.api_key or api_key(),
             policy=options.policy,
             evidence=options.evidence,
         )
@@ -116,7 +116,7 @@ def serve(command: Sequence[str], options: Options) -> int:
         elsewhere=where != EMBEDDED,
         away=_away(),
         silence_s=options.silence,
-        intents=intents_of(os.environ),
+        intents={**intents(), **intents_of(os.environ)},
         standing=standing(lineage, process.program, os.environ),
     )
     log.event("began", server=name, agent=about["agent_id"], enforcer=where, pid=process.popen.pid)
@@ -158,16 +158,6 @@ def login_name() -> str:
         return getpass.getuser()
     except (OSError, KeyError):  # a user without a name
         return f"uid-{os.getuid()}"
-
-
-def _key_of_file() -> str | None:
-    file = os.environ.get("THOTH_API_KEY_FILE")
-    if os.environ.get("THOTH_API_KEY") or not file:
-        return None
-    try:
-        return Path(file).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise OperationError(f"THOTH_API_KEY_FILE names `{file}`, which cannot be read ({error})") from error
 
 
 def _away() -> Literal["block", "step_up"]:

@@ -9,107 +9,27 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeAlias
 
-from ..contract import Effect, Ending, Fault
+from ..contract import Effect, Ending
 from ..enforcer import UNTOLD, Enforcer, EnforcerAway, EnforcerRefused, Passed, Reply
 from ..sessions import Session
+from .call import Call
 from .catalog import Catalog
 from .floor import FloorCheck
 from .holding import Holding
 from .log import Log
-from .message import (
-    INVALID_PARAMS,
-    SERVER_GONE,
-    TIMED_OUT,
-    Malformed,
-    Message,
-    canonical,
-    encode,
-    error_message,
-    joined,
-    loosely,
-    members,
-    result_message,
-    value_of,
-)
-from .refusals import notice, refusal
-from .relay import Relay, Waiting
-from .results import put_back, told
+from .message import INVALID_PARAMS, SERVER_GONE, Malformed, Message, encode, error_message, result_message
+from .passing import passed_on, result_of
+from .refusals import refusal
+from .relay import Relay
+from .results import told
 from .settings import Settings
+from .turns import CONTENT, Turns, task_of
 
-PARAMS: Final = ("name", "arguments", "_meta", "inputResponses", "requestState", "task", "progressToken", "cursor")
-VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
-TURNS_MAX: Final = 256
-TASKS_MAX: Final = 256
 LET_THROUGH: Final = (Effect.ALLOW, Effect.MODIFY)
 
 
 Keep: TypeAlias = Callable[[Reply, Ending, object, dict[str, Any]], bool]
 """Keeps the report of a call's end for later; False where it could not."""
-
-
-class Call(Waiting):
-    """One tool call, from the client's request to its end."""
-
-    __slots__ = (
-        "args",
-        "calls",
-        "ended",
-        "enforcer",
-        "hold_task",
-        "meta",
-        "params",
-        "raw_args",
-        "reply",
-        "request",
-        "tool",
-    )
-
-    def __init__(self, calls: "Calls", message: Message, now: float) -> None:
-        """Read it.
-
-        Raises:
-            Malformed: it is no tool call that every reader reads alike.
-        """
-        super().__init__(message, now)
-        self.calls = calls
-        self.params = message.params(PARAMS)
-        name = loosely(self.params["name"]) if "name" in self.params else None
-        if not isinstance(name, str) or not name:
-            raise Malformed("`params.name` is a text: the tool's name", message.raw_id)
-        self.tool = name
-        self.meta = _meta(self.params.get("_meta"), message.raw_id)
-        self.raw_args = self.params.get("arguments", b"{}")
-        args = value_of(self.raw_args)
-        self.args: Any = {} if args is None else str(args) if isinstance(args, Fault) else args
-        self.request: dict[str, Any] = {}
-        self.reply: Reply | None = None
-        self.enforcer: Enforcer | None = None
-        self.hold_task: asyncio.Task[None] | None = None
-        self.ended = False
-
-    @property
-    def modern(self) -> bool:
-        """Whether it came in the stateless era's envelope."""
-        return VERSION_KEY in self.meta
-
-    @property
-    def progress_token(self) -> object:
-        return self.meta.get("progressToken")
-
-    def answered(self, message: Message) -> bytes | None:
-        return self.calls.returned(self, message)
-
-    def abandoned(self, code: int, why: str) -> bytes | None:
-        text = f"The tool's outcome is not known: {why}."
-        if self.reply is None or self.hold_task is not None:
-            text = f"This call was not made: {why}."
-        ending = Ending.TIMED_OUT if code == TIMED_OUT else Ending.FAILED
-        self.calls.end(self, ending, UNTOLD if ending is Ending.TIMED_OUT else why)
-        result = notice(text, {"effect": "ERROR", "reason_code": "server_gone"}, modern=self.modern)
-        return result_message(self.message.raw_id, result)
-
-    def cancelled(self) -> bool:
-        return self.calls.cancel(self)
 
 
 class Calls:
@@ -133,16 +53,14 @@ class Calls:
         self.enforcer: Enforcer | None = None
         self.keep: Keep | None = None
         self.holding = Holding(self)
+        self.turns = Turns(self)
         self._opened = asyncio.Event()
         self._trouble: str | None = None  # why there is no enforcer
         self._queue: deque[Call] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._turns: dict[tuple[str, str, str | None], Call] = {}  # calls in which the server asks the client something
-        self._of_task: dict[str, Call] = {}
         self._numbers = 0
         relay.handlers["tools/call"] = self.take
-        relay.handlers["tasks/result"] = self._task_result
 
     def open(self, enforcer: Enforcer | None, trouble: str = "", *, keep: "Keep | None" = None) -> None:
         """Say who decides; without an enforcer every call is refused, because of `trouble`.
@@ -168,7 +86,7 @@ class Calls:
             return
         assert message.id is not None
         self.relay.waiting[message.id] = call
-        if self._continued(call) or self.holding.continued(call):
+        if self.turns.continued(call) or self.holding.continued(call):
             return
         self._queue.append(call)
         if self._worker is None:
@@ -307,7 +225,7 @@ class Calls:
         """Do what a reply says: send the call on, hold it, or refuse it."""
         call.reply, call.enforcer = reply, enforcer
         if reply.effect in LET_THROUGH and enforcer is not None:
-            self._send(call, reply)
+            self.send(call, reply)
         elif reply.effect is Effect.STEP_UP and enforcer is not None:
             self.holding.hold(call, reply, enforcer)
         else:
@@ -319,7 +237,8 @@ class Calls:
         result = refusal(reply, modern=call.modern, more=more, approvers=approvers)
         self.relay.answer(call, result_message(call.message.raw_id, result))
 
-    def _send(self, call: Call, reply: Reply) -> None:
+    def send(self, call: Call, reply: Reply) -> None:
+        """Send a call on to the server, with the arguments that the reply lets through."""
         message = call.message
         if reply.modified:
             message = message.with_params({**call.params, "arguments": encode(reply.args)})
@@ -330,68 +249,29 @@ class Calls:
     def returned(self, call: Call, message: Message) -> bytes | None:
         """Take in the server's answer to a call; return the line for the client, None where it comes later."""
         try:
-            result, ending = self._result(message)
+            result, ending = result_of(message)
         except Exception as error:  # noqa: BLE001 - an answer that cannot be read is not passed on
             self.log.event("result_unreadable", tool=call.tool, why=str(error)[:200])
             return call.abandoned(SERVER_GONE, "the server's answer cannot be read")
         if isinstance(result, dict) and ending is Ending.COMPLETED:
             kind = result.get("resultType", "complete")
-            if kind == "input_required":
-                return self._turn(call, result, message)
+            interim = result.keys().isdisjoint(CONTENT)
+            if kind == "input_required" and interim:
+                return self.turns.turn(call, result, message)
             if kind != "complete":
                 return call.abandoned(
                     SERVER_GONE, f"the server answers with {ascii(kind)[:60]}, which nobody could check"
                 )
-            if "task" in call.params and _task_of(result) is not None:
-                return self._task(call, result, message)
+            if interim and "task" in call.params and task_of(result) is not None:
+                return self.turns.task(call, result, message)
         enforcer = call.enforcer
         if enforcer is None or enforcer.immediate:
-            return self._passed(call, message, result, self.end(call, ending, told(result)))
+            return passed_on(call, message, result, self.end(call, ending, told(result)))
         self.spawn(self._later(call, message, result, ending))
         return None
 
-    def _result(self, message: Message) -> tuple[Any, Ending]:
-        if "error" in message.fields:
-            return loosely(message.fields["error"]), Ending.FAILED
-        result = loosely(message.fields["result"])
-        failed = isinstance(result, dict) and result.get("isError") is True
-        return result, Ending.FAILED if failed else Ending.COMPLETED
-
     async def _later(self, call: Call, message: Message, result: Any, ending: Ending) -> None:
-        self.relay.client.line(self._passed(call, message, result, await self.aend(call, ending, told(result))))
-
-    def _passed(self, call: Call, message: Message, result: Any, passed: Passed | Exception | None) -> bytes:
-        """Return the answer as the client may see it: the bytes that came, where nothing of it was changed."""
-        strict = self._filters(call)
-        if strict and (passed is None or isinstance(passed, Exception)):
-            return self._withheld(call, "what may be shown of the result is not known")
-        if passed is None or isinstance(passed, Exception) or call.enforcer is None:
-            return message.line
-        if passed.withheld:
-            return self._withheld(call, "the policy withholds what this tool returned", passed.rules)
-        as_told = told(result)
-        if not strict or passed.result == as_told:
-            if strict and isinstance(value_of(message.fields.get("result", message.fields.get("error", b""))), Fault):
-                return self._withheld(call, "the result can be read in two ways")
-            return message.line
-        name = "result" if "result" in message.fields else "error"
-        try:
-            return joined({**message.fields, name: encode(put_back(result, passed.result))})
-        except ValueError:
-            return self._withheld(call, "what may be shown of the result is not known")
-
-    def _filters(self, call: Call) -> bool:
-        try:
-            return call.enforcer is None or call.enforcer.filters(call.tool)
-        except Exception:  # noqa: BLE001 - in doubt it does
-            return True
-
-    def _withheld(self, call: Call, why: str, rules: tuple[str, ...] = ()) -> bytes:
-        facts: dict[str, Any] = {"effect": "WITHHELD", "rules": list(rules)}
-        if call.reply is not None:
-            facts["decision_id"] = call.reply.id
-        text = f"The tool has run, and its result is not shown: {why}."
-        return result_message(call.message.raw_id, notice(text, facts, modern=call.modern))
+        self.relay.client.line(passed_on(call, message, result, await self.aend(call, ending, told(result))))
 
     def end(self, call: Call, ending: Ending, result: Any = UNTOLD) -> Passed | Exception | None:
         """Report how a call ended, once; where the enforcer is elsewhere that goes on in the background."""
@@ -433,64 +313,10 @@ class Calls:
 
     def cancel(self, call: Call) -> bool:
         """The client gives a call up; return whether the server has heard of it."""
-        self._forget(call)
+        self.turns.forget(call)
         at_server = call.at_server
         self.end(call, Ending.CANCELLED)
         return at_server
-
-    # ------------------------------------------------------------ calls in several turns
-
-    def _turn(self, call: Call, result: dict[str, Any], message: Message) -> bytes:
-        """The server asks the client something first: the call goes on with the client's next request."""
-        state = result.get("requestState")
-        self._turns[self._turn_key(call, state if isinstance(state, str) else None)] = call
-        while len(self._turns) > TURNS_MAX:
-            oldest = self._turns.pop(next(iter(self._turns)))
-            self.end(oldest, Ending.CANCELLED)
-        return message.line
-
-    def _turn_key(self, call: Call, state: str | None) -> tuple[str, str, str | None]:
-        return call.tool, canonical(call.args), state
-
-    def _continued(self, call: Call) -> bool:
-        """Go on with a call whose server has asked something, where this is the client's answer to that very question:
-        the same tool and arguments, and the state that the server gave."""
-        if "inputResponses" not in call.params and "requestState" not in call.params:
-            return False
-        state = loosely(call.params["requestState"]) if "requestState" in call.params else None
-        before = self._turns.pop(self._turn_key(call, state if isinstance(state, str) else None), None)
-        if before is None or before.reply is None:
-            return False
-        call.reply, call.enforcer, call.request = before.reply, before.enforcer, before.request
-        self._send(call, before.reply)
-        return True
-
-    def _task(self, call: Call, result: dict[str, Any], message: Message) -> bytes:
-        """The server works on: the call's result will be asked for by the id of its task."""
-        id = _task_of(result)
-        assert id is not None
-        self._of_task[id] = call
-        while len(self._of_task) > TASKS_MAX:
-            oldest = self._of_task.pop(next(iter(self._of_task)))
-            self.end(oldest, Ending.CANCELLED)
-        return message.line
-
-    def _task_result(self, message: Message) -> None:
-        """A result that is asked for by its task is a tool's result, and is governed as one."""
-        try:
-            id = loosely(message.params(("taskId",)).get("taskId", b"null"))
-        except Malformed:
-            id = None
-        call = self._of_task.get(id) if isinstance(id, str) else None
-        if call is None or call.ended:
-            text = "thoth: this is not a task of this run, or its result was taken before"
-            self.relay.client.line(error_message(message.raw_id, INVALID_PARAMS, text))
-            return
-        self.relay.forward(_TaskResult(self, call, message, self.relay.now()), message.line)
-
-    def _forget(self, call: Call) -> None:
-        self._turns = {key: one for key, one in self._turns.items() if one is not call}
-        self._of_task = {id: one for id, one in self._of_task.items() if one is not call}
 
     # ------------------------------------------------------------ tasks of ours
 
@@ -508,7 +334,7 @@ class Calls:
 
     async def close(self, patience_s: float = 2.0) -> None:
         """End what has not ended, and wait for reports under way, for a bounded time."""
-        for call in [*self._turns.values(), *self._of_task.values()]:
+        for call in self.turns.open:
             self.end(call, Ending.CANCELLED)
         self.holding.close()
         if self._worker is not None:
@@ -518,33 +344,3 @@ class Calls:
             _, late = await asyncio.wait(tasks, timeout=patience_s)
             for task in late:
                 task.cancel()
-
-
-class _TaskResult(Waiting):
-    """A client's request for the result of a task."""
-
-    __slots__ = ("_call", "_calls")
-
-    def __init__(self, calls: Calls, call: Call, message: Message, now: float) -> None:
-        super().__init__(message, now)
-        self._calls = calls
-        self._call = call
-
-    def answered(self, message: Message) -> bytes | None:
-        call = self._call
-        call.message = self.message  # answers go to whoever asks now
-        call.params = {**call.params}
-        call.params.pop("task", None)
-        return self._calls.returned(call, message)
-
-
-def _meta(raw: bytes | None, id: bytes) -> dict[str, Any]:
-    if raw is None or raw == b"null":
-        return {}
-    return {key: loosely(value) for key, value in members(raw, (), id).items()}
-
-
-def _task_of(result: dict[str, Any]) -> str | None:
-    task = result.get("task")
-    id = task.get("taskId") if isinstance(task, dict) else None
-    return id if isinstance(id, str) else None

@@ -19,7 +19,8 @@ from .message import Message, canonical, loosely, notification, request_message,
 from .refusals import refusal
 
 if TYPE_CHECKING:
-    from .calls import Call, Calls
+    from .call import Call
+    from .calls import Calls
 
 USER: Final = "user"
 STATE: Final = "thoth:"

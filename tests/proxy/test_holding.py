@@ -279,3 +279,15 @@ def test_the_result_of_a_task_is_governed_as_any_result_is(play: Play) -> None:
     world = play(scene, policy)
     assert world.endings == ["completed"]
     assert b"078" not in json.dumps(world.client.messages).encode()
+
+
+@pytest.mark.parametrize("interim", [{"resultType": "input_required", "requestState": "s"}, {"task": {"taskId": "t"}}])
+def test_a_step_on_the_way_that_brings_content_is_no_way_around_the_rules(play: Play, interim: dict[str, Any]) -> None:
+    policy = POLICY + 'on result read redact result matching us_ssn with "[number]"\n'
+
+    async def scene(world: Any) -> None:
+        world.returns = lambda params: {**interim, "content": [{"type": "text", "text": "078-05-1120"}]}
+        await world.call("read", {"path": "/a"}, task={}, _meta=MODERN)
+        assert b"078" not in b"".join(world.client.lines)
+
+    assert len(play(scene, policy).endings) == 1

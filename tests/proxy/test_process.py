@@ -188,6 +188,20 @@ def test_a_listed_program_and_another_intent_stop_calls(proxied: Start) -> None:
     assert code == "tool_not_allowed_for_session_intent"
 
 
+def test_an_intent_map_counts_and_a_key_that_others_can_read_is_none(proxied: Start, tmp_path: Any) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "intent_map.json").write_text('{"look": ["echo"]}')
+    proxy = proxied()
+    proxy.initialize()
+    assert proxy.call(1, "echo", text="a")["_meta"]["thoth/decision"]["rules"] == ["outside-intent"]
+    (home / "proxy_api_key.json").write_text('{"api_key": "thoth_live_x"}')
+    (home / "proxy_api_key.json").chmod(0o644)
+    proxy = proxied()
+    assert proxy.ended() == 2
+    assert "others can read" in proxy.said_on_stderr
+
+
 def test_keys_for_the_enforcer_are_not_the_server_s_to_read(proxied: Start) -> None:
     look = "import os, sys; print(any(name.startswith('THOTH_') for name in os.environ), file=sys.stderr)"
     proxy = proxied(command=[sys.executable, "-c", look], env={"THOTH_API_KEY": "thoth_live_x"})
