@@ -89,7 +89,6 @@ class Engine:
         self.policy = policy
         self.warnings = tuple(warnings)
         self._evaluator: Evaluator = EVALUATORS[evaluator](policy) if isinstance(evaluator, str) else evaluator
-        self._recorder = recorder
         self._clock = clock
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._forgotten: set[bytes] = set()
@@ -100,6 +99,16 @@ class Engine:
         self._files = tuple(files)
         if recorder is not None:
             _announce(recorder, policy, self._files)
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """Where decisions and endings are written down, if anywhere."""
+        recorder: Recorder | None = self._desk.recorder
+        return recorder
+
+    @recorder.setter
+    def recorder(self, recorder: Recorder | None) -> None:
+        self._desk.recorder = recorder
 
     @property
     def ledger(self) -> Ledger:
@@ -232,8 +241,8 @@ class Engine:
             OperationError: that it is in force cannot be recorded; the old policy stays.
         """
         with self._lock:
-            if self._recorder is not None:
-                _announce(self._recorder, policy, self._files)
+            if self.recorder is not None:
+                _announce(self.recorder, policy, self._files)
             self.policy, self._evaluator = policy, evaluator
             self._desk.take(*_ways_of(evaluator))
 
@@ -317,9 +326,9 @@ class Engine:
                 regimes=self.policy.regimes,
                 problem=problem,
             )
-            if self._recorder is not None:
+            if self.recorder is not None:
                 try:
-                    self._recorder.decided(decision)
+                    self.recorder.decided(decision)
                 except Exception as error:  # noqa: BLE001 - it is BLOCK already; say that there is no evidence of it
                     decision = _unrecorded(decision, error)
         return decision
@@ -417,7 +426,7 @@ class Engine:
                 answers=(*held[1], *given),
                 reservations=held[0].id,
             )
-            record = getattr(self._recorder, "answered", None)
+            record = getattr(self.recorder, "answered", None)
             if record is not None:
                 for answer in given:  # what cannot be recorded does not count
                     record(approval, answer, held[0])
@@ -503,8 +512,8 @@ class Engine:
             tuple(sorted(passed.perhaps)) if passed else (),
             not in_time,
         )
-        if self._recorder is not None:
-            self._recorder.ended(decision, outcome)
+        if self.recorder is not None:
+            self.recorder.ended(decision, outcome)
         return outcome
 
     def restored(self, decision: Decision, outcome: Outcome) -> None:

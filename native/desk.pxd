@@ -22,8 +22,8 @@ cdef class Desk:
     cdef readonly Ids ids
     cdef Entry entry                     # None: `decide_in_full` decides, after `admit`
     cdef object table, admit, admit_text, decide_in_full
-    cdef public object ledger
-    cdef object clock, recorder, running, engine, explain, session_of, unrecorded, account, remember, allow
+    cdef public object ledger, recorder
+    cdef object clock, running, engine, explain, session_of, unrecorded, account, remember, allow
     cdef Explainer explainer             # of decisions outside sessions
     cdef Form request, decision, session, call
     cdef dict memories                   # a tool's name -> its classes, and the labels that it brings

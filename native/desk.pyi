@@ -19,6 +19,7 @@ class Desk:
     lock: Lock
     ids: Ids
     ledger: Any
+    recorder: Any
     def __init__(
         self,
         *,

@@ -28,7 +28,7 @@ class UnixWorld(World):
             live(folder, text, approvers=bound, clock=self.clock, monotonic=self.clock, http=http)
         )
         self.engine = self.live.sidecar.engine
-        self.live.on_loop(setattr, self.engine, "_recorder", self.recorder)
+        self.live.on_loop(setattr, self.engine, "recorder", self.recorder)
         self.enforcer: Any = UnixEnforcer(str(self.live.path))
 
     def _answer(self, hold: thoth.Hold, granted: bool) -> None:
