@@ -224,8 +224,8 @@ class _Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         for kind, flags, id, payload in self.reader.feed(data):
             if kind == Kind.GOAWAY:
-                self.transport.close()
-            elif not self.welcome.done():
+                continue  # what is under way is still answered; then the connection ends
+            if not self.welcome.done():
                 try:
                     self.welcome.set_result(welcomed(payload))
                 except OperationError as error:

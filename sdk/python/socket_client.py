@@ -173,8 +173,10 @@ class SocketClient:
         try:
             sock.settimeout(max(0.001, deadline - time.monotonic()))
             sock.sendall(data)
+        except TimeoutError:
+            self._connect(deadline)  # part of a frame may have gone out
         except OSError:
-            self._connect(deadline)
+            pass  # gone; but answers may lie in our buffer, so whoever reads comes to the end of them and connects
 
     def _connected(self, deadline: float) -> wire.Welcome:
         with self._sending:
@@ -276,8 +278,8 @@ class SocketClient:
             failed = not data or reader.failed is not None
         for kind, flags, id, payload in frames:
             if kind == Kind.GOAWAY:
-                failed = True  # what was answered stands in front of it
-            elif self._pending.pop(id, None) is not None:
+                continue  # what is under way is still answered; then the connection ends
+            if self._pending.pop(id, None) is not None:
                 self._answers[id] = kind, flags, payload
         if failed or link is None:
             with self._sending:
