@@ -113,6 +113,7 @@ class Bench:
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
             while not path.exists():
+                assert process.poll() is None, f"{command} ended"
                 time.sleep(0.01)
             time.sleep(0.1)
             yield path
@@ -140,18 +141,7 @@ class Bench:
             head += f"x-api-key: {key.strip()}\r\ncontent-length: {len(body)}\r\n\r\n"
             whole.append(head.encode() + body)
         write_records(self.folder / "http-requests", whole)
-        command = [
-            "taskset",
-            "-c",
-            "0",
-            sys.executable,
-            "-m",
-            "thoth.cli",
-            "serve",
-            "--no-watch",
-            "--recording",
-            "none",
-        ]
+        command = ["taskset", "-c", "0", sys.executable, "-m", "thoth.cli", "serve", "--recording", "none"]
         command += ["--no-watch", "--policy", str(self.folder / "policy.thoth"), "--socket", str(folder / "run" / "s")]
         command += ["--state", str(state), "--http-socket", str(path)]
         found = {"http_p50_us": self.ask_http(command, path, scale)}
@@ -178,6 +168,7 @@ class Bench:
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
             while not path.exists():
+                assert process.poll() is None, f"{command} ended"
                 time.sleep(0.01)
             time.sleep(0.1)
             ask = ["taskset", "-c", "0", str(self.load), "http", str(path), str(self.folder / "http-requests")]
