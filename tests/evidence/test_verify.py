@@ -250,5 +250,5 @@ def test_the_exit_code_of_the_second_verifier_says_what_it_found(directory: Path
 
 def test_no_record_is_stepped_over(directory: Path) -> None:
     kinds = {entry.record["kind"] for entry in entries(directory)}
-    assert kinds == {"heartbeat", "decision"}
+    assert kinds == {"heartbeat", "policy_load", "decision"}
     assert os.listdir(directory / "vault")  # noqa: PTH208
