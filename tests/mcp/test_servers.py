@@ -20,7 +20,7 @@ HOUSE = Path(__file__).resolve().parents[2]
 SERVERS = HOUSE / ".venvs" / "mcp-servers" / "bin"
 NODE = HOUSE / ".venvs" / "mcp-node" / "node_modules" / "@modelcontextprotocol"
 pytestmark = pytest.mark.skipif(not SERVERS.exists(), reason="`make mcp-servers` installs the reference servers")
-PATIENCE_S = 60
+PATIENCE_S = 240
 THOUGHT = {"thought": "so", "nextThoughtNeeded": False, "thoughtNumber": 1, "totalThoughts": 1}
 ENTITY = {"entities": [{"name": "Ann", "entityType": "person", "observations": ["likes cats"]}]}
 
