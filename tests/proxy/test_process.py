@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -258,3 +259,30 @@ def test_an_enforcer_over_http_decides_and_hears_the_end_and_when_it_is_away_not
     proxy.initialize()
     result = proxy.call(1, "echo", text="hi")
     assert result["_meta"]["thoth/decision"]["rules"] == ["enforcer-away"]
+
+
+def test_a_sidecar_on_this_machine_decides_redacts_and_holds(proxied: Start, tmp_path: Any) -> None:
+    tmp_path.chmod(0o700)
+    policy = tmp_path / "sidecar.thoth"
+    policy.write_text(
+        "policy s\n    default block\nallow echo as e\nallow fail as f\n"
+        "modify echo as mask when args.text matches card_number"
+        ' redact args.text matching card_number with "[card]"\n'
+        'on result echo as numbers redact result matching us_ssn with "[number]"\n'
+        'step_up fail as asks ask "finance" within 1m\n'
+    )
+    (tmp_path / "c.toml").write_text('[approvers.finance]\nmembers = ["bob@acme.com"]\n')
+    words = ["--config", "c.toml", "--policy", str(policy), "--recording", "none", "--socket", str(tmp_path / "s")]
+    command = [sys.executable, "-m", "thoth.cli", "serve", *words, "--state", str(tmp_path / "st")]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as sidecar:
+        assert sidecar.stderr is not None
+        assert any(b'"serving"' in line for line in sidecar.stderr)
+        try:
+            proxy = proxied(None, "--api-url", f"unix:{tmp_path / 's'}", "--on-hold", "pending")
+            proxy.initialize()
+            assert texts(proxy.call(1, "echo", text="4111 1111 1111 1111, 078-05-1120")) == "[card], [number]"
+            assert proxy.call(2, "pid")["_meta"]["thoth/decision"]["reason_code"] == "no_rule_allows"
+            assert "waits for the approval of finance" in texts(proxy.call(3, "fail"))
+            proxy.leave()
+        finally:
+            sidecar.terminate()
