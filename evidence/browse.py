@@ -281,11 +281,11 @@ def commitment_at(record: dict[str, Any], path: str) -> str:
     """
     if path == "result" and isinstance(record.get("result"), str):
         return str(record["result"])
-    group, _, name = path.partition(".")
+    group, dot, name = path.partition(".")  # a name may be empty: `args.` is one value, `args` all of them
     held = record.get(group, ())
-    if isinstance(held, dict) and "*" in held and not name:
+    if isinstance(held, dict) and "*" in held and not dot:
         return str(held["*"])
-    if isinstance(held, list):
+    if isinstance(held, list) and dot:
         for item in held:
             if isinstance(item, list) and item[0] == name:
                 return str(item[1])

@@ -87,7 +87,9 @@ class Draft:
         """Put a commitment for each value under `name`, and in clear what is shown; very many are folded into one."""
         if not values:
             return
-        if len(values) > ARGS_MAX or any(len(key) > TEXT_CHARS_MAX for key in values):
+        names = {key: whole(key) for key in values}
+        too_many = len(values) > ARGS_MAX or any(len(key) > TEXT_CHARS_MAX for key in values)
+        if too_many or len(set(names.values())) < len(names):  # no two values stand under one path
             self._cut(name)
             self.body[name] = {"*": self.seal(name, values)}
             return
@@ -97,10 +99,10 @@ class Draft:
             if key in shown:
                 spelling = canonical(value)
                 if len(spelling) <= SHOWN_BYTES_MAX:
-                    clear[whole(key)] = spelling.decode()
+                    clear[names[key]] = spelling.decode()
                     continue
                 self._cut("shown")
-            sealed[whole(key)] = self.seal(f"{name}.{key}", value)
+            sealed[names[key]] = self.seal(f"{name}.{names[key]}", value)
         # Argument names are data of the caller: as values of a list they may be any text, as keys only ASCII.
         if sealed:
             self.body[name] = sorted([key, digest] for key, digest in sealed.items())

@@ -296,7 +296,7 @@ cdef class Draft:
                     continue
                 self.name(member)
                 body.put(b"\"", 1)
-                if self.commit(member.path, "", value, self.keep or member.extra is not None):
+                if self.commit(member.path, None, value, self.keep or member.extra is not None):
                     return 1
                 body.put(b"\"", 1)
             elif kind == length_of:
@@ -423,7 +423,10 @@ cdef class Draft:
         return clear.put(b"]", 1)
 
     cdef int commit(self, bytes path, str name, object value, bint keep) except -1:
-        """Write the commitment to a value, and put the value into the box; with `keep` False only its salt."""
+        """Write the commitment to a value, and put the value into the box; with `keep` False only its salt.
+
+        The path is `path.name`, also where the name is empty; `path` alone where there is no name.
+        """
         cdef sha256_run run
         cdef uint8_t digest[32]
         cdef uint8_t salt[SALT_BYTES]
@@ -437,7 +440,7 @@ cdef class Draft:
         if self.value.put_value(value, 0):
             return 1
         self.value_bytes = self.value.used
-        if name:
+        if name is not None:
             key = PyUnicode_AsUTF8AndSize(name, &key_bytes)
             if key == NULL:
                 PyErr_Clear()
@@ -448,7 +451,7 @@ cdef class Draft:
         sha256_begin(&run)
         sha256_take(&run, salt, SALT_BYTES)
         sha256_take(&run, <const uint8_t *>PyBytes_AS_STRING(path), path_bytes)
-        if name:
+        if name is not None:
             sha256_take(&run, <const uint8_t *>b".", 1)
             sha256_take(&run, <const uint8_t *>key, key_bytes)
         sha256_take(&run, &zero, 1)
@@ -457,11 +460,11 @@ cdef class Draft:
         self.body.put_hex(digest, 32)
         if self.key is None:
             return 0
-        short = <uint16_t>(path_bytes + (1 + key_bytes if name else 0))
+        short = <uint16_t>(path_bytes + (1 + key_bytes if name is not None else 0))
         size = <uint32_t>self.value.used if keep else 0
         box.put(&short, 2)
         box.put(PyBytes_AS_STRING(path), path_bytes)
-        if name:
+        if name is not None:
             box.put(b".", 1)
             box.put(key, key_bytes)
         box.put(salt, SALT_BYTES)

@@ -268,16 +268,16 @@ def request_of(record: Mapping[str, Any], values: Mapping[str, tuple[bytes, byte
     args: dict[str, Any] = {}
     clear = {path: spelling.encode() for path, spelling in record.get("shown", ())}
     for path, spelling in [*clear.items(), *((path, spelling) for path, (_, spelling) in values.items())]:
-        part, _, name = path.partition(".")
+        part, dot, name = path.partition(".")  # a name may be empty: `args.` is one value, `args` all of them
         if part == "args":
             value = _value(spelling)
-            if name:
+            if dot:
                 args[name] = value
             else:
                 args.update(value)
         elif part == "request":
             value = _value(spelling)
-            request.update({name: value} if name else value)
+            request.update({name: value} if dot else value)
     return request | {"tool_args": args}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from thoth.contract import (
@@ -26,10 +26,11 @@ from thoth.contract import (
     Reservation,
     Violation,
 )
+from thoth.evidence.browse import commitment_at
 from thoth.evidence.canonical import canonical, commitment
 from thoth.evidence.record import Draft, decision_draft, outcome_draft
 from thoth.evidence.sheets import decision_sheet, outcome_sheet
-from thoth.evidence.vault import read_box
+from thoth.evidence.vault import DoesNotFit, read_box
 from thoth.native.spelling import spelled
 from thoth.native.tray import FIRST, LATE, WAITS, Half, SealKey, Tray
 
@@ -154,7 +155,21 @@ def drafted(sheet: Any, main: Any, request: Any, shown: Any = None, keep: bool =
     return half if ticket else None
 
 
+REQUEST = Request(tool_name="pay", tool_args={"amount": 1.5, "to": "ACME"}, tenant_id="acme", user_id="ann")
+DECISION = Decision(
+    id="d-1", effect=Effect.ALLOW, verdict=Effect.ALLOW, by=By.RULE, reason_code="allowed_by_policy",
+    policy_digest="ab" * 32, request=REQUEST, now=1_767_614_400.0, rules=("all",), args=REQUEST.tool_args,
+)  # fmt: skip
+NAMELESS = msgspec.structs.replace(
+    REQUEST, tool_args={"": 1, ".": 2, "a": {"": {"": []}}}, metadata={"": ""}, session_tool_calls=[""]
+)
+NAMELESS_DECISION = replace(DECISION, request=NAMELESS, args={"": 2, ".": 2, "..": None}, modified=True)
+NAMELESS_OUTCOME = Outcome("d-1", Ending.COMPLETED, {"": {"": [""]}})
+
+
 @given(decisions(), st.frozensets(texts, max_size=3))
+@example(NAMELESS_DECISION, frozenset())
+@example(replace(NAMELESS_DECISION, args={"": 2}), frozenset(["."]))
 def test_a_decision_is_drafted_as_the_plain_draft_says(decision: Decision, shown: frozenset[str]) -> None:
     assert decision.request is not None
     shown |= frozenset(list(decision.request.tool_args)[:1])
@@ -164,6 +179,8 @@ def test_a_decision_is_drafted_as_the_plain_draft_says(decision: Decision, shown
 
 
 @given(outcomes, requests, st.booleans())
+@example(NAMELESS_OUTCOME, NAMELESS, True)
+@example(NAMELESS_OUTCOME, NAMELESS, False)
 def test_an_outcome_is_drafted_as_the_plain_draft_says(outcome: Outcome, request: Request, keep: bool) -> None:
     half = drafted(outcome_sheet("async"), outcome, request, keep=keep)
     if half is not None:
@@ -190,11 +207,6 @@ def test_what_is_rare_is_left_to_the_plain_code(value: Any) -> None:
     assert spelled(value) in (None, b'""')  # bytes are a matter of records alone
 
 
-REQUEST = Request(tool_name="pay", tool_args={"amount": 1.5, "to": "ACME"}, tenant_id="acme", user_id="ann")
-DECISION = Decision(
-    id="d-1", effect=Effect.ALLOW, verdict=Effect.ALLOW, by=By.RULE, reason_code="allowed_by_policy",
-    policy_digest="ab" * 32, request=REQUEST, now=1_767_614_400.0, rules=("all",), args=REQUEST.tool_args,
-)  # fmt: skip
 SHEET = decision_sheet("build 1", "async")
 
 
@@ -220,6 +232,34 @@ def test_what_is_too_long_in_clear_is_left_to_the_plain_code() -> None:
     assert drafted(SHEET, replace(DECISION, request=request), request, {"to"}) is None
     assert drafted(SHEET, DECISION, {"not": "a request"}) is None
     assert drafted(SHEET, object(), REQUEST) is None
+
+
+def test_an_argument_without_a_name_has_a_path_of_its_own() -> None:
+    half = drafted(SHEET, NAMELESS_DECISION, NAMELESS)
+    assert half is not None
+    paths = read_box(bytes(half.sealed())[36:]).keys()
+    assert {path for path in paths if path.startswith(("args", "ran"))} == {
+        "args.",
+        "args..",
+        "args.a",
+        "ran.",
+        "ran...",
+    }
+    body = json.loads(half.body(0))
+    assert [name for name, _ in body["args"]] == ["", ".", "a"]
+    for path, (salt, value) in read_box(bytes(half.sealed())[36:]).items():
+        assert commitment_at(body, path) == commitment(salt, path, value)
+    for path in ("args", "ran", "args.b", "request"):
+        with pytest.raises(DoesNotFit):
+            commitment_at(body, path)
+
+
+def test_names_that_are_spelled_alike_are_folded_into_one() -> None:
+    request = msgspec.structs.replace(REQUEST, tool_args={chr(0xD800): 1, chr(0xD801): 2})
+    draft = decision_draft(replace(DECISION, request=request, args=request.tool_args))
+    assert draft.secrets.keys() == {"args"}
+    assert commitment_at(draft.body, "args") == draft.body["args"]["*"]
+    assert drafted(SHEET, replace(DECISION, request=request), request) is None
 
 
 def test_without_a_key_values_are_committed_to_and_not_kept() -> None:
