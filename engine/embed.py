@@ -8,7 +8,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -65,6 +65,16 @@ UNTOLD: Final = _Untold()
 """In place of a result: the call ended, and what it returned is not told."""
 
 
+@dataclass(slots=True)
+class _Hold:
+    """A call that waits for its approvers: the decision that first held it, in whose name it reserved, the answers so
+    far, and under which decisions it is held; one more each time that an approval was not enough."""
+
+    decision: Decision
+    answers: list[Answer]
+    names: set[str] = field(default_factory=set)
+
+
 class Engine:
     """Decides calls under one policy, keeps their sessions and counters, and records through a `Recorder`.
 
@@ -93,7 +103,7 @@ class Engine:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._forgotten: set[bytes] = set()
         self._running: OrderedDict[str, Session | None] = OrderedDict()
-        self._held: OrderedDict[str, tuple[Decision, list[Answer]]] = OrderedDict()
+        self._held: OrderedDict[str, _Hold] = OrderedDict()
         self._desk = self._desk_of(recorder, clock)
         self._lock, self._ids = self._desk.lock, self._desk.ids
         self._files = tuple(files)
@@ -349,6 +359,7 @@ class Engine:
             self.ledger.violate(decision.violation, decision.now, ladder.same_s)
         if approval is not None and approval.call == decision.call:
             if decision.effect is Effect.STEP_UP and approval.reservations in self._held:
+                self._held.move_to_end(approval.reservations)
                 self._hold(decision.id, self._held[approval.reservations])  # still waiting: the hold stays as it is
                 return
             self._give_back(approval.reservations)
@@ -360,14 +371,23 @@ class Engine:
         if decision.effect in LET_THROUGH:
             self._desk.let_through(decision, session)
         elif decision.effect is Effect.STEP_UP:
-            self._hold(decision.id, (decision, []))
+            self._hold(decision.id, _Hold(decision, []))
         elif decision.effect is Effect.BLOCK and session is not None:
             session.blocked()
 
-    def _hold(self, decision_id: str, hold: tuple[Decision, list[Answer]]) -> None:
+    def _hold(self, decision_id: str, hold: _Hold) -> None:
         self._held[decision_id] = hold
+        hold.names.add(decision_id)
         if len(self._held) > HELD_MAX:
-            self._held.popitem(last=False)
+            name, oldest = self._held.popitem(last=False)
+            oldest.names.discard(name)
+
+    def _unhold(self, decision_id: str) -> _Hold | None:
+        """End a hold under all its names; None where there is none."""
+        hold = self._held.get(decision_id)
+        for name in hold.names if hold else ():
+            del self._held[name]
+        return hold
 
     def ran(self, decision: Decision, session: Session | None = None) -> None:
         """Count a call as let through, whatever was decided: for replaying what really happened.
@@ -375,7 +395,7 @@ class Engine:
         A call that was held is held no longer, and keeps what it reserved.
         """
         with self._lock:
-            self._held.pop(decision.id, None)
+            self._unhold(decision.id)
             if decision.id not in self._running:
                 self._desk.let_through(decision, session)
 
@@ -410,27 +430,28 @@ class Engine:
             held = self._held.get(decision.id)
             if held is None:
                 raise RequestError("this decision holds no call; only a STEP_UP of this engine can be answered")
-            if held[0].request is None or not (held[0].request.agent_id and held[0].request.user_id):
+            asked = held.decision
+            if asked.request is None or not (asked.request.agent_id and asked.request.user_id):
                 raise RequestError(
                     "nobody may approve a call without `agent_id` and `user_id`; send both to have it held"
                 )
-            asks = [ask for ask in held[0].asks if approver in ask.approvers]
+            asks = [ask for ask in asked.asks if approver in ask.approvers]
             if not asks:
-                names = sorted({name for ask in held[0].asks for name in ask.approvers})
+                names = sorted({name for ask in asked.asks for name in ask.approvers})
                 raise RequestError(f"`{approver}` was not asked; the call waits for {', '.join(names)}")
             given = [Answer(ask.source, approver, principal, granted) for ask in asks]
             approval = Approval(
-                id=f"approval-{held[0].id}",
-                call=held[0].call,
-                expires=held[0].now + (held[0].hold_s or 0),
-                answers=(*held[1], *given),
-                reservations=held[0].id,
+                id=f"approval-{asked.id}",
+                call=asked.call,
+                expires=asked.now + (asked.hold_s or 0),
+                answers=(*held.answers, *given),
+                reservations=asked.id,
             )
             record = getattr(self.recorder, "answered", None)
             if record is not None:
                 for answer in given:  # what cannot be recorded does not count
-                    record(approval, answer, held[0])
-            held[1].extend(given)
+                    record(approval, answer, asked)
+            held.answers.extend(given)
             return approval
 
     def reinstate(self, decision: Decision, answers: Iterable[Answer]) -> None:
@@ -440,7 +461,7 @@ class Engine:
             for reservation in decision.reservations:
                 if reservation.limit in windows:
                     self.ledger.reserve(reservation, decision.now, decision.id, windows[reservation.limit])
-            self._hold(decision.id, (decision, list(answers)))
+            self._hold(decision.id, _Hold(decision, list(answers)))
 
     def refused(self, decision: Decision) -> None:
         """Say that a held call will not run after all: what it reserved is given back."""
@@ -448,9 +469,10 @@ class Engine:
             self._give_back(decision.id)
 
     def _give_back(self, decision_id: str) -> None:
-        held = self._held.pop(decision_id, None)
-        for reservation in held[0].reservations if held else ():
-            self.ledger.give_back(reservation, decision_id)
+        hold = self._unhold(decision_id)
+        if hold is not None:
+            for reservation in hold.decision.reservations:
+                self.ledger.give_back(reservation, hold.decision.id)
 
     # ------------------------------------------------------------ endings
 

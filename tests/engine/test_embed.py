@@ -300,6 +300,48 @@ def test_the_agent_and_an_unasked_user_may_not_approve(evaluator: Any) -> None:
     assert engine.decide(request, approval=denial).reason_code == "approval_denied"
 
 
+TWICE = """
+policy p
+    approvers "boss", "cfo"
+tool pay() is write atomic
+allow *
+step_up pay as big ask "boss", "cfo" all
+limit pay as twice to 2 calls per 1h by agent else block
+"""
+
+
+@pytest.mark.parametrize("under", [0, 1, 2])
+def test_a_call_that_is_refused_gives_back_what_it_reserved_under_whichever_decision_held_it(
+    evaluator: Any, under: int
+) -> None:
+    engine, _ = engine_of(evaluator, TWICE)
+    request = call("pay")
+    held = [engine.decide(request)]
+    assert [reservation.limit for reservation in held[0].reservations] == ["twice"]
+    approval = engine.answer(held[0], approver="boss", principal="eve")
+    held += [engine.decide(request, approval=approval) for _ in range(2)]
+    assert [decision.effect for decision in held] == ["STEP_UP"] * 3
+    assert engine.ledger.total("twice", "bot", 0.0) == 1
+    engine.refused(held[under])
+    assert engine.ledger.total("twice", "bot", 0.0) == 0
+    for decision in held:
+        with pytest.raises(RequestError, match="holds no call"):
+            engine.answer(decision, approver="cfo", principal="eva")
+
+
+def test_a_call_that_was_held_twice_is_held_no_longer_once_it_runs(evaluator: Any) -> None:
+    engine, _ = engine_of(evaluator, TWICE)
+    request = call("pay")
+    held = engine.decide(request)
+    again = engine.decide(request, approval=engine.answer(held, approver="boss", principal="eve"))
+    granted = engine.decide(request, approval=engine.answer(again, approver="cfo", principal="eva"))
+    assert granted.effect == "ALLOW"
+    engine.refused(again)
+    assert engine.ledger.total("twice", "bot", 0.0) == 1
+    with pytest.raises(RequestError, match="holds no call"):
+        engine.answer(again, approver="cfo", principal="eva")
+
+
 @pytest.mark.parametrize("hidden", ["agent_id", "user_id"])
 def test_who_answers_a_call_that_hides_its_agent_or_user_is_told_why_it_is_no_use(evaluator: Any, hidden: str) -> None:
     engine, _ = engine_of(evaluator, 'policy p\n    approvers "boss"\nallow *\nstep_up pay as big\n')
