@@ -36,7 +36,7 @@ cdef enum:
     ITEMS_MAX = 256          # a longer list is Python's to look through
     TOGETHER_CHARS_MIN = 128
     SLOW_BYTE_NS = 100
-    SLOW_MAX = 8
+    SLOW_MAX = 256           # a set is slow while its automaton grows, and quick from then on
     DEPTH_MAX = 64           # of a tree; no table has so many segments
 
 ANSWERS = {False: NO, True: YES, None: DOUBT, absent: AWAY}
@@ -525,8 +525,8 @@ cdef class Together:
     """Patterns that are sought in one text by one pass over it.
 
     A set that runs out of memory reports nothing found, so it holds, as its last pattern, one that is always found: where
-    even that is not, each pattern is sought by itself. So is each where a pass has been too slow too often: there are
-    sets of which no small automaton can be made.
+    even that is not, each pattern is sought by itself. So is each where far more passes were slow than quick: there are
+    sets of which no small automaton can be made. Which of both is taken changes how long it takes, and no answer.
     """
 
     def __init__(self, match, list columns not None):
@@ -552,6 +552,8 @@ cdef class Together:
             self.slow += 1
             if self.slow > SLOW_MAX:
                 self.match = None
+        elif self.slow:
+            self.slow -= 1
         if last not in found:
             return False
         for column in self.columns:
