@@ -68,4 +68,4 @@ def path_of(column: str) -> tuple[str, ...]:
 
 def batch_of(table: DecisionTable) -> Batch:
     """Return a batch without calls yet."""
-    return Batch(EFFECTS, DECIDERS, REASONS, tuple(row.rule.id for row in table.rows))
+    return Batch(EFFECTS, DECIDERS, REASONS, table.answers.rule_ids)

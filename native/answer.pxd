@@ -63,7 +63,8 @@ cdef class Answers:
     cdef dict stances                  # what a request says -> Stance
     cdef Stance stance
     cdef RowFacts *rows                # [R]
-    cdef list held                     # what `rows` points at
+    cdef readonly tuple rule_ids       # [R]; and, in `held`, limits and words: what `rows` points at
+    cdef list held
     cdef Py_ssize_t row_count
     cdef tuple effects, reasons, blank # by how strict; one value for each field of the answer
     cdef PyObject *unsaid[FIELDS_MAX]  # what `blank` holds

@@ -34,6 +34,7 @@ class Words:
     ) -> None: ...
 
 class Answers:
+    rule_ids: tuple[str, ...]
     def __init__(
         self,
         table: Table,

@@ -105,7 +105,8 @@ cdef class Answers:
         self.effects, self.reasons, self.blank = effects, reasons, blank
         self.deciders = deciders
         self.permissive, self.scoped, self.mode_ask, self.mode_hold_s = permissive, scoped, mode_ask, mode_hold_s
-        self.row_count, self.held, self.spare = len(rows), rows, None
+        self.row_count, self.spare = len(rows), None
+        self.rule_ids, self.held = tuple([row[0] for row in rows]), []
         self.rows = <RowFacts *>PyMem_Calloc(max(1, self.row_count), sizeof(RowFacts))
         if self.rows == NULL:
             raise MemoryError
@@ -138,6 +139,7 @@ cdef class Answers:
         one.id = <PyObject *>id
         one.limit = NULL if limit is None else <PyObject *>limit
         one.words = NULL if words is None else <PyObject *>words
+        self.held += [kept for kept in (limit, words) if kept is not None]
         return 0
 
     def __dealloc__(self):
