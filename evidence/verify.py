@@ -11,7 +11,6 @@ import base64
 import binascii
 import hashlib
 import json
-import re
 import struct
 import sys
 import time
@@ -26,7 +25,7 @@ SEGMENT_MAGIC, FRAME_MAGIC = b"\x9eTHOTHSG", b"\x9eTF1"
 BODY_MAX = 65_535
 HEADER = FRAME.size
 ZEROS = bytes(8)
-KIND = re.compile(rb'[{,]"kind":"([a-z_]+)"')  # a quote within a text has a backslash before it
+KIND = b',"kind":"'
 TRIES, PAUSE_S = 20, 0.005
 EM_DASH = "\N{EM DASH} "
 
@@ -46,31 +45,31 @@ class Unreadable(Exception):
 
 
 class Tree:
-    """The Merkle tree of RFC 6962: complete subtrees from left to right, as (leaf count, hash)."""
+    """The Merkle tree of RFC 6962: its complete subtrees from left to right, one for each bit that its size has."""
 
     def __init__(self) -> None:
         self.size = 0
-        self.peaks: list[tuple[int, bytes]] = []
+        self.peaks: list[bytes] = []
 
     def add(self, leaf: bytes) -> None:
+        size, node = self.size, leaf
+        while size & 1:
+            node = sha256(b"\x01" + self.peaks.pop() + node)
+            size >>= 1
+        self.peaks.append(node)
         self.size += 1
-        peak = (1, leaf)
-        while self.peaks and self.peaks[-1][0] == peak[0]:
-            count, left = self.peaks.pop()
-            peak = (count + peak[0], sha256(b"\x01" + left + peak[1]))
-        self.peaks.append(peak)
 
     def root(self) -> bytes:
         if not self.peaks:
             return sha256(b"")
-        root = self.peaks[-1][1]
-        for _, left in self.peaks[-2::-1]:
+        root = self.peaks[-1]
+        for left in self.peaks[-2::-1]:
             root = sha256(b"\x01" + left + root)
         return root
 
 
-def sha256(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
+def sha256(data: bytes, hash_of: Callable[[bytes], "hashlib._Hash"] = hashlib.sha256) -> bytes:
+    return hash_of(data).digest()
 
 
 def frame_check() -> Check:
@@ -227,7 +226,7 @@ def segment_page(data: bytes, path: Path, check: Check) -> tuple[int, int, bytes
 
 def frames(data: bytes, at: int, seq: int, salt: int, check: Check) -> Iterator[tuple[bytes, bytes, int]]:
     """Body, leaf hash and end of each sound frame from a byte on: `frame_at` in one piece, because this is the work."""
-    unpack, hash_of, size = FRAME.unpack_from, hashlib.sha256, len(data)
+    unpack, hash_of, size = FRAME.unpack_from, hashlib.sha256, len(data)  # bound once: looked up a million times else
     while at + HEADER <= size:
         magic, length, its_seq, durable, its_salt, mark = unpack(data, at)
         end = at + HEADER + length
@@ -350,6 +349,13 @@ def verify(directory: Path, key_text: str | None, since: bytes | None) -> Report
     return report
 
 
+def kind_of(body: bytes) -> bytes:
+    """The kind that a record says it is of; a quote within a text has a backslash before it."""
+    at = body.find(KIND)
+    end = body.find(b'"', at + len(KIND))
+    return body[at + len(KIND) : end] if 0 <= at < end else b"unreadable"
+
+
 def walk(path: Path, check: Check, signed: list[Signed], visit: Callable[[int, bytes], None] | None) -> str:
     """Read one tree to its end; what was signed for it must be what it was at each of those sizes."""
     roots: dict[int, set[tuple[bytes, str]]] = {}
@@ -365,19 +371,14 @@ def walk(path: Path, check: Check, signed: list[Signed], visit: Callable[[int, b
 
     if 0 in roots:
         held()
-    add, peaks = tree.add, tree.peaks
+    add = tree.add
     for seq, body, leaf in bodies(path, check, max(roots, default=0)):
-        if peaks and peaks[-1][0] == 1:
-            add(leaf)
-        else:
-            peaks.append((1, leaf))
-            tree.size += 1
+        add(leaf)
         if visit is not None:
             visit(seq, body)
         else:
-            kind = KIND.search(body)
-            kinds[kind[1] if kind else b"unreadable"] += 1
-        if tree.size in roots:
+            kinds[kind_of(body)] += 1
+        if seq + 1 in roots:
             agreed = held()
     said = ", ".join(f"{kind.decode()} {count:,}" for kind, count in kinds.most_common())
     beyond = f"; {tree.size - agreed:,} of them not signed for yet" if tree.size > agreed else ""

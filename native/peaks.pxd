@@ -5,3 +5,4 @@ cdef class Peaks:
     cdef uint8_t hashes[64][32]      # one for each bit set in the size, from the highest down
     cdef int count
     cdef void grow(self, const uint8_t *leaf) noexcept nogil
+    cdef void grow_by_block(self, const uint8_t *leaves) noexcept nogil

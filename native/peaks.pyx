@@ -8,12 +8,16 @@ cdef extern from "sha256.h" nogil:
     int sha256_choose(int want_ni)
     void sha256_prefixed(uint8_t prefix, const uint8_t *first, size_t first_length,
                          const uint8_t *second, size_t second_length, uint8_t *digest)
+    void sha256_two(uint8_t prefix, const uint8_t *first, size_t first_length, uint8_t *first_digest,
+                    const uint8_t *second, size_t second_length, uint8_t *second_digest)
 
 sha256_choose(1)
 
 cdef enum:
     HASH_BYTES = 32
     TAG_NODE = 0x01
+    BLOCK_LEVEL = 6
+    BLOCK = 64                # leaves that are taken in one go
 
 
 cdef class Peaks:
@@ -45,11 +49,39 @@ cdef class Peaks:
         self.count += 1
         self.size += 1
 
+    cdef void grow_by_block(self, const uint8_t *leaves) noexcept nogil:
+        """Add BLOCK leaves to a whole number of blocks; the nodes of a level are hashed two at a time."""
+        cdef uint8_t nodes[32][HASH_BYTES]   # half a block
+        cdef const uint8_t *below = leaves
+        cdef Py_ssize_t width = BLOCK // 2, at
+        cdef uint64_t size = self.size >> BLOCK_LEVEL
+        while width > 1:
+            # Node `at` is written where nothing is read any more: what it is of lies at 2 * at and behind it.
+            for at in range(0, width, 2):
+                sha256_two(TAG_NODE, below + 2 * at * HASH_BYTES, 2 * HASH_BYTES, nodes[at],
+                           below + 2 * (at + 1) * HASH_BYTES, 2 * HASH_BYTES, nodes[at + 1])
+            below = nodes[0]
+            width >>= 1
+        sha256_prefixed(TAG_NODE, below, 2 * HASH_BYTES, NULL, 0, self.hashes[self.count])
+        while size & 1:
+            self.count -= 1
+            sha256_prefixed(TAG_NODE, self.hashes[self.count], HASH_BYTES, self.hashes[self.count + 1], HASH_BYTES,
+                            self.hashes[self.count])
+            size >>= 1
+        self.count += 1
+        self.size += BLOCK
+
     def extend(self, const uint8_t[::1] leaves not None, Py_ssize_t start = 0, stop = None) -> None:
         """Add leaves, 32 bytes each, end to end: those from `start` up to `stop`."""
         cdef Py_ssize_t at, end = leaves.shape[0] // HASH_BYTES if stop is None else stop
         if leaves.shape[0] % HASH_BYTES or not 0 <= start <= end <= leaves.shape[0] // HASH_BYTES:
             raise ValueError("leaves are 32 bytes each")
         with nogil:
-            for at in range(start, end):
-                self.grow(&leaves[at * HASH_BYTES])
+            at = start
+            while at < end:
+                if self.size % BLOCK == 0 and end - at >= BLOCK:
+                    self.grow_by_block(&leaves[at * HASH_BYTES])
+                    at += BLOCK
+                else:
+                    self.grow(&leaves[at * HASH_BYTES])
+                    at += 1

@@ -193,15 +193,24 @@ static inline void sha256_take(sha256_run *run, const uint8_t *data, size_t leng
     memcpy(run->tail, data, length % 64);
 }
 
-static inline void sha256_end(sha256_run *run, uint8_t *digest) {
-    uint8_t last[128] = {0};
-    size_t held = run->total % 64, padded = held < 56 ? 64 : 128;
-    uint64_t bits = run->total * 8;
-    memcpy(last, run->tail, held);
+/* Lays out the last block, or the last two, of a message of so many bits; returns how many. `last` has room for them. */
+static inline size_t sha256_pad(uint8_t *last, const uint8_t *tail, size_t held, uint64_t bits) {
+    size_t padded = held < 56 ? 64 : 128;
+    memset(last, 0, padded);
+    memcpy(last, tail, held);
     last[held] = 0x80;
     for (int i = 0; i < 8; i++) last[padded - 1 - i] = (uint8_t)(bits >> 8 * i);
-    sha256_blocks(run->state, last, padded / 64);
-    for (int i = 0; i < 32; i++) digest[i] = (uint8_t)(run->state[i / 4] >> (24 - 8 * (i % 4)));
+    return padded / 64;
+}
+
+static inline void sha256_put(const uint32_t *state, uint8_t *digest) {
+    for (int i = 0; i < 32; i++) digest[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i % 4)));
+}
+
+static inline void sha256_end(sha256_run *run, uint8_t *digest) {
+    uint8_t last[128];
+    sha256_blocks(run->state, last, sha256_pad(last, run->tail, run->total % 64, run->total * 8));
+    sha256_put(run->state, digest);
 }
 
 /* SHA256(prefix || first) and SHA256(prefix || second): two leaves at once. */
@@ -219,6 +228,16 @@ static void sha256_two(uint8_t prefix, const uint8_t *first, size_t first_length
         memcpy(begin_two + 1, second, 63);
         sha256_blocks_ni_twice(one.state, begin_one, two.state, begin_two, 1);
         sha256_blocks_ni_twice(one.state, first + 63, two.state, second + 63, both);
+        size_t rest_one = first_length - 63 - 64 * both, rest_two = second_length - 63 - 64 * both;
+        if (rest_one < 56 && rest_two < 56) { /* the ends of both are one block each */
+            uint8_t last_one[64], last_two[64];
+            sha256_pad(last_one, first + 63 + 64 * both, rest_one, (1 + (uint64_t)first_length) * 8);
+            sha256_pad(last_two, second + 63 + 64 * both, rest_two, (1 + (uint64_t)second_length) * 8);
+            sha256_blocks_ni_twice(one.state, last_one, two.state, last_two, 1);
+            sha256_put(one.state, first_digest);
+            sha256_put(two.state, second_digest);
+            return;
+        }
         one.total = two.total = 64 + 64 * both;
         sha256_take(&one, first + 63 + 64 * both, first_length - 63 - 64 * both);
         sha256_take(&two, second + 63 + 64 * both, second_length - 63 - 64 * both);

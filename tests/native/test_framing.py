@@ -75,6 +75,21 @@ def test_two_leaves_at_once_hash_as_one_after_the_other() -> None:
     assert scan_frames(laid_out, 0, 7, 5, START, False).leaves == leaves
 
 
+@pytest.mark.usefixtures("rounds")
+@pytest.mark.parametrize("already", [0, 1, 63, 64, 65, 127, 128, 192])
+def test_a_tree_that_takes_leaves_by_the_block_is_the_one_that_takes_them_one_by_one(already: int) -> None:
+    leaves = b"".join(hashlib.sha256(bytes([at % 251, at // 251])).digest() for at in range(400))
+    tree, peaks = Peaks(), list[bytes]()  # the tree, and the obvious way to make it
+    tree.extend(leaves, 0, already)
+    tree.extend(leaves, already, 400)
+    for at in range(400):
+        node, size = leaves[32 * at : 32 * at + 32], at
+        while size & 1:
+            node, size = hashlib.sha256(b"\1" + peaks.pop() + node).digest(), size >> 1
+        peaks.append(node)
+    assert (tree.size, tree.all) == (400, peaks)
+
+
 @pytest.mark.parametrize("lengths", [range(400), range(400, 3_000, 13), [65_567]])
 def test_frames_are_marked_as_the_xxhash_package_does_it(lengths: Iterable[int]) -> None:
     data = bytes(number * 7 + (number >> 8) * 13 & 255 for number in range(66_000))
