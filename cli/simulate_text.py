@@ -132,7 +132,8 @@ def _say_groups(title: str, groups: list[dict[str, Any]]) -> None:
         for example in group["examples"][:EXAMPLES_SHOWN]:
             say(f"          {_fitting(example['text'], 10)}", "dim")
     if len(groups) > GROUPS_SHOWN:
-        say(f"          … and {len(groups) - GROUPS_SHOWN} more groups; `--report FILE.html` shows all", "dim")
+        more = len(groups) - GROUPS_SHOWN
+        say(f"          … and {more} more group{'s'[: more > 1]}; `--report FILE.html` shows all", "dim")
 
 
 def _fitting(text: str, indent: int) -> str:
