@@ -1,6 +1,7 @@
 """`thoth wrap-config`, `discover`, `mcp`, `status`, `health`, `doctor`, `manual`: what is governed on a machine."""
 
 import json
+import shlex
 import socket
 import sys
 from pathlib import Path
@@ -179,7 +180,7 @@ def test_tools_are_accepted_by_somebody_and_differences_shown(machine: Any) -> N
 def test_a_server_that_nobody_knows_or_that_is_none_is_said(machine: Any) -> None:
     assert "no client of this machine has a server `x`" in machine.type("thoth mcp diff x").err
     assert "cannot be started" in machine.type("thoth mcp diff x -- no-such-program").err
-    assert "the server has ended" in machine.type(f"thoth mcp diff x -- {sys.executable} -c pass").err
+    assert "the server has ended" in machine.type(f"thoth mcp diff x -- {shlex.quote(sys.executable)} -c pass").err
 
 
 def test_the_doctor_finds_what_is_wrong_and_says_how_to_mend_it(machine: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -73,7 +74,12 @@ def test_what_is_packed_is_unpacked_again(policy: c.CheckedPolicy) -> None:
     plain = replace(policy, tests=())
     again = unpack(pack(plain))
     assert again == plain
-    assert repr(again) == repr(plain)
+    assert spelled(again) == spelled(plain)
+
+
+def spelled(policy: c.CheckedPolicy) -> str:
+    """A policy in words, so that 1 and true are two things; the members of a set in an order of their own."""
+    return re.sub(r"(?<=frozenset\(\{)[^{}]*(?=\}\))", lambda found: ", ".join(sorted(found[0].split(", "))), repr(policy))
 
 
 def test_an_engine_takes_a_bundle_in_the_place_of_files(tmp_path: Path, built: bytes) -> None:

@@ -57,7 +57,7 @@ def test_the_other_snippets_run() -> None:
     ],
 )
 def test_an_example_runs_offline(name: str, shows: list[str]) -> None:
-    run = typed(ROOT, f"python {ROOT}/examples/sdk/{name}.py")
+    run = typed(ROOT, f"python examples/sdk/{name}.py")
     assert run.returncode == 0, run.stderr
     for text in shows:
         assert text in run.stdout
