@@ -4,6 +4,7 @@ Everything is built in a copy of the house, without a network. The copy takes bu
 compiles only what has changed; the wheel from the sdist compiles everything, as a stranger's machine would.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -28,8 +29,21 @@ def probe(str text not None):
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with sdist.tar.gz, tree.whl built from the tree, and sdist.whl built from the unpacked sdist."""
-    folder = tmp_path_factory.mktemp("shipped")
+    """A folder with sdist.tar.gz, tree.whl built from the tree, and sdist.whl built from the unpacked sdist.
+
+    Built once for all workers: it takes a minute, and a worker that needs it waits for the one that builds it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shipped"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "sdist.whl").exists():
+            ship(folder)
+    return folder
+
+
+def ship(folder: Path) -> None:
     tree = folder / "tree"
     shutil.copytree(HOUSE, tree, ignore=LEFT_BEHIND)
     (tree / "native/probe.pyx").write_text(PROBE)
@@ -49,7 +63,6 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for source in ("tree", "sdist"):
         (wheel,) = (folder / f"{source}-dist").glob("*.whl")
         wheel.rename(folder / f"{source}.whl")
-    return folder
 
 
 def build(kind: str, source: Path, target: Path) -> None:
@@ -64,7 +77,6 @@ def names_in(wheel: Path) -> set[str]:
         return set(archive.namelist())
 
 
-@pytest.mark.xdist_group("distribution")
 @pytest.mark.parametrize("source", ["tree", "sdist"])
 class TestWheel:
     def test_every_pyx_is_an_extension(self, shipped: Path, source: str) -> None:
@@ -110,7 +122,6 @@ class TestWheel:
         assert run.stdout.split() == ["True", "False"]
 
 
-@pytest.mark.xdist_group("distribution")
 def test_the_sdist_holds_every_source_and_nothing_built(shipped: Path) -> None:
     with tarfile.open(shipped / "sdist.tar.gz") as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
