@@ -106,7 +106,8 @@ def clients(machine: Machine) -> Iterator[Finding]:
         yield Finding("clients", problem, "mend the file; until then its servers are not known here")
     for client, server, path in machine.servers:
         if server.transport != "stdio":
-            yield Finding("clients", f"{client}: {server.name} is elsewhere and not governed", "take it out", False)
+            mend = f"thoth wrap-config --policy POLICY --output {path} {path}" if server.wrappable else "take it out"
+            yield Finding("clients", f"{client}: {server.name} is elsewhere and not governed", mend, False)
         elif not server.wrapped:
             yield Finding(
                 "clients",
@@ -122,7 +123,7 @@ def clients(machine: Machine) -> Iterator[Finding]:
 def _program(client: str, server: Server) -> Finding:
     env = server.entry.get("env")
     path = env.get("PATH") if isinstance(env, dict) else None
-    for name in (server.command[0], server.server_command[0] if server.server_command else ""):
+    for name in (server.command[0], *server.server_command[:1]):
         try:
             find_program(name, {"PATH": str(path or os.environ.get("PATH", ""))})
         except CannotStart as error:

@@ -39,8 +39,9 @@ def wrap_config(
 
     It reads the configuration of Claude Desktop, Claude Code, and whoever else
     has `mcpServers`. The server's name becomes its agent's and its own in
-    policies. Entries that are wrapped stay as they are, and so do order, unknown
-    members and servers elsewhere. --undo gives the file back as it was.
+    policies. A URL becomes `--upstream`, and its headers variables. Entries that
+    are wrapped stay as they are, and so do order, unknown members, and servers
+    that are spoken to over http or the older sse. --undo gives the file back.
 
     For example:
       thoth wrap-config --policy policy.thoth --output claude.json claude.json
@@ -62,14 +63,14 @@ def wrap_config(
         options = _options(policy, api_url, tenant_id, enforcement_mode)
         program = [thoth_bin] if thoth_bin is not None else this_program()
         wrapping = Wrapping(program=program, options=options, env=_environment(env or [], inherit_path))
-        done = [server for server in servers if server.transport == "stdio" and not server.wrapped]
+        done = [server for server in servers if server.wrappable]
         for server in done:
             config.replace(server, wrapping.wrap(server))
     _write(config.text(), file, output)
     what = "unwrapped" if undo else "wrapped"
     note(f"{counted(len(done), 'server')} {what}{': ' if done else ''}{', '.join(server.name for server in done)}")
     for server in servers:
-        if server.transport != "stdio":
+        if server.transport != "stdio" and (undo or not server.wrappable):
             note(f"{server.name}: a server elsewhere ({server.transport}); it is not governed")
     return 0
 

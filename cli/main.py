@@ -90,9 +90,29 @@ def _run(words: list[str]) -> int:
 
             sys.stdout.write(f"thoth {__version__}\n")
             return 0
+    if words[:2] == ["run", "--upstream"]:
+        return _run_elsewhere(words)
     if words[:1] == ["run"] and "--" in words and words[-1] != "--":
         return _run_server(words)
     from .dispatch import dispatch  # loads the command-line library: not for a page of help
+
+    return dispatch(words, COMMANDS)
+
+
+def _run_elsewhere(words: list[str]) -> int:
+    """Run in front of a server at a URL, without the command-line library where the options are plain."""
+    from .running import options_of, serve
+
+    options = options_of(words[1:])
+    if options is not None:
+        from ..contract import OperationError
+
+        try:
+            return serve((), options)
+        except OperationError as error:
+            sys.stderr.write(f"thoth: {error}\n")
+            return 2
+    from .dispatch import dispatch
 
     return dispatch(words, COMMANDS)
 

@@ -139,7 +139,7 @@ def _command_of(name: str) -> list[str]:
         if isinstance(config, OperationError):
             continue
         for server in config.servers():
-            if name in (server.name, server.option("--server")) and server.transport == "stdio":
+            if name in (server.name, server.option("--server")) and server.server_command:
                 return server.server_command
     raise OperationError(
         f"no client of this machine has a server `{name}`; write how it is started: `{name} -- COMMAND`"

@@ -32,6 +32,16 @@ def run(
     server: Annotated[
         str | None, Parameter(help="the server's name in policies and pins; its program's if unsaid")
     ] = None,
+    upstream: Annotated[
+        str | None, Parameter(help="a server elsewhere in place of a command: its Streamable HTTP URL, https://…")
+    ] = None,
+    header_env: Annotated[
+        list[str] | None,
+        Parameter(help="NAME=VARIABLE: a header for it, its value from the environment; may be repeated"),
+    ] = None,
+    ca: Annotated[
+        str | None, Parameter(help="a file of certificates to trust for it, in place of the system's")
+    ] = None,
     intent: Annotated[str | None, Parameter(help="what the session is for, for `tool in intent`")] = None,
     purpose: Annotated[str | None, Parameter(help="the purpose, for policies that ask for it")] = None,
     session: Annotated[str | None, Parameter(help="go on with this session; a new one if unsaid")] = None,
@@ -62,6 +72,7 @@ def run(
     For example:
       thoth run --policy policy.thoth -- npx -y @modelcontextprotocol/server-filesystem ~/Documents
       thoth run --api-url unix:/run/thoth/thoth.sock --agent-id desk -- my-server
+      thoth run --policy policy.thoth --header-env Authorization=TOKEN --upstream https://mcp.example/mcp
 
     `thoth wrap-config` writes such a line for every server of a client.
 
@@ -80,6 +91,9 @@ def run(
             environment=environment,
             enforcement_mode=enforcement_mode,
             server=server,
+            upstream=upstream,
+            header_env=header_env,
+            ca=ca,
             intent=intent,
             purpose=purpose,
             session=session,

@@ -9,11 +9,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from ..contract import MODE_NAMES, OperationError
 from .beginning import begin
 from .home import PINS, api_key, home, intents
+
+if TYPE_CHECKING:
+    from ..proxy.upstream import HttpServer
 
 Mode: TypeAlias = Literal["observe", "progressive", "step_up", "block", "shadow"]
 OnHold: TypeAlias = Literal["wait", "pending"]
@@ -38,6 +41,9 @@ class Options:
     environment: str | None = None
     enforcement_mode: Mode | None = None
     server: str | None = None
+    upstream: str | None = None
+    header_env: Sequence[str] | None = None
+    ca: str | None = None
     intent: str | None = None
     purpose: str | None = None
     session: str | None = None
@@ -56,6 +62,9 @@ def options_of(words: Sequence[str]) -> Options | None:
         return None
     for flag, value in zip(words[::2], words[1::2], strict=True):
         name = names.get(flag)
+        if name == "header_env":
+            found[name] = [*found.get(name, ()), value]
+            continue
         if name is None or name in found or value.startswith("-") or value not in CHOICES.get(name, (value,)):
             return None
         found[name] = value
@@ -77,21 +86,31 @@ def serve(command: Sequence[str], options: Options) -> int:
     from ..proxy.lineage import ancestors, facts_of, intents_of, standing
     from ..proxy.log import Log
     from ..proxy.process import CannotStart
-    from ..proxy.serve import Run, refuse_all
+    from ..proxy.serve import Run, Server, refuse_all
     from ..proxy.settings import Settings
     from ..violation import ConfigurationError
     from .authority import SdkAuthority
 
-    if not command:
-        raise OperationError("no server is named; write `thoth run --policy policy.thoth -- COMMAND ARGS…`")
+    if bool(command) == (options.upstream is not None):
+        raise OperationError("name one server: `-- COMMAND ARGS…`, or `--upstream https://…`")
+    if options.upstream is None and (options.header_env or options.ca):
+        raise OperationError("`--header-env` and `--ca` are for `--upstream https://…`")
     log = Log()
-    name = options.server or Path(command[0]).name
+    elsewhere = None if options.upstream is None else _elsewhere(options)
+    server: Server
+    if elsewhere is not None:
+        server, program = elsewhere
+        name = options.server or program.partition("://")[2]
+        pid = 0
+    else:
+        name = options.server or Path(command[0]).name
+        process = begin(command)
+        if isinstance(process, CannotStart):
+            return refuse_all(str(process), log)
+        server, program, pid = Child(process), process.program, process.popen.pid
     about = _about(options, name)
-    process = begin(command)
-    if isinstance(process, CannotStart):
-        return refuse_all(str(process), log)
     lineage = ancestors()
-    about["metadata"] = {"cwd": os.getcwd(), "process_lineage": facts_of(lineage, process.program)}  # noqa: PTH109
+    about["metadata"] = {"cwd": os.getcwd(), "process_lineage": facts_of(lineage, program)}  # noqa: PTH109
     try:
         config = ThothConfig(
             agent_id=about["agent_id"],
@@ -117,11 +136,11 @@ def serve(command: Sequence[str], options: Options) -> int:
         away=_away(),
         silence_s=options.silence,
         intents={**intents(), **intents_of(os.environ)},
-        standing=standing(lineage, process.program, os.environ),
+        standing=standing(lineage, program, os.environ),
     )
-    log.event("began", server=name, agent=about["agent_id"], enforcer=where, pid=process.popen.pid)
+    log.event("began", server=name, agent=about["agent_id"], enforcer=where, pid=pid or program)
     run = Run(
-        Child(process),
+        server,
         SdkAuthority(config, about),
         settings,
         log,
@@ -130,6 +149,26 @@ def serve(command: Sequence[str], options: Options) -> int:
         session_id=options.session,
     )
     return run.run()
+
+
+def _elsewhere(options: Options) -> "tuple[HttpServer, str]":
+    """Return the server at a URL, and what of that may be told."""
+    from ..proxy.web_address import WrongAddress, headers_from, origin_of
+
+    assert options.upstream is not None
+    try:
+        origin = origin_of(options.upstream)
+        headers = headers_from(options.header_env or (), os.environ)
+    except WrongAddress as error:
+        raise OperationError(str(error)) from error
+    try:
+        from ..proxy.upstream import HttpServer
+    except ModuleNotFoundError as error:
+        raise OperationError(f"`--upstream` needs `{error.name}`: pip install 'thoth-runtime[mcp]'") from error
+    try:
+        return HttpServer(options.upstream, origin, headers=headers, ca=options.ca), origin
+    except OSError as error:
+        raise OperationError(f"`--ca {options.ca}` cannot be used: {error.strerror or error}") from error
 
 
 def _about(options: Options, name: str) -> dict[str, Any]:

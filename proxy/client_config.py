@@ -17,6 +17,13 @@ WRAPPED: Final = "--wrapped"
 """The option that carries what `unwrap` needs: which variables were added, and which members the entry did not have."""
 
 
+URLS: Final = ("url", "serverUrl", "httpUrl")
+UPSTREAM: Final = "--upstream"
+HEADER: Final = "THOTH_MCP_HEADER_"
+"""How variables begin that hold a wrapped entry's headers; no process list shows them."""
+_HERE: Final = r"http://(localhost|127\.0\.0\.1|\[::1\])[:/]"
+
+
 @dataclass(frozen=True)
 class Server:
     """One entry: its name, the object as it stands, and the place of it in the file."""
@@ -34,7 +41,7 @@ class Server:
 
     @property
     def url(self) -> str | None:
-        url = self.entry.get("url") or self.entry.get("serverUrl") or self.entry.get("httpUrl")
+        url = next((self.entry[key] for key in URLS if self.entry.get(key)), None)
         return url if isinstance(url, str) else None
 
     @property
@@ -47,12 +54,27 @@ class Server:
 
     @property
     def wrapped(self) -> bool:
-        return behind(self.command) is not None
+        return behind(self.command) is not None or self.upstream is not None
+
+    @property
+    def upstream(self) -> str | None:
+        """The URL that a proxy in front speaks to, where it stands in front of a server elsewhere."""
+        at = _ours(self.command)
+        words = self.command[at:] if at else []
+        return words[words.index(UPSTREAM) + 1] if UPSTREAM in words[:-1] and "--" not in words else None
+
+    @property
+    def wrappable(self) -> bool:
+        """Whether the proxy can stand in front: of a program, or of a URL that it may speak to."""
+        if self.transport == "stdio":
+            return not self.wrapped
+        url = self.url or ""
+        return self.transport != "sse" and (url.startswith("https://") or bool(re.match(_HERE, url)))
 
     @property
     def server_command(self) -> list[str]:
         """The server's own command line, also where the proxy stands in front of it."""
-        return behind(self.command) or self.command
+        return [] if self.upstream is not None else behind(self.command) or self.command
 
     def option(self, name: str) -> str | None:
         """Return what an option of the proxy says, where it stands in front."""
@@ -67,11 +89,16 @@ class Server:
 
 def behind(command: Sequence[str]) -> list[str] | None:
     """Return the command line that stands behind `thoth run … --`, None where that is not what it is."""
+    return list(command[command.index("--") + 1 :]) if "--" in command and _ours(command) else None
+
+
+def _ours(command: Sequence[str]) -> int | None:
+    """Return where `run` stands in a command line that starts the proxy, None in any other."""
     for at, word in enumerate(command[:4]):
-        if word == "run" and at > 0 and "--" in command:
+        if word == "run" and at > 0:
             program = command[:at]
             ours = PurePath(program[0]).stem == "thoth" or list(program[1:]) in (["-m", "thoth.cli"], ["-m", "thoth"])
-            return list(command[command.index("--") + 1 :]) if ours else None
+            return at if ours else None
     return None
 
 
@@ -148,6 +175,8 @@ class Wrapping:
 
     def wrap(self, server: Server) -> dict[str, Any]:
         """Return the entry with the proxy in front; members that are not ours keep their place and value."""
+        if server.transport != "stdio":
+            return self._wrap_url(server)
         entry = dict(server.entry)
         command = server.command
         before = entry.get("env")
@@ -161,9 +190,40 @@ class Wrapping:
             entry["env"] = {**(before if isinstance(before, dict) else {}), **{n: self.env[n] for n in added}}
         return entry
 
+    def _wrap_url(self, server: Server) -> dict[str, Any]:
+        """The URL's member becomes `command`, `args` and `env`; headers move into variables, and the note says how."""
+        before = server.entry
+        url = next(key for key in URLS if before.get(key) == server.url)
+        headers = before.get("headers")
+        headers = headers if isinstance(headers, dict) and all(isinstance(v, str) for v in headers.values()) else {}
+        variables = {name: f"{HEADER}{at}" for at, name in enumerate(headers, 1)}
+        was = {key: before[key] for key in ("type", "transport") if key in before}
+        env = before.get("env")
+        env = env if isinstance(env, dict) else {}
+        added = {name: value for name, value in (self.env or {}).items() if name not in env}
+        note = {"url": url, "order": list(before), "headers": variables, "was": was, "env": list(added)}
+        named = ["--server", server.name, "--agent-id", server.name]
+        passed = [word for name, variable in variables.items() for word in ("--header-env", f"{name}={variable}")]
+        said = json.dumps(note, separators=(",", ":"))
+        words = ["run", UPSTREAM, str(server.url), *passed, *self.options, *named, WRAPPED, said]
+        moved = {variables[name]: value for name, value in headers.items()}
+        entry: dict[str, Any] = {}
+        for key, value in before.items():
+            if key == url:
+                entry |= {"command": self.program[0], "args": [*self.program[1:], *words]}
+            elif key in was:
+                entry[key] = "stdio"
+            elif key not in ("env", "headers") or (key == "headers" and not variables):
+                entry[key] = value
+        if env or added or moved or "env" in before:
+            entry["env"] = {**env, **added, **moved}
+        return entry
+
 
 def unwrap(server: Server) -> dict[str, Any]:
     """Return an entry as it was before it was wrapped."""
+    if server.upstream is not None:
+        return _unwrap_url(server, server.upstream)
     entry = dict(server.entry)
     command = server.server_command
     said = read_json(server.option(WRAPPED) or "{}")
@@ -179,6 +239,26 @@ def unwrap(server: Server) -> dict[str, Any]:
         if "env" in lacks and not entry["env"]:
             del entry["env"]
     return entry
+
+
+def _unwrap_url(server: Server, upstream: str) -> dict[str, Any]:
+    said = read_json(server.option(WRAPPED) or "{}")
+    note: dict[str, Any] = said if isinstance(said, dict) else {}
+    variables, was = note.get("headers"), note.get("was")
+    variables = variables if isinstance(variables, dict) else {}
+    env = server.entry.get("env")
+    env = env if isinstance(env, dict) else {}
+    headers = {name: env[variable] for name, variable in variables.items() if variable in env}
+    left = {k: v for k, v in env.items() if k not in variables.values() and k not in _names(note.get("env"))}
+    found = {key: value for key, value in server.entry.items() if key not in ("command", "args", "env")}
+    found |= was if isinstance(was, dict) else {}
+    found[str(note.get("url") or "url")] = upstream
+    order = _names(note.get("order"))
+    if headers:
+        found["headers"] = headers
+    if left or "env" in order:
+        found["env"] = left
+    return {key: found[key] for key in (*(str(k) for k in order if k in found), *(k for k in found if k not in order))}
 
 
 def _names(said: object) -> list[object]:

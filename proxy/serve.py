@@ -16,9 +16,8 @@ from ..enforcer import Enforcer, Reply
 from ..sessions import Session
 from .calls import Calls
 from .catalog import Catalog, PinPolicy
-from .child import Child
 from .floor import Floor, FloorCheck
-from .lines import TooLong
+from .lines import LINE_BYTES_MAX, TooLong
 from .log import Log
 from .message import SERVER_GONE, Malformed, error_message, read_message
 from .pins import PinFile
@@ -61,12 +60,40 @@ class Authority(Protocol):
         """Write what is still to be written."""
 
 
+class Server(Protocol):
+    """The server behind us: a process, or one at a URL."""
+
+    async def attach(
+        self,
+        line: Callable[[bytes | TooLong], None],
+        ended: Callable[[], None],
+        log: Log,
+        *,
+        full: Callable[[], None],
+        taken: Callable[[], None],
+        bytes_max: int = LINE_BYTES_MAX,
+    ) -> None:
+        """Hand on what it says; `ended` is called once it will say no more."""
+
+    def line(self, line: bytes) -> bool:
+        """Send it one message; False where it cannot arrive."""
+
+    def pause(self) -> None:
+        """Take no more from it for now."""
+
+    def resume(self) -> None:
+        """Take from it again."""
+
+    async def stop(self, hurry: asyncio.Event, *, grace_s: float) -> int:
+        """End it, within a bounded time; return its exit code."""
+
+
 class Run:
-    """A proxy between this process's standard streams and one child."""
+    """A proxy between this process's standard streams and one server."""
 
     def __init__(
         self,
-        child: Child,
+        child: Server,
         authority: Authority,
         settings: Settings,
         log: Log,

@@ -23,7 +23,8 @@ CLAUDE = """\
             "disabled": false
         },
         "bare": {"command": "bare-server"},
-        "far": {"type": "http", "url": "https://mcp.example/mcp"}
+        "far": {"type": "http", "headers": {"X-Key": "k1"}, "url": "https://mcp.example/mcp", "note": 1},
+        "old": {"type": "sse", "url": "https://mcp.example/sse"}
     },
     "unknown": [1, 2.5, null]
 }
@@ -52,12 +53,18 @@ def test_every_server_gets_the_proxy_in_front_and_all_else_stays(machine: Any) -
         "thoth wrap-config --policy policy.thoth --tenant-id acme --thoth-bin /opt/thoth --output o.json claude.json"
     )
     assert shown.code == 0
-    assert "2 servers wrapped: files, bare" in shown.err
-    assert "far: a server elsewhere (http); it is not governed" in shown.err
+    assert "3 servers wrapped: files, bare, far" in shown.err
+    assert "old: a server elsewhere (sse); it is not governed" in shown.err
     before, after = read(machine, "claude.json"), read(machine, "o.json")
     assert list(after) == list(before)
-    assert list(after["mcpServers"]) == ["files", "bare", "far"]
-    assert after["mcpServers"]["far"] == before["mcpServers"]["far"]
+    assert list(after["mcpServers"]) == ["files", "bare", "far", "old"]
+    assert after["mcpServers"]["old"] == before["mcpServers"]["old"]
+    far = after["mcpServers"]["far"]
+    assert (list(far), far["type"]) == (["type", "command", "args", "note", "env"], "stdio")
+    assert far["args"][:3] == ["run", "--upstream", "https://mcp.example/mcp"]
+    assert far["args"][3:5] == ["--header-env", "X-Key=THOTH_MCP_HEADER_1"]
+    assert far["env"] == {"THOTH_MCP_HEADER_1": "k1"}
+    assert "k1" not in str(far["args"])
     files = after["mcpServers"]["files"]
     assert list(files) == ["command", "args", "env", "disabled"]
     assert files["command"] == "/opt/thoth"
@@ -248,6 +255,7 @@ def test_the_manual_has_every_command(machine: Any) -> None:
         "--policy p --server s --agent-id s --wrapped {}",
         "--api-url unix:/s --api-key k --tenant-id t --user-id u --environment e --enforcement-mode shadow",
         "--intent i --purpose p --session s --evidence off --on-hold pending --pins required --silence 7",
+        "--upstream https://h/ --ca f --header-env A=B --header-env C=D",
         "",
     ],
 )

@@ -36,8 +36,7 @@ class Between:
             "--server",
             "judge",
             *options,
-            "--",
-            *command,
+            *(["--", *command] if command else []),
         ]
 
 

@@ -1,8 +1,10 @@
 """A server of the official library with a bit of everything. Run by the environment that `make mcp-clients` makes."""
 
 import asyncio
+import sys
 from typing import Annotated
 
+import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.resolve import Elicit, ElicitationResult, Resolve
 from pydantic import BaseModel
@@ -76,4 +78,8 @@ def ask(topic: str) -> str:
 
 
 if __name__ == "__main__":
-    server.run("stdio")
+    if sys.argv[1:2] == ["http"]:  # on a socket of loopback that whoever starts it has opened
+        app = server.streamable_http_app()
+        uvicorn.Server(uvicorn.Config(app, fd=int(sys.argv[2]), log_level="error")).run()
+    else:
+        server.run("stdio")

@@ -4,7 +4,9 @@
 """
 
 import json
+import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,27 @@ def test_the_library_s_own_client_sees_the_same(between: Any, tmp_path: Path, mo
     assert direct["version"] == VERSIONS[mode]
     assert direct["greet"]["content"][0]["text"] == "accept Ann"
     assert direct["cancelled"] is True
+    assert through == direct
+
+
+@pytest.fixture
+def judge_at() -> Iterator[str]:
+    """The judge behind Streamable HTTP on loopback: its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        command = [*JUDGE, "http", str(listening.fileno())]
+        with subprocess.Popen(command, pass_fds=[listening.fileno()]) as process:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
+            process.kill()
+
+
+@needs_library
+@pytest.mark.parametrize("mode", VERSIONS)
+def test_a_server_behind_streamable_http_is_seen_as_over_stdio(
+    between: Any, judge_at: str, tmp_path: Path, mode: str
+) -> None:
+    direct = seen_by(python(mode, JUDGE), between.env, tmp_path)
+    through = seen_by(python(mode, between.proxied([], "--upstream", judge_at)), between.env, tmp_path)
+    assert direct["version"] == VERSIONS[mode]
     assert through == direct
 
 

@@ -216,9 +216,10 @@ def play(tmp_path: Path) -> Play:
 class Proxied:
     """`thoth run` in front of the scripted server, as a client holds it."""
 
-    def __init__(self, folder: Path, command: list[str], options: list[str], env: dict[str, str]) -> None:
+    def __init__(self, folder: Path, command: list[str] | None, options: list[str], env: dict[str, str]) -> None:
         self.folder = folder
-        words = [sys.executable, "-m", "thoth.cli", "run", *options, "--", *command]
+        behind = [] if command is None else ["--", *command]
+        words = [sys.executable, "-m", "thoth.cli", "run", *options, *behind]
         environment = {
             **os.environ,
             "THOTH_HOME_DIR": str(folder / "home"),
@@ -328,7 +329,7 @@ def proxied(tmp_path: Path) -> Iterator[Start]:
         file = tmp_path / "policy.thoth"
         if policy is not None:
             file.write_text(policy)
-        words = command or [sys.executable, str(SERVER)]
+        words = None if "--upstream" in options else command or [sys.executable, str(SERVER)]
         decides = [] if "--api-url" in options else ["--policy", str(file)]
         one = Proxied(tmp_path, words, [*decides, "--server", "scripted", *options], env or {})
         made.append(one)
