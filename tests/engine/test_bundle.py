@@ -79,7 +79,8 @@ def test_what_is_packed_is_unpacked_again(policy: c.CheckedPolicy) -> None:
 
 def spelled(policy: c.CheckedPolicy) -> str:
     """A policy in words, so that 1 and true are two things; the members of a set in an order of their own."""
-    return re.sub(r"(?<=frozenset\(\{)[^{}]*(?=\}\))", lambda found: ", ".join(sorted(found[0].split(", "))), repr(policy))
+    members = r"(?<=frozenset\(\{)[^{}]*(?=\}\))"
+    return re.sub(members, lambda found: ", ".join(sorted(found[0].split(", "))), repr(policy))
 
 
 def test_an_engine_takes_a_bundle_in_the_place_of_files(tmp_path: Path, built: bytes) -> None:
