@@ -242,7 +242,10 @@ def restarted() -> None:
         shown = subprocess.run(
             [*command, "evidence", "show", str(log)], check=True, capture_output=True, text=True
         ).stdout
-        print(f"in the log: {shown.count(' ALLOW ')} decisions, {shown.count(' completed')} outcomes")
+        outcomes = shown.count(" completed")
+        print(f"in the log: {shown.count(' ALLOW ')} decisions, {outcomes:,} outcomes")
+        assert outcomes == sum(ran), "every call that ran has its outcome in the evidence, once"
+        assert audit.balanced
 
 
 if __name__ == "__main__":

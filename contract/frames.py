@@ -116,6 +116,8 @@ class Problem(msgspec.Struct, frozen=True):
     message: str
 
 
+ENDED_BEFORE: Final = "ended_before"
+"""The code of the error that answers a report about a call whose end is known: it counts once, and is not lost."""
 _encode = msgspec.msgpack.encode
 
 

@@ -7,12 +7,10 @@ each of the waiting answers becomes BLOCK `evidence_unavailable`.
 import queue
 import threading
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from ..contract import Decision
-
-Deliver = Callable[[Decision, Exception | None], None]
-"""Called on the loop with the decision as it was made, and with why it is not durable."""
+Deliver = Callable[[Any, Exception | None], None]
+"""Called on the loop with what was added, a decision or an outcome, and with why it is not durable."""
 
 
 class Log(Protocol):
@@ -28,17 +26,17 @@ class Commit:
     def __init__(self, log: Log, later: Callable[..., object], soon: Callable[..., object]) -> None:
         """`later` runs a function on the loop from any thread, `soon` at the end of this turn."""
         self._log, self._later, self._soon = log, later, soon
-        self._waiting: list[tuple[Decision, Deliver]] = []
-        self._queue: queue.SimpleQueue[list[tuple[Decision, Deliver]] | None] = queue.SimpleQueue()
+        self._waiting: list[tuple[Any, Deliver]] = []
+        self._queue: queue.SimpleQueue[list[tuple[Any, Deliver]] | None] = queue.SimpleQueue()
         self._busy = False
         self._thread = threading.Thread(target=self._run, name="thoth-commit", daemon=True)
         self._thread.start()
 
-    def add(self, decision: Decision, deliver: Deliver) -> None:
-        """Have a decision given out when it is durable."""
+    def add(self, made: Any, deliver: Deliver) -> None:
+        """Have a decision or an outcome given out when it is durable."""
         if not self._waiting and not self._busy:
             self._soon(self._hand_over)
-        self._waiting.append((decision, deliver))
+        self._waiting.append((made, deliver))
 
     def _hand_over(self) -> None:
         if self._waiting and not self._busy:
@@ -55,11 +53,11 @@ class Commit:
                 error = failed
             self._later(self._deliver, taken, error)
 
-    def _deliver(self, taken: list[tuple[Decision, Deliver]], error: Exception | None) -> None:
+    def _deliver(self, taken: list[tuple[Any, Deliver]], error: Exception | None) -> None:
         self._busy = False
         self._hand_over()
-        for decision, deliver in taken:
-            deliver(decision, error)
+        for made, deliver in taken:
+            deliver(made, error)
 
     @property
     def empty(self) -> bool:

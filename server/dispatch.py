@@ -7,7 +7,8 @@ elsewhere: holds are written by the store's thread, commits awaited by another.
 import contextlib
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -21,6 +22,10 @@ from .holds import Hold, Holds
 from .refusal import blocked
 
 RUNNING_MAX: Final = 100_000
+ENDED_MAX: Final = 65_536
+EARLIER: Final = "earlier"
+"""Who asked for a call that an earlier process let through: its record does not say. Any peer of the socket may report
+it, and a key that speaks for its tenant."""
 RECENT_MAX: Final = 512
 RECENT_EACH: Final = 16
 """Every so many-th call is remembered, to be decided under the next policy as well."""
@@ -33,6 +38,10 @@ Given: TypeAlias = Callable[[Decision, str], None]
 log = logging.getLogger(__name__)
 
 
+class EndedBefore(RequestError):
+    """The end of this call was reported before, and counts once."""
+
+
 class Dispatcher:
     """The engine, and what a process around it has to keep. Not safe to use from several threads."""
 
@@ -43,6 +52,7 @@ class Dispatcher:
         self._recent: deque[Request] = deque(maxlen=RECENT_MAX)
         self._running: OrderedDict[str, tuple[str, Decision]] = OrderedDict()
         self._by_call: dict[tuple[str, object, object], dict[str, None]] = {}
+        self._ended: OrderedDict[str, tuple[str, object]] = OrderedDict()
         self.asked = 0
         holds.commit, holds.let_through = commit, self._let_through
 
@@ -110,7 +120,7 @@ class Dispatcher:
     def _let_through(self, decision: Decision, asker: str) -> None:
         running = self._running
         running[decision.id] = (asker, decision)
-        if asker[0] == "k":  # only who comes with a key reports by events, which name no decision
+        if asker[0] != "u":  # only who comes with a key reports by events, which name no decision
             request = decision.request
             if request is not None and type(request.session_id) is str:
                 self._by_call.setdefault((asker, request.session_id, request.tool_name), {})[decision.id] = None
@@ -156,15 +166,32 @@ class Dispatcher:
             raise RequestError(f"there is no session `{session_id}`")
         session.said(text)
 
-    def under_way(self, session_id: str, tool_name: object, asker: str) -> str | None:
-        """Return the oldest call under way of a session and a tool that `asker` asked for."""
+    def take_over(self, under_way: Mapping[str, Decision], ended: Mapping[str, object]) -> None:
+        """Take in what an earlier process let through: calls under way, and the tenants of those that ended, by id."""
+        for decision in under_way.values():
+            self._let_through(decision, EARLIER)
+        for decision_id, tenant in ended.items():
+            self._note_ended(decision_id, EARLIER, tenant)
+
+    def under_way(self, session_id: str, tool_name: object, asker: str, tenant: object = None) -> str | None:
+        """Return the oldest call under way of a session and a tool that `asker` may report, for a tenant."""
+        for id in self._by_call.get((EARLIER, session_id, tool_name), ()):
+            request = self._running[id][1].request
+            if request is not None and request.tenant_id == tenant:
+                return id
         found = self._by_call.get((asker, session_id, tool_name))
         return next(iter(found)) if found else None
 
-    def ended(self, decision_id: str, ending: str, result: Any, whole: bool, asker: str) -> Outcome:
-        """Take in how a call ended; return what the agent may see of its result.
+    def ended(
+        self, decision_id: str, ending: str, result: Any, whole: bool, asker: str, tenant: object = None
+    ) -> Outcome:
+        """Take in how a call ended; return what the agent may see of its result, to be given out as `recorded` says.
+
+        `tenant` is whom a key speaks for. Of a call that an earlier process let through the arguments are not known,
+        so no rule can judge what it returned: that stays untold, and where a rule might filter it, is withheld.
 
         Raises:
+            EndedBefore: the end of this call is known; also to be given out as `recorded` says.
             RequestError: there is no such call under way of whoever says so, or no such ending.
             OperationError: it could not be recorded.
         """
@@ -173,13 +200,53 @@ class Dispatcher:
         found = self._running.get(decision_id)
         if found is None and ending == Ending.CANCELLED and self.holds.withdraw(decision_id, asker):
             return Outcome(decision_id, Ending.CANCELLED)
-        if found is None or found[0] != asker:
+        withheld = result is not msgspec.UNSET and any(
+            rule.action != "label" for rule in self.engine.policy.result_rules
+        )
+        if found is None:
+            before = self._ended.get(decision_id)
+            if before is None or not _may_report(asker, tenant, *before):
+                raise RequestError("there is no such call under way: it was not let through here, or has ended before")
+            if withheld:
+                return Outcome(decision_id, ENDINGS[ending], withheld=True)
+            raise EndedBefore("there is no such call under way: its end was reported before")
+        of, decision = found
+        whose = None if decision.request is None else decision.request.tenant_id
+        if not _may_report(asker, tenant, of, whose):
             raise RequestError("there is no such call under way: it was not let through here, or has ended before")
         self._forget(decision_id)
-        told = UNTOLD if result is msgspec.UNSET else result
+        told = UNTOLD if result is msgspec.UNSET or of == EARLIER else result
         try:
-            return self.engine.ended(found[1], ENDINGS[ending], told, whole=whole)
+            outcome = self.engine.ended(decision, ENDINGS[ending], told, whole=whole)
         except RequestError:
             raise
         except Exception as error:
             raise OperationError(f"the ending could not be recorded ({type(error).__name__})") from error
+        self._note_ended(decision_id, of, whose)
+        return replace(outcome, withheld=True) if of == EARLIER and withheld else outcome
+
+    def _note_ended(self, decision_id: str, asker: str, tenant: object) -> None:
+        self._ended[decision_id] = asker, tenant
+        if len(self._ended) > ENDED_MAX:
+            self._ended.popitem(last=False)
+
+    def recorded(self, decision_ids: Iterable[str], give: Callable[[Exception | None], None]) -> None:
+        """Have `give` called when the ends of these calls are as durable as an answer has to be, or cannot be."""
+        if self.commit is None:
+            give(None)
+            return
+
+        def durable(ids: list[str], error: Exception | None) -> None:
+            if error is not None:
+                self.counts.unrecorded += 1
+                log.error("evidence_unavailable outcomes=%d error=%s", len(ids), type(error).__name__)
+                for id in ids:
+                    self._ended.pop(id, None)
+            give(error)
+
+        self.commit.add(list(decision_ids), durable)
+
+
+def _may_report(asker: str, tenant: object, of: str, whose: object) -> bool:
+    """Say whether `asker`, who speaks for `tenant`, may report a call that `of` asked for as the tenant `whose`."""
+    return asker == of or (of == EARLIER and (asker[0] == "u" or tenant == whose))

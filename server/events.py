@@ -7,6 +7,7 @@ says; what it carries as `metadata.result` reaches the session's memory. An even
 
 import json
 from collections import OrderedDict
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final
 
@@ -55,37 +56,54 @@ class Events:
         self._dispatcher = dispatcher
         self._seen: OrderedDict[tuple[Any, str], None] = OrderedDict()
 
-    def take(self, events: list[dict[str, Any]], asker: str) -> EventsTaken:
-        """Pair events with the calls under way that `asker` asked for."""
-        duplicates = paired = 0
+    def take(
+        self, events: list[dict[str, Any]], asker: str, give: Callable[[EventsTaken, Exception | None], None]
+    ) -> None:
+        """Pair events with the calls under way that `asker` may report; `give` hears when their ends are recorded.
+
+        Where they cannot be, the same events count again when they come again.
+        """
+        new: list[tuple[Any, str]] = []
+        ended: list[str] = []
         for event in events:
-            if self._again(event):
-                duplicates += 1
-            elif event["event_type"] == "TOOL_CALL_POST" and self._end(event, asker):
-                paired += 1
-        return EventsTaken(len(events) - duplicates, duplicates, paired)
+            key = _key_of(event)
+            if key in self._seen:
+                continue
+            self._seen[key] = None
+            new.append(key)
+            if len(self._seen) > SEEN_MAX:
+                self._seen.popitem(last=False)
+            if event["event_type"] == "TOOL_CALL_POST":
+                ended += self._end(event, asker)
+        taken = EventsTaken(len(new), len(events) - len(new), len(ended))
 
-    def _again(self, event: dict[str, Any]) -> bool:
-        id = event.get("event_id")
-        if not isinstance(id, str) or not id:
-            id = sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()
-        key = event["tenant_id"], id
-        if key in self._seen:
-            return True
-        self._seen[key] = None
-        if len(self._seen) > SEEN_MAX:
-            self._seen.popitem(last=False)
-        return False
+        def recorded(error: Exception | None) -> None:
+            if error is not None:
+                for key in new:
+                    self._seen.pop(key, None)
+            give(taken, error)
 
-    def _end(self, event: dict[str, Any], asker: str) -> bool:
+        self._dispatcher.recorded(ended, recorded)
+
+    def _end(self, event: dict[str, Any], asker: str) -> list[str]:
+        """End the call that an event is about; return its decision's id, or nothing where there is none."""
         metadata = event["metadata"]
         named, ending = metadata.get("decision_id"), metadata.get("ending", "completed")
         if not isinstance(named, str) or not named:
-            named = self._dispatcher.under_way(event["session_id"], event.get("tool_name"), asker)
+            named = self._dispatcher.under_way(event["session_id"], event.get("tool_name"), asker, event["tenant_id"])
         if named is None or not isinstance(ending, str):
-            return False
+            return []
+        result = metadata.get("result", msgspec.UNSET)
         try:
-            self._dispatcher.ended(named, ending, metadata.get("result", msgspec.UNSET), True, asker)
+            self._dispatcher.ended(named, ending, result, True, asker, event["tenant_id"])
         except RequestError:
-            return False
-        return True
+            return []
+        return [named]
+
+
+def _key_of(event: dict[str, Any]) -> tuple[Any, str]:
+    """Return what makes an event the same when it comes again."""
+    id = event.get("event_id")
+    if not isinstance(id, str) or not id:
+        id = sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()
+    return event["tenant_id"], id

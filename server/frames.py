@@ -18,7 +18,7 @@ from ..contract import frames as wire
 from ..contract.frames import CREDITS_MAX, DEADLINE_STAMP, Kind, frame, message, problem
 from ..contract.result import result_of
 from .counts import Counts
-from .dispatch import Dispatcher
+from .dispatch import Dispatcher, EndedBefore
 from .holds import Hold
 from .load import Load
 from .resend import Client, Clients, Kept, digest_of
@@ -346,8 +346,10 @@ class FrameConnection(asyncio.Protocol):
         try:
             if kind == DECIDE_BATCH:
                 self.batch(id, kept, payload)
+            elif kind == OUTCOME:
+                self.ended(flags, id, kept, payload)
             else:
-                kept.answer = message(RESULT, id, self.said(payload) if kind == SAID else self.ended(flags, payload))
+                kept.answer = message(RESULT, id, self.said(payload))
                 self.out.append(kept.answer)
         except BaseException:
             client.answers.pop(id, None)  # it had no effect
@@ -358,11 +360,25 @@ class FrameConnection(asyncio.Protocol):
         self.door.dispatcher.said(said.session_id, said.text, said.tenant_id)
         return wire.Passed()
 
-    def ended(self, flags: int, payload: bytes) -> wire.Passed:
+    def ended(self, flags: int, id: int, kept: Kept, payload: bytes) -> None:
+        """Take in how a call ended, and answer when that is recorded."""
         decode = msgspec.json.decode if flags & wire.JSON else _decode
         ended: wire.Ended = decode(payload, type=wire.Ended)
-        outcome = self.door.dispatcher.ended(ended.decision_id, ended.ending, ended.result, ended.whole, self.asker)
-        return wire.Passed(outcome.result, outcome.withheld, outcome.rules, outcome.labels)
+        dispatcher = self.door.dispatcher
+        try:
+            outcome = dispatcher.ended(ended.decision_id, ended.ending, ended.result, ended.whole, self.asker)
+        except EndedBefore as before:
+            answer = problem(ERROR, id, wire.ENDED_BEFORE, str(before))
+        else:
+            answer = message(RESULT, id, wire.Passed(outcome.result, outcome.withheld, outcome.rules, outcome.labels))
+
+        def give(error: Exception | None) -> None:
+            text = f"the ending could not be recorded ({type(error).__name__})"
+            self.answer(kept, answer if error is None else problem(ERROR, id, "refused", text))
+
+        self.in_flight += 1
+        self.door.in_flight += 1
+        dispatcher.recorded([ended.decision_id], give)
 
     def again(self, kind: int, id: int, digest: bytes, held: Kept | None) -> None:
         """Answer a request id that came before: the same answer to the same request, BLOCK to another one."""

@@ -2,11 +2,14 @@
 
 A session of an earlier process goes on, and its beginning counts as unseen: the labels that it held hold, its calls
 count, and whatever else could have been is unknown, never absent. What was said and returned is in no record. Limits
-count what their records say; where a record cannot be read any more, nothing before it is taken for unspent.
+count what their records say; where a record cannot be read any more, nothing before it is taken for unspent. A call
+that was let through and has no outcome there is under way again, so its end can still be reported.
 """
 
 import logging
+from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -17,15 +20,27 @@ from ..contract import By, Decision, Effect, Ending, Mode, Outcome, Request, Res
 from ..engine import Engine
 from ..evidence import EvidenceError, LogReader
 from ..evidence.browse import Wanted
+from .dispatch import ENDED_MAX, RUNNING_MAX
 
 DAY_S: Final = 86_400.0
-LET_THROUGH: Final = ("ALLOW", "MODIFY")
+LET_THROUGH: Final = (Effect.ALLOW, Effect.MODIFY)
 
 log = logging.getLogger(__name__)
 
 
-def restore(engine: Engine, directory: Path, now: float, back_s: float, holds: frozenset[str]) -> int:
-    """Take in the records of as long as anything counts; return how many. `holds` are decisions still held.
+@dataclass
+class Restored:
+    """How many records were taken in, and the calls that they let through: those under way, and those that ended."""
+
+    count: int = 0
+    under_way: OrderedDict[str, Decision] = field(default_factory=OrderedDict)
+    """By id, oldest first, the last 100,000; without arguments, which no record holds in clear."""
+    ended: OrderedDict[str, object] = field(default_factory=OrderedDict)
+    """The tenant of each that ended, by the id of its decision; the last 65,536."""
+
+
+def restore(engine: Engine, directory: Path, now: float, back_s: float, holds: frozenset[str]) -> Restored:
+    """Take in the records of as long as anything counts. `holds` are decisions still held.
 
     Cost: one pass over the log; a decryption for each record that took something from a limit.
 
@@ -36,19 +51,18 @@ def restore(engine: Engine, directory: Path, now: float, back_s: float, holds: f
     since = now - max([DAY_S, back_s, *windows.values()])
     reader = LogReader(directory)
     past = _Past(engine, reader, windows, holds)
-    count = 0
     for entry in reader.entries(Wanted(since_us=int(since * 1e6))):
         take = past.takes.get(str(entry.record.get("kind")))
         if take is not None:
             take(entry)
-            count += 1
-    return count
+            past.restored.count += 1
+    return past.restored
 
 
 class _Past:
     def __init__(self, engine: Engine, reader: LogReader, windows: Mapping[str, int], holds: frozenset[str]) -> None:
         self.engine, self.reader, self.windows, self.holds = engine, reader, windows, holds
-        self.decisions: dict[str, Decision] = {}
+        self.restored = Restored()
         self.takes = {"decision": self.decided, "outcome": self.ended}
 
     def decided(self, entry: Any) -> None:
@@ -79,14 +93,19 @@ class _Past:
         if record.get("approval"):
             self.engine.ledger.use(record["approval"])
         id = record.get("decided_in") or record.get("session")
-        if not isinstance(id, str) or not id or decision.request is None:
+        if decision.request is None:
             return
-        session = self.engine.session(id, tenant_id=request.tenant_id, begins=False)
-        session.results_cut = True
-        if effect in (Effect.ALLOW, Effect.MODIFY):
+        session = None
+        if isinstance(id, str) and id:
+            session = self.engine.session(id, tenant_id=request.tenant_id, begins=False)
+            session.results_cut = True
+        if effect in LET_THROUGH:
             self.engine.ran(decision, session)
-            self.decisions[decision.id] = decision
-        elif effect is Effect.BLOCK:
+            under_way = self.restored.under_way
+            under_way[decision.id] = decision
+            if len(under_way) > RUNNING_MAX:
+                under_way.popitem(last=False)
+        elif effect is Effect.BLOCK and session is not None:
             session.blocked()
 
     def spent(self, entry: Any, *, decision_id: str, effect: Effect, at: float) -> tuple[Reservation, ...]:
@@ -116,9 +135,13 @@ class _Past:
 
     def ended(self, entry: Any) -> None:
         record = entry.record
-        decision = self.decisions.pop(record["decision"], None)
+        decision = self.restored.under_way.pop(record["decision"], None)
         if decision is None:
             return
+        ended = self.restored.ended
+        ended[decision.id] = None if decision.request is None else decision.request.tenant_id
+        if len(ended) > ENDED_MAX:
+            ended.popitem(last=False)
         outcome = Outcome(
             decision.id,
             Ending(record["ended"]),

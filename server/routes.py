@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import msgspec
 
 from ..contract import Decision, Effect, Fault, OperationError, RequestError, read_json
-from ..contract.envelope import ApprovalList, Envelope, Resolve, SaidBody
+from ..contract.envelope import ApprovalList, Envelope, EventsTaken, Resolve, SaidBody
 from ..engine import Engine
 from .dispatch import Dispatcher
 from .envelopes import NOTHING_TOLD, Told, envelope_of, safe, status_of, view_of
@@ -379,7 +379,14 @@ class Routes:
             return
         if key.tenant is not None and any(event.get("tenant_id") != key.tenant for event in events):
             raise NotYours("this key is another tenant's")
-        asked.answer(202, _json(self.events.take(events, f"key:{key.prefix}")))
+
+        def give(taken: EventsTaken, error: Exception | None) -> None:
+            if error is not None:
+                asked.refuse(503, "unavailable", "the events could not be recorded; send them again")
+            else:
+                asked.answer(202, _json(taken))
+
+        self.events.take(events, f"key:{key.prefix}", give)
 
     # ------------------------------------------------------------ for operators
 

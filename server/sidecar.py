@@ -31,7 +31,7 @@ from .keys import Keys
 from .load import Load
 from .openapi import description
 from .reload import RECENT_MAX, Reloader
-from .restore import restore
+from .restore import Restored, restore
 from .routes import Routes
 from .settings import Settings, loopback
 from .sockets import BoundSocket, listen_tcp
@@ -115,14 +115,16 @@ class Sidecar:
 
     def _restore(self) -> None:
         """Take from the evidence what an earlier process knew, but for what its holds keep themselves."""
+        self._restored = Restored()
         if self.evidence is None:
             return
         now = self.clock()
         held = [] if self.store is None else stored(self.store, now)
         waiting = frozenset(hold.decision.id for hold in held if hold.waiting)
         directory = Path(self.settings.evidence)
-        count = restore(self.engine, directory, now, self.settings.sessions_back_s, waiting)
-        log.info("restored records=%d", count)
+        restored = restore(self.engine, directory, now, self.settings.sessions_back_s, waiting)
+        self._restored = restored
+        log.info("restored records=%d under_way=%d", restored.count, len(restored.under_way))
 
     def _open_http(self) -> list[socket.socket]:
         sockets = []
@@ -164,6 +166,8 @@ class Sidecar:
         )
         self.holds.restore()
         self.dispatcher = Dispatcher(self.engine, self.holds, self.commit, self.counts, self.clock)
+        self.dispatcher.take_over(self._restored.under_way, self._restored.ended)
+        self._restored = Restored()
         self.reloader = Reloader(self.engine, self.settings, self.counts, self.clock, later, self._recent, self._loaded)
         self.load = Load(self.monotonic, loop.call_soon)
         self.frames = FrameDoor(

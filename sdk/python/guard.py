@@ -348,6 +348,9 @@ class Guard:
         except (EnforcerAway, EnforcerRefused):
             self._keep_outcome(run, ending, result)
             return None
+        except BaseException:
+            self._keep_outcome(run, ending, result)  # interrupted while it waited: nobody knows whether it was taken
+            raise
 
     async def aend(self, run: Run, ending: Ending, result: object = UNTOLD, *, whole: bool = True) -> Passed | None:
         """As `end`, on an event loop; the report is kept where the task is cancelled meanwhile."""

@@ -32,6 +32,10 @@ class NotAnAnswer(OperationError):
     """Somebody answered, and it is no answer of a sidecar that is believed: never to be taken for its absence."""
 
 
+class EndedBefore(RequestError):
+    """The sidecar knows the end of this call already: it was recorded, and counts once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """A decision, and the token under which a held call waits: there for STEP_UP, empty otherwise."""
@@ -120,10 +124,13 @@ def checked(kind: int, flags: int, payload: bytes) -> Reply:
     """Return an answer.
 
     Raises:
+        EndedBefore: the sidecar knows the end of the call that was reported.
         RequestError: it is an error about the request.
     """
     if kind == Kind.ERROR:
         problem = _read(_problem, Reply(flags, payload))
+        if problem.code == wire.ENDED_BEFORE:
+            raise EndedBefore(f"{problem.message} ({problem.code})")
         raise RequestError(f"{problem.message} ({problem.code})")
     return Reply(flags, payload)
 

@@ -101,6 +101,8 @@ class Spool:
                             self._opened().write(line)
                             self._reports.append(line)
                             self._bytes += len(line)
+                        else:
+                            self.untaken += 1  # torn when its process ended, or one too many
                     path.unlink()
             except OSError:
                 continue

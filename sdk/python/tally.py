@@ -19,7 +19,7 @@ class Audit:
 
     `decisions` counts calls that were let through, `executions` those whose tool was started. `running` have not ended;
     `unreported` have ended, and the enforcer does not know it yet; `lost` are reports that could be kept nowhere, or
-    that the enforcer did not take when they came late.
+    that the enforcer did not take when they came late, because its log never held the call.
     `ungoverned` ran without an answer, because `fail_open` was configured. `escapes` names tools that an instrumented
     object has now and that are not governed.
     """

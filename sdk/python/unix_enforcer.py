@@ -17,7 +17,7 @@ from .enforcer import UNTOLD, EnforcerAway, EnforcerRefused
 from .loops import at_the_end
 from .socket_asyncio import AsyncSocketClient
 from .socket_client import SocketClient
-from .socket_frames import NotAnAnswer
+from .socket_frames import EndedBefore, NotAnAnswer
 from .waiting import Hold
 
 if TYPE_CHECKING:
@@ -105,22 +105,32 @@ class UnixEnforcer:
         return decision
 
     def report(self, reply: Reply, ending: Ending, result: object = UNTOLD, *, whole: bool = True) -> Outcome | None:
-        """Take in how a call ended; return what the agent may see of the result."""
+        """Take in how a call ended; return what the agent may see of the result, None where the end was known."""
         told = () if result is UNTOLD else (result,)
-        return _answer(lambda: self._client.ended(reply.id, ending, *told, whole=whole))
+        try:
+            return _answer(lambda: self._client.ended(reply.id, ending, *told, whole=whole))
+        except EnforcerRefused as refused:
+            if isinstance(refused.__cause__, EndedBefore):
+                return None
+            raise
 
     async def areport(
         self, reply: Reply, ending: Ending, result: object = UNTOLD, *, whole: bool = True
     ) -> Outcome | None:
         """As `report`."""
         told = () if result is UNTOLD else (result,)
-        return await _aanswer((await self._here()).ended(reply.id, ending, *told, whole=whole))
+        try:
+            return await _aanswer((await self._here()).ended(reply.id, ending, *told, whole=whole))
+        except EnforcerRefused as refused:
+            if isinstance(refused.__cause__, EndedBefore):
+                return None
+            raise
 
     def deliver(self, reports: list[dict[str, Any]]) -> int:
         """Take in reports that were kept; return how many the sidecar does not take.
 
-        It takes none about a call that it does not know: one that it let through before it was restarted, or one whose
-        end it has heard of already.
+        It takes none about a call that it does not know: one that is not in its log, or too far back. One whose end it
+        knows already it has taken.
         """
         from .contract import Ending
 
@@ -134,7 +144,7 @@ class UnixEnforcer:
                 except EnforcerRefused as refused:
                     if not isinstance(refused.__cause__, RequestError):
                         raise
-                    untaken += 1
+                    untaken += not isinstance(refused.__cause__, EndedBefore)
         return untaken
 
     def said(self, session: Session, text: str) -> None:

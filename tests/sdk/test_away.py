@@ -163,6 +163,43 @@ def test_what_waits_is_bounded_and_what_is_lost_is_counted(away: Any, monkeypatc
     assert not client.audit().balanced
 
 
+def test_what_an_ended_process_left_and_cannot_be_taken_over_is_counted(
+    away: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from thoth import spool
+
+    left = Spool(tmp_path, away.enforcer)
+    for number in range(3):
+        left.keep({"kind": "outcome", "event_id": f"acme:{number}"})
+    left.abandon()
+    (file,) = tmp_path.rglob("*.jsonl")
+    with file.open("ab") as torn:
+        torn.write(b'{"kind":"outc')
+    monkeypatch.setattr(spool, "REPORTS_MAX", 2)
+    again = Spool(tmp_path, away.enforcer)
+    assert (again.count, again.untaken) == (2, 2)
+    again.abandon()
+
+
+def test_a_report_that_was_interrupted_is_kept_and_counts_once(away: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = away.client()
+    read = reader(client, [])
+    enforcer = client.guard.enforcer
+    report = enforcer.report
+
+    def interrupted(*args: Any, **kwargs: Any) -> None:
+        report(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(enforcer, "report", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        read("7")
+    assert client.audit().unreported == 1
+    assert client.guard.spool.flush(final=True) == 0
+    assert away.recorder.endings == ["completed"]
+    assert client.audit().balanced
+
+
 def test_a_result_goes_to_another_machine_only_where_that_is_configured(away: Any) -> None:
     away.enforcer = HttpEnforcer(away.server.url, tell_results=True)
     reader(away.client(), [])("secret")
