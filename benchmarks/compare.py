@@ -1,6 +1,7 @@
 """The same rules and requests through our engine, a handwritten evaluator and the peers that are installed.
 
     python benchmarks/compare.py            a few minutes: 10 to 10,000 rules
+    python benchmarks/compare.py --wide     ten minutes: up to 100,000 rules, as few requests
     python benchmarks/compare.py --full     up to 100,000 rules and 100,000 requests; most of an hour with all peers
     python benchmarks/compare.py --quick    seconds: shows that everything works, measures nothing
 
@@ -62,6 +63,7 @@ class Plan:
 PLANS = {
     "quick": Plan((10, 300), (10,), (10,), (10,), 500, 50, 2),
     "short": Plan((10, 1_000, 10_000), (1_000,), (1_000,), (10, 1_000), 10_000, 500, 10),
+    "wide": Plan((10, 1_000, 10_000, 100_000), (1_000, 100_000), (1_000, 10_000), (10, 1_000), 10_000, 500, 10),
     "full": Plan(
         (10, 1_000, 10_000, 100_000),
         (1_000, 10_000, 100_000),
@@ -323,6 +325,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure our engine beside a handwritten evaluator and the peers.")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--full", action="store_const", const="full", dest="plan", help="up to 100,000 rules")
+    kind.add_argument("--wide", action="store_const", const="wide", dest="plan", help="up to 100,000 rules, few requests")
     kind.add_argument("--quick", action="store_const", const="quick", dest="plan", help="show that everything works")
     parser.add_argument("--no-peers", action="store_true", help="leave the peers out")
     parser.add_argument("--note", default="", help="what to say about this run, e.g. that the machine was busy")
