@@ -325,7 +325,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure our engine beside a handwritten evaluator and the peers.")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--full", action="store_const", const="full", dest="plan", help="up to 100,000 rules")
-    kind.add_argument("--wide", action="store_const", const="wide", dest="plan", help="up to 100,000 rules, few requests")
+    kind.add_argument("--wide", action="store_const", const="wide", dest="plan", help="the same, few requests")
     kind.add_argument("--quick", action="store_const", const="quick", dest="plan", help="show that everything works")
     parser.add_argument("--no-peers", action="store_true", help="leave the peers out")
     parser.add_argument("--note", default="", help="what to say about this run, e.g. that the machine was busy")
