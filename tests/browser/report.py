@@ -43,11 +43,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report with something in every section."""
     folder = tmp_path_factory.mktemp("report")
     (folder / "draft.thoth").write_text((HOUSE / "examples/demo.thoth").read_text() + DRAFT)
-    words = (
-        f"simulate --policy {folder}/draft.thoth --against {HOUSE}/examples/demo.thoth --trace {HOUSE}/examples/traces"
-    )
+    words = ["simulate", "--policy", folder / "draft.thoth", "--against", HOUSE / "examples/demo.thoth"]
+    words += ["--trace", HOUSE / "examples/traces", "--report", folder / "report.html"]
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        code = main([*words.split(), "--report", f"{folder}/report.html", "--fail-on", "benign_blocked > 2%"])
+        code = main([*map(str, words), "--fail-on", "benign_blocked > 2%"])
     assert code == 1
     return folder / "report.html"
 
