@@ -13,7 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from .config import HANDED_OUT
-from .contract import Effect, Ending
+from .contract import Effect, Ending, Outcome
 from .enforcer import UNTOLD, EnforcerAway, EnforcerRefused
 from .runs import Run, Seat
 from .sessions import CURRENT, Session
@@ -347,7 +347,7 @@ class Guard:
             return self.enforcer.report(reply, ending, result, whole=whole)
         except (EnforcerAway, EnforcerRefused):
             self._keep_outcome(run, ending, result)
-            return None
+            return self._unjudged(run, ending, result)
         except BaseException:
             self._keep_outcome(run, ending, result)  # interrupted while it waited: nobody knows whether it was taken
             raise
@@ -364,10 +364,16 @@ class Guard:
             return await self.enforcer.areport(run.reply, ending, result, whole=whole)
         except (EnforcerAway, EnforcerRefused):
             self._keep_outcome(run, ending, result)
-            return None
+            return self._unjudged(run, ending, result)
         except BaseException:
             self._keep_outcome(run, ending, result)
             raise
+
+    def _unjudged(self, run: Run, ending: Ending, result: object) -> Passed | None:
+        """Return what may be seen of a result that nobody could judge: nothing, where a rule might have changed it."""
+        if result is UNTOLD or run.reply is None or not self.enforcer.filters(run.tool):
+            return None
+        return Outcome(run.reply.id, ending, withheld=True)
 
     def _about(self, run: Run) -> dict[str, Any]:
         fields = run.request

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 import thoth
+from thoth.enforcer import EnforcerAway
+from thoth.runs import WITHHELD
 
 
 @pytest.fixture
@@ -179,3 +181,24 @@ def test_a_hundred_held_calls_make_nobody_wait(anywhere: Any, ran: list[Any]) ->
 
     asyncio.run(run())
     assert len(ran) == 120
+
+
+def test_a_result_that_nobody_could_judge_is_withheld_where_a_rule_might_change_it(
+    anywhere: Any, ran: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise EnforcerAway("gone when the call ended")
+
+    async def aaway(*_: Any, **__: Any) -> None:
+        away()
+
+    client = anywhere.client()
+    governed = tools(client, ran)
+    enforcer = client.guard.enforcer
+    monkeypatch.setattr(enforcer, "report", away)
+    monkeypatch.setattr(enforcer, "areport", aaway)
+    for may_change, customer, payment in ((True, WITHHELD, WITHHELD), (False, {"id": "7"}, "paid")):
+        monkeypatch.setattr(enforcer, "filters", lambda tool, may=may_change: may)
+        assert governed["read_customer"]("7") == customer
+        assert asyncio.run(governed["apay"](5, to="ann")) == payment
+    assert len(ran) == 4
