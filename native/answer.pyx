@@ -135,7 +135,7 @@ cdef class Answers:
         cdef Limit limit
         cdef Words words
         id, one.trial_until, one.points, one.level, one.stops, one.holds, one.hold_s, limit, words = row
-        assert type(id) is str and one.level <= BLOCKS
+        assert type(id) is str and ALLOWS <= one.level <= BLOCKS
         one.id = <PyObject *>id
         one.limit = NULL if limit is None else <PyObject *>limit
         one.words = NULL if words is None else <PyObject *>words
@@ -387,8 +387,9 @@ cdef class Answers:
                 if won.code == NULL and (<Words>row.words).code is not None:
                     won.code = <PyObject *>(<Words>row.words).code
         for one in range(walk.more_count):
-            # Those that a survey only counts have the same of everything as the sixteen that it names.
-            if self.rows[walk.more[one].number].level == level:
+            # Those that a survey only counts have the same of everything as the sixteen that it names; in a table that
+            # somebody made up there may be fewer.
+            if won.count >= SHOWN_MAX and self.rows[walk.more[one].number].level == level:
                 won.count += walk.more[one].count
         return 0
 

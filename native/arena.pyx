@@ -187,7 +187,7 @@ cdef const char *wrong_in(const Sections *arena, Py_ssize_t readers, Py_ssize_t 
             return "a node leads on"
     for one in range(arena.row_count):
         row = arena.rows + one
-        if not (-1 - arena.family_count <= row.number < rules):
+        if not (-arena.family_count <= row.number < rules):  # -1 is family 0
             return "a row of no rule"
         if not (_FAILS <= row.start < arena.node_count and _FAILS <= row.skip < arena.node_count):
             return "a row begins nowhere"
@@ -203,7 +203,7 @@ cdef const char *wrong_in(const Sections *arena, Py_ssize_t readers, Py_ssize_t 
             return "a bucket's pivots lie outside the table"
     for one in range(arena.pivot_count):
         pivot = arena.pivots + one
-        if not 0 <= pivot.reader < readers or pivot.kind >= BY_COUNT:
+        if not 0 <= pivot.reader < readers or pivot.kind >= BY_COUNT or pivot.forms & ~forms_of(pivot.kind):
             return "a pivot of no kind"
         if not rows_stand(arena, pivot.every_first, pivot.every_count):
             return "a pivot's places lie outside the table"
@@ -240,6 +240,15 @@ cdef const char *wrong_in(const Sections *arena, Py_ssize_t readers, Py_ssize_t 
         if not automaton_stands(arena, automaton):
             return "an automaton goes astray"
     return NULL
+
+
+cdef uint32_t forms_of(uint8_t kind) noexcept nogil:
+    """Return the bits of the forms that a kind of pivot can look up: of any other a slot has no text, or no number."""
+    if kind == BY_NUMBER or kind == BY_SPAN:
+        return 1 << INTEGER | 1 << DOUBLE
+    if kind == BY_TEXT:
+        return 1 << TEXT | 1 << ID_TEXT | 1 << EMAIL_TEXT | 1 << HOST_TEXT
+    return 1 << TEXT
 
 
 cdef bint inside(uint64_t first, uint64_t count, Py_ssize_t whole) noexcept nogil:
@@ -334,5 +343,9 @@ cdef bint automaton_stands(const Sections *arena, const Automaton *automaton) no
     at += 128
     for one in range(states * classes):
         if at[one] >= states:
+            return False
+    at += states * classes
+    for one in range(states):
+        if at[one] > 1:
             return False
     return True

@@ -8,6 +8,7 @@ The seed is printed first: the same seed draws the same changes.
 import hashlib
 import json
 import random
+import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +17,10 @@ from typing import Any
 from thoth.contract import Decision
 from thoth.engine import Engine, bundle
 from thoth.engine.decide import decide
+from thoth.native.arena import HEADER_BYTES, SIZES
 
 NOW = 1_770_000_000.0
+ARENA = bundle.SECTIONS.index("arena")
 POLICY = """
 policy fuzzed
     approvers "ops"
@@ -31,7 +34,9 @@ block pay as tagged when any args.tags in {"x", "y"}
 limit pay as often to 3 calls per 1m by agent else block
 risk * +10 as odd unless purpose is "payables"
 """ + "\n".join(
-    f'block pay as r{n} when args.to starts with "p{n}" and args.amount between {n} and {n * 7}' for n in range(1, 40)
+    f'block pay as r{n} when args.to starts with "p{n}" and args.amount between {n} and {n * 7}\n'
+    f"step_up pay as s{n} when args.amount between {n * 90} and {n * 100}"
+    for n in range(1, 40)
 )
 CALLS: list[dict[str, Any]] = [
     {"tool_name": "pay", "tool_args": {"amount": 100, "to": "ACME"}, "agent_id": "a", "session_id": "s"},
@@ -94,23 +99,44 @@ def bundles(drawn: random.Random) -> Iterator[None]:
     """Load changed bundles, for ever, and decide under those that are not refused."""
     content = bundle.build(Engine.from_text(POLICY).policy, {"p.thoth": POLICY})[: -bundle.DIGEST_BYTES]
     while True:
-        made = changed(content, drawn, 24)
-        try:
-            table = bundle.load(made + hashlib.sha256(made).digest(), "fuzzed").table
-        except bundle.BundleError:
-            yield
-            continue
-        for call in CALLS:
-            try:
-                decide(table, json.loads(json.dumps(call)), now=NOW)
-            except Exception:  # noqa: BLE001  what is read late may be unreadable
-                pass
+        tried(changed(content, drawn, 24))
         yield
+
+
+def numbers(drawn: random.Random) -> Iterator[None]:
+    """Load bundles with one number of the table changed to one at an edge, for ever, and decide under what is loaded.
+
+    Edges are what one off by one comes to: how many records a section has, one more, one less, and each below zero.
+    """
+    content = bundle.build(Engine.from_text(POLICY).policy, {"p.thoth": POLICY})[: -bundle.DIGEST_BYTES]
+    first, length = bundle.SECTION.unpack_from(content, bundle.HEAD.size + bundle.SECTION.size * ARENA)
+    counts = [struct.unpack_from("<Q", content, first + 24 + 16 * one)[0] for one in range(len(SIZES))]
+    edges = sorted({sign * (count + step) for count in (0, *counts) for step in (-1, 0, 1) for sign in (-1, 1)})
+    while True:
+        made = bytearray(content)
+        size = drawn.choice((1, 2, 4, 4))
+        at = drawn.randrange(HEADER_BYTES, length - size) // size * size + first
+        made[at : at + size] = (drawn.choice(edges) % 256**size).to_bytes(size, "little")
+        tried(made)
+        yield
+
+
+def tried(made: bytes | bytearray) -> None:
+    """Load a bundle's changed content under a right digest; where it is not refused, decide under it."""
+    try:
+        table = bundle.load(bytes(made) + hashlib.sha256(made).digest(), "fuzzed").table
+    except bundle.BundleError:
+        return
+    for call in CALLS:
+        try:
+            decide(table, json.loads(json.dumps(call)), now=NOW)
+        except Exception:  # noqa: BLE001  what is read late may be unreadable
+            pass
 
 
 def campaign(seed: int, going: Callable[[int], bool]) -> int:
     """Change and try, by turns, for as long as `going` says of the number of rounds; return that number."""
-    tries = [requests(random.Random(f"{seed} requests")), bundles(random.Random(f"{seed} bundles"))]
+    tries = [draws(random.Random(f"{seed} {draws.__name__}")) for draws in (requests, bundles, numbers)]
     rounds = 0
     while going(rounds):
         for one in tries:

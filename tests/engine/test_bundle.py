@@ -4,6 +4,7 @@ import hashlib
 import json
 import random
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from thoth.engine.compile import compile
 from thoth.engine.decide import decide
 from thoth.engine.packing import pack, unpack
 from thoth.engine.session import Session
+from thoth.native.arena import SIZES
 
 POLICY = """
 policy payments
@@ -164,6 +166,29 @@ def test_a_right_digest_is_no_excuse_for_wrong_numbers(built: bytes) -> None:
                 assert not isinstance(error, MemoryError)  # noqa: PT017
     assert refused > 300
     assert loaded > 100
+
+
+SPANS = "tool pay(amount: number) is write\n" + "\n".join(
+    f"block pay when args.amount between {n} and 1000" for n in range(40)
+)
+ROWS, FAMILIES = 4, 12
+
+
+def test_a_rule_of_a_family_behind_the_last_one_is_refused() -> None:
+    """Row -1 is family 0, so -n is the last of n families, and -n - 1 lies beside the table."""
+    content = bytearray(bundle.build(Engine.from_text(SPANS).policy, {"p.thoth": SPANS})[: -bundle.DIGEST_BYTES])
+    place = bundle.SECTIONS.index("arena")
+    arena, _ = bundle.SECTION.unpack_from(content, bundle.HEAD.size + bundle.SECTION.size * place)
+    offset, rows = struct.unpack_from("<QQ", content, arena + 16 + 16 * ROWS)
+    _, families = struct.unpack_from("<QQ", content, arena + 16 + 16 * FAMILIES)
+    size = SIZES[ROWS]
+    numbers = [struct.unpack_from("<i", content, arena + offset + size * row)[0] for row in range(rows)]
+    assert families
+    assert min(numbers) == -families
+    bundle.load(resealed(bytes(content)), "b")
+    struct.pack_into("<i", content, arena + offset + size * numbers.index(-families), -families - 1)
+    with pytest.raises(bundle.BundleError, match="a row of no rule"):
+        bundle.load(resealed(bytes(content)), "b")
 
 
 @pytest.mark.parametrize("cut", [0, 1, 7, 20, 200, -33, -32, -1])
