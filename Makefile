@@ -121,8 +121,8 @@ crash: .venv/.installed ## STATES=1000000: cut the power that often, flip every 
 	@$(BIN)/python tests/evidence/syscalls.py
 	@$(BIN)/python tests/evidence/mutated.py
 
-fuzz-table: .venv/.installed ## SECONDS=60: requests and compiled bundles of changed bytes
-	@$(RUN)$(BIN)/python tests/engine/fuzz.py $(SECONDS)
+fuzz-table: .venv/.installed ## SECONDS=60 SEED=: requests and compiled bundles of changed bytes
+	@$(RUN)$(BIN)/python tests/engine/fuzz.py $(SECONDS) $(SEED)
 
 fuzz: .venv/.installed .venv/.needs-test ## FRAMES=1000000: that many malformed frames and requests at a live sidecar
 	@$(BIN)/python tests/server/fuzz.py $(FRAMES)
