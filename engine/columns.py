@@ -260,7 +260,7 @@ class Columns:
         if constants and all(isinstance(one, str) for one in constants):
             records = [flat.text(one) for one in constants]
             if len(records) > AMONG_MIN:
-                return "among", *flat.entries_of([(record, (0, 0)) for record in dict.fromkeys(records)]), CHOSEN
+                return "among", *flat.entries_of([(record, 0) for record in dict.fromkeys(records)]), CHOSEN
             return "equal text", *flat.constants_of(records), CHOSEN
         if constants and all(whole(one) is not None for one in constants):
             return "equal number", *flat.constants_of([flat.number(one) for one in constants]), CHOSEN

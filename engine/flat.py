@@ -13,15 +13,26 @@ from typing import Final, NamedTuple
 
 import xxhash
 
-from ..native.arena import FORMS, HEADER_BYTES, MAGIC, SHAPES, SIDES, SIZES, VERSION
+from ..native.arena import (
+    ENTRY_FORM_BITS,
+    FORMS,
+    HEADER_BYTES,
+    MAGIC,
+    RUN_OF_ONE,
+    SHAPES,
+    SIDES,
+    SIZES,
+    VERSION,
+)
 
 CONSTANT: Final = struct.Struct("<qIHBB")
 TEST: Final = struct.Struct("<IIiBBBB")
 NODE: Final = struct.Struct("<iiiBBxx")
 ROW: Final = struct.Struct("<iiiI")
 ENTRY: Final = struct.Struct("<IIII")
+EMPTY: Final = bytes(ENTRY.size)
 BEGINNING: Final = struct.Struct("<QIiII")
-PIVOT: Final = struct.Struct("<iIIIIBBxx")
+PIVOT: Final = struct.Struct("<iIIIIBBBx4H")
 BUCKET: Final = struct.Struct("<IIIIII")
 TREE: Final = struct.Struct("<IIIxxxx")
 SEGMENT: Final = struct.Struct("<II")
@@ -114,8 +125,15 @@ class Flat:
         hashed = record[:8] if form in (INTEGER, DOUBLE) else bytes(self.texts[value : value + size])
         return xxhash.xxh64_intdigest(hashed, seed=form) & 0xFFFFFFFF
 
-    def entries_of(self, runs: Iterable[tuple[bytes, tuple[int, int]]]) -> tuple[int, int]:
-        """Return a table from constants to runs of places."""
+    def entry(self, record: bytes, run: int) -> bytes:
+        """Return the record of an entry: a constant, and the rows that lie under it."""
+        value, size, _, form, _ = CONSTANT.unpack(record)
+        at = self.constants_of((record,))[0] if form in (INTEGER, DOUBLE) else value
+        assert size < 1 << 32 - ENTRY_FORM_BITS, "a text that no entry can hold"
+        return ENTRY.pack(self.hash_of(record), at, size << ENTRY_FORM_BITS | form, run)
+
+    def entries_of(self, runs: Iterable[tuple[bytes, int]]) -> tuple[int, int]:
+        """Return a table from constants to runs of rows."""
         runs = list(runs)
         key = repr(runs).encode()
         if key in self._entries:
@@ -123,14 +141,13 @@ class Flat:
         capacity = 2
         while capacity < 2 * len(runs):
             capacity *= 2
-        table = [bytes(ENTRY.size)] * capacity
-        empty = table[0]
-        for record, (first, count) in runs:
-            hashed = self.hash_of(record)
-            place = hashed & (capacity - 1)
-            while table[place] is not empty:
+        table = [EMPTY] * capacity
+        for record, run in runs:
+            entry = self.entry(record, run)
+            place = int.from_bytes(entry[:4], "little") & (capacity - 1)
+            while table[place] is not EMPTY:
                 place = (place + 1) & (capacity - 1)
-            table[place] = ENTRY.pack(hashed, self.constants_of((record,))[0] + 1, first, count)
+            table[place] = entry
         found = self._entries[key] = (len(self.entries), capacity)
         self.entries += table
         return found
@@ -165,6 +182,13 @@ class Flat:
         first = len(self.places)
         self.places.extend(places)
         return first, len(self.places) - first
+
+    def rows_of(self, places: Sequence[int]) -> int:
+        """Return the rows that lie under an entry as it names them: one by its place, more by where they are counted."""
+        if len(places) == 1:
+            return RUN_OF_ONE | places[0]
+        first, _ = self.run((len(places), *places))
+        return first
 
     def until(self, until: float | None) -> int:
         if until is None:

@@ -6,12 +6,12 @@ the same but for the span in which one number lies are a family: one row, and on
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from ..contract import Effect
-from ..native.arena import FORMS, KINDS
+from ..native.arena import FORMS, KINDS, LENGTHS
 from ..native.names import nfc, read_email, read_host
 from . import checked as c
 from .binding import glob_of
@@ -278,6 +278,7 @@ class Pivoting:
 
     def pivot(self, group: tuple[str, int], placed: list[tuple[int, Key]]) -> bytes:
         kind, reader = group
+        lengths: list[int] = []
         every = self.flat.run(place for place, _ in placed)
         forms = 1 << FORMS["text"]
         if kind == SPAN:
@@ -291,14 +292,26 @@ class Pivoting:
                     for record in self.records(one, named):
                         by_record.setdefault(record, {})[place] = None
             forms = NUMBERS if kind == NUMBER else forms | sum(1 << FORMS[name] for name in named)
-            first, count = self.flat.entries_of([(r, self.flat.run(places)) for r, places in by_record.items()])
+            first, count = self.entries(by_record)
         else:
             by_beginning: dict[str, list[int]] = {}
             for place, key in placed:
                 for one in key.constants:
                     by_beginning.setdefault(one, []).append(place)
-            first, count = self.flat.beginnings_of({one: self.flat.run(at) for one, at in by_beginning.items()})
-        return PIVOT.pack(reader, first, count, *every, KINDS[kind], forms)
+            # A folder is looked up without the slash behind it.
+            texts = {one.removesuffix("/") if kind == FOLDER else one: at for one, at in by_beginning.items()}
+            lengths = sorted({len(text.encode()) for text in texts})
+            if len(lengths) <= LENGTHS and lengths[-1] < 2**16:
+                kind = f"hashed {kind}"
+                first, count = self.entries({self.flat.text(text): at for text, at in texts.items()})
+            else:
+                lengths = []
+                first, count = self.flat.beginnings_of({one: self.flat.run(at) for one, at in by_beginning.items()})
+        padded = lengths + [0] * (LENGTHS - len(lengths))
+        return PIVOT.pack(reader, first, count, *every, KINDS[kind], forms, len(lengths), *padded)
+
+    def entries(self, by_record: Mapping[bytes, Collection[int]]) -> tuple[int, int]:
+        return self.flat.entries_of([(record, self.flat.rows_of(tuple(at))) for record, at in by_record.items()])
 
     def records(self, one: Any, named: Iterable[str]) -> Iterator[bytes]:
         """Yield a constant in each form in which a value may equal it."""

@@ -50,7 +50,16 @@ cdef enum:
     BY_BEGINNING = 2
     BY_FOLDER = 3
     BY_SPAN = 4
-    BY_COUNT = 5
+    BY_HASHED_BEGINNING = 5  # of few lengths: each is looked up as a text
+    BY_HASHED_FOLDER = 6     # without the slash behind it
+    BY_COUNT = 7
+
+cdef enum:
+    LENGTHS_MAX = 4          # of hashed beginnings
+    KIND_BITS = 4            # of a form, beside the size of a text
+
+cdef enum:
+    ONE_ROW = 0x80000000     # a run of one row is the row's place
 
 cdef struct Constant:
     int64_t value        # an integer, the bits of a double, or where a text begins
@@ -93,12 +102,14 @@ cdef struct Pivot:
     uint32_t every_first, every_count    # places of all its rows
     uint8_t kind
     uint8_t forms                        # bits of the forms that its entries are in
-    uint8_t spare[2]
+    uint8_t length_count, spare
+    uint16_t lengths[LENGTHS_MAX]        # of hashed beginnings, bytes, rising
 
 cdef struct Entry:                       # of a table of 2^n entries with open addressing, at most half full
     uint32_t hash
-    uint32_t constant                    # its place, and one more; 0 is empty
-    uint32_t first, count                # places of rows
+    uint32_t at                          # where the text begins, or the place of a constant that is a number
+    uint32_t kind                        # size of the text, and its form in the last bits; 0 is empty
+    uint32_t run                         # ONE_ROW and its place, or where in the places a count stands before them
 
 cdef struct Beginning:                   # sorted by text
     uint64_t key                         # its first eight bytes, big-endian

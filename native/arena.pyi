@@ -13,6 +13,9 @@ OPS: Final[dict[str, int]]
 SHAPES: Final[dict[str, int]]
 SIDES: Final[dict[str, int]]
 KINDS: Final[dict[str, int]]
+LENGTHS: Final[int]
+ENTRY_FORM_BITS: Final[int]
+RUN_OF_ONE: Final[int]
 
 class ArenaError(ValueError): ...
 

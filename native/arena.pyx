@@ -12,7 +12,7 @@ cdef enum:
     ALIGNED = 8
 
 MAGIC = b"thothtab"
-VERSION = 1
+VERSION = 2
 cdef bytes _magic = MAGIC
 
 SIZES = (
@@ -32,7 +32,11 @@ SHAPES = {"exact": EXACT, "around": AROUND, "general": GENERAL}
 SIDES = {"from": FROM_HERE, "beyond": BEYOND}
 KINDS = {
     "text": BY_TEXT, "number": BY_NUMBER, "beginning": BY_BEGINNING, "folder": BY_FOLDER, "span": BY_SPAN,
+    "hashed beginning": BY_HASHED_BEGINNING, "hashed folder": BY_HASHED_FOLDER,
 }
+LENGTHS = LENGTHS_MAX
+ENTRY_FORM_BITS = KIND_BITS
+RUN_OF_ONE = 0x80000000
 
 
 class ArenaError(ValueError):
@@ -113,9 +117,11 @@ cdef class Arena:
         few = bucket.rest_count
         for place in range(bucket.pivot_first, bucket.pivot_first + bucket.pivot_count):
             pivot, most = at.pivots + place, 0
-            if pivot.kind == BY_TEXT or pivot.kind == BY_NUMBER:
+            if hashed(pivot.kind):
                 for one in range(pivot.count):
-                    most = max(most, at.entries[pivot.first + one].count)
+                    if at.entries[pivot.first + one].kind:
+                        most = max(most, rows_in(at, at.entries[pivot.first + one].run))
+                most *= max(1, pivot.length_count)
             elif pivot.kind == BY_SPAN:
                 most = pivot.every_count
             else:
@@ -203,11 +209,13 @@ cdef const char *wrong_in(const Sections *arena, Py_ssize_t readers, Py_ssize_t 
             return "a bucket's pivots lie outside the table"
     for one in range(arena.pivot_count):
         pivot = arena.pivots + one
-        if not 0 <= pivot.reader < readers or pivot.kind >= BY_COUNT or pivot.forms & ~forms_of(pivot.kind):
+        if not 0 <= pivot.reader < readers or pivot.kind >= BY_COUNT or pivot.length_count > LENGTHS_MAX:
+            return "a pivot of no kind"
+        if pivot.forms & ~forms_of(pivot.kind):
             return "a pivot of no kind"
         if not rows_stand(arena, pivot.every_first, pivot.every_count):
             return "a pivot's places lie outside the table"
-        if pivot.kind == BY_TEXT or pivot.kind == BY_NUMBER:
+        if hashed(pivot.kind):
             if not entries_stand(arena, pivot.first, pivot.count, True):
                 return "a pivot's entries lie outside the table"
         elif pivot.kind == BY_SPAN:
@@ -275,20 +283,42 @@ cdef bint numbers_stand(const Sections *arena, uint64_t first, uint64_t count, P
     return True
 
 
+cdef bint hashed(int kind) noexcept nogil:
+    return kind == BY_TEXT or kind == BY_NUMBER or kind == BY_HASHED_BEGINNING or kind == BY_HASHED_FOLDER
+
+
+cdef uint32_t rows_in(const Sections *arena, uint32_t run) noexcept nogil:
+    """Return how many rows a run of an entry has."""
+    return 1 if run & ONE_ROW else arena.places[run]
+
+
+cdef bint run_stands(const Sections *arena, uint64_t run) noexcept nogil:
+    if run & ONE_ROW:
+        return run - ONE_ROW < <uint64_t>arena.row_count
+    return run < <uint64_t>arena.place_count and rows_stand(arena, run + 1, arena.places[run])
+
+
 cdef bint entries_stand(const Sections *arena, uint64_t first, uint64_t count, bint runs) noexcept nogil:
     """Say whether entries are a power of two, not all of them full, so that a search ends."""
     cdef const Entry *entry
     cdef uint64_t one, full = 0
+    cdef uint32_t form
     if count == 0 or count & (count - 1) or not inside(first, count, arena.entry_count):
         return False
     for one in range(first, first + count):
         entry = arena.entries + one
-        if entry.constant == 0:
+        if entry.kind == 0:
             continue
         full += 1
-        if entry.constant > <uint64_t>arena.constant_count:
+        form = entry.kind & ((1 << KIND_BITS) - 1)
+        if form < TEXT or form > HOST_TEXT:
             return False
-        if runs and not rows_stand(arena, entry.first, entry.count):
+        if form == INTEGER or form == DOUBLE:
+            if entry.at >= <uint64_t>arena.constant_count or arena.constants[entry.at].form != form:
+                return False
+        elif not inside(entry.at, entry.kind >> KIND_BITS, arena.text_count):
+            return False
+        if runs and not run_stands(arena, entry.run):
             return False
     return full < count
 

@@ -1,9 +1,12 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from thoth.native.arena cimport Beginning, Constant, Entry, Sections, Test, Tree
+from thoth.native.arena cimport Beginning, Entry, Sections, Test, Tree
 
 cdef enum:
     DECLINED = 4         # in place of an answer: only Python can tell
+
+cdef extern from *:
+    void fetch "__builtin_prefetch" (const void *at) noexcept nogil
 
 cdef struct Slot:
     int64_t integer
@@ -16,8 +19,18 @@ cdef struct Slot:
     uint8_t plain        # of a path: 1 it is in its normal form, 2 that is not known, 0 not looked at
     bint ascii
 
+cdef struct Probe:       # what is sought among entries
+    const Entry *entries
+    const void *bytes    # of the text, or of the number
+    uint32_t mask        # of the number of entries
+    uint32_t hash, kind  # as an entry has them
+    uint32_t place       # where it may be; `mask + 1` where it is not
+
 cdef int fill(Slot *slot, object value) except -1
 cdef int answer_of(const Sections *arena, const Test *test, Slot *slot, Slot *items, Py_ssize_t scan_chars) noexcept nogil
+cdef void seek(Probe *probe, const Sections *arena, uint32_t first, uint32_t count, const void *bytes, size_t size, int form) noexcept nogil
+cdef void approach(Probe *probe) noexcept nogil
+cdef const Entry *settled(Probe *probe, const Sections *arena) noexcept nogil
 cdef const Entry *entry_of(const Sections *arena, uint32_t first, uint32_t count, const Slot *slot, int form) noexcept nogil
 cdef int32_t beginning_of(const Sections *arena, const Beginning *all, uint32_t count, const Slot *slot, bint folder) noexcept nogil
 cdef uint32_t segment_of(const Sections *arena, const Tree *tree, const Slot *slot) noexcept nogil

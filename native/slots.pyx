@@ -11,8 +11,8 @@ from libc.string cimport memcmp, memcpy
 
 from thoth.native.arena cimport (
     ALL_OF_EACH, AMONG_TEXT, AROUND, AT_LEAST, AT_MOST, AWAY_VALUE, BEYOND, DOUBLE, EACH_ONE, EMAIL_TEXT, ENDS,
-    EQUAL_NUMBER, EQUAL_TEXT, EXACT, FIND, GENERAL, GREATER, HOST_TEXT, ID_TEXT, INTEGER, ITEMS, LESS, LIKE, OTHER,
-    STARTS, TEXT, UNDER, UNKNOWN_VALUE, Automaton, Beginning, Constant, Entry, Sections, Test, Tree,
+    EQUAL_NUMBER, EQUAL_TEXT, EXACT, FIND, GENERAL, GREATER, HOST_TEXT, ID_TEXT, INTEGER, ITEMS, KIND_BITS, LESS, LIKE,
+    OTHER, STARTS, TEXT, UNDER, UNKNOWN_VALUE, Automaton, Beginning, Constant, Entry, Sections, Test, Tree,
 )
 from thoth.native.values cimport AWAY, DOUBT, EMAIL, ID, NO, YES, Named, absent, unknown
 
@@ -172,6 +172,7 @@ cdef bint glob_covers(const uint8_t *pattern, uint32_t length, const uint8_t *te
 
 cdef enum:
     TOGETHER_BYTES_MIN = 128
+    NO_KIND = 0xFFFFFFFF
 
 cdef enum:
     STRANGE = 0
@@ -334,33 +335,56 @@ cdef int answer_of(const Sections *arena, const Test *test, Slot *slot, Slot *it
 # ---------------------------------------------------------------- looking up
 
 
-cdef const Entry *entry_of(const Sections *arena, uint32_t first, uint32_t count, const Slot *slot, int form) noexcept nogil:
-    """Return the entry of a text or of a number, NULL where there is none; the hash says where, comparing says whether."""
-    cdef const Entry *entries = arena.entries + first
+cdef void seek(Probe *probe, const Sections *arena, uint32_t first, uint32_t count, const void *bytes, size_t size, int form) noexcept nogil:
+    """Begin to look for a text, or for a number's eight bytes; the entries are fetched meanwhile."""
+    probe.entries, probe.bytes, probe.mask = arena.entries + first, bytes, count - 1
+    probe.hash = <uint32_t>xxh64(bytes, size, form)
+    probe.kind = <uint32_t>form
+    if form != INTEGER and form != DOUBLE:
+        # Of a text too long for an entry: no entry has this form.
+        probe.kind = NO_KIND if size >> (32 - KIND_BITS) else <uint32_t>form | <uint32_t>size << KIND_BITS
+    probe.place = probe.hash & probe.mask
+    fetch(probe.entries + probe.place)
+
+
+cdef void approach(Probe *probe) noexcept nogil:
+    """Go to the next entry that has the hash; behind the last one there is none."""
     cdef const Entry *entry
-    cdef const Constant *constant
-    cdef bint text = form != INTEGER and form != DOUBLE
-    cdef const void *bytes = <const void *>slot.text
-    cdef size_t size = slot.size
-    cdef uint32_t hash, place
-    if not text:
-        bytes = <const void *>&slot.integer if form == INTEGER else <const void *>&slot.real
-        size = 8
-    hash = <uint32_t>xxh64(bytes, size, form)
-    place = hash & (count - 1)
     while True:
-        entry = entries + place
-        if entry.constant == 0:
-            return NULL
-        if entry.hash == hash:
-            constant = arena.constants + (entry.constant - 1)
-            if constant.form == form:
-                if text:
-                    if same(slot, arena.texts, constant):
-                        return entry
-                elif memcmp(bytes, &constant.value, 8) == 0:
-                    return entry
-        place = (place + 1) & (count - 1)
+        entry = probe.entries + probe.place
+        if entry.kind == 0:
+            probe.place = probe.mask + 1
+            return
+        if entry.hash == probe.hash and entry.kind == probe.kind:
+            return
+        probe.place = (probe.place + 1) & probe.mask
+
+
+cdef const Entry *settled(Probe *probe, const Sections *arena) noexcept nogil:
+    """Return the entry of what is sought, NULL where there is none; the hash says where, comparing says whether."""
+    cdef const Entry *entry
+    cdef uint32_t form = probe.kind & ((1 << KIND_BITS) - 1)
+    while probe.place <= probe.mask:
+        entry = probe.entries + probe.place
+        if form == INTEGER or form == DOUBLE:
+            if memcmp(probe.bytes, &arena.constants[entry.at].value, 8) == 0:
+                return entry
+        elif memcmp(probe.bytes, arena.texts + entry.at, probe.kind >> KIND_BITS) == 0:
+            return entry
+        probe.place = (probe.place + 1) & probe.mask
+        approach(probe)
+    return NULL
+
+
+cdef const Entry *entry_of(const Sections *arena, uint32_t first, uint32_t count, const Slot *slot, int form) noexcept nogil:
+    """Return the entry of a text or of a number, NULL where there is none."""
+    cdef Probe probe
+    if form == INTEGER or form == DOUBLE:
+        seek(&probe, arena, first, count, &slot.integer if form == INTEGER else <const void *>&slot.real, 8, form)
+    else:
+        seek(&probe, arena, first, count, slot.text, slot.size, form)
+    approach(&probe)
+    return settled(&probe, arena)
 
 
 cdef uint64_t key_of(const char *text, uint32_t size, bint folder) noexcept nogil:

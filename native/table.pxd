@@ -4,7 +4,7 @@ from thoth.native.arena cimport Arena, Bucket, Family, Pivot, Row, Sections
 from thoth.native.facts cimport Facts
 from thoth.native.questions cimport Question
 from thoth.native.scan cimport Scan
-from thoth.native.slots cimport Slot
+from thoth.native.slots cimport Probe, Slot
 
 # What a search stops for.
 cdef enum:
@@ -19,8 +19,8 @@ cdef enum:
 cdef struct Run:
     uint32_t first, count    # places of rows, or rows themselves
     uint32_t at              # how far the search has come
-    bint sure                # the pivot's own test holds for all of them
-    bint direct
+    uint8_t sure             # the pivot's own test holds for all of them
+    uint8_t direct
 
 cdef struct More:
     int32_t number           # the first of the family's rules that hold
@@ -68,7 +68,9 @@ cdef class Walk:
     cdef bint make_room(self, void **room, Py_ssize_t *size, Py_ssize_t needed, size_t each) noexcept nogil
     cdef bint push_run(self, uint32_t first, uint32_t count, bint sure, bint direct) noexcept nogil
     cdef bint push(self, int32_t number) noexcept nogil
-    cdef int look_up(self, const Pivot *pivot) noexcept nogil
+    cdef int look_up(self, const Pivot *pivots, uint32_t count) noexcept nogil
+    cdef int look_up_one(self, const Pivot *pivot, Probe *probes, uint32_t *count) noexcept nogil
+    cdef int settle(self, Probe *probes, uint32_t count) noexcept nogil
     cdef int search(self) noexcept nogil
     cdef int take(self, int32_t number) noexcept nogil
     cdef int take_span(self, const Family *family, const Slot *slot) noexcept nogil

@@ -19,14 +19,14 @@ from libc.string cimport memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from thoth.native.arena cimport (
-    ALL_OF_EACH, ASK, BY_BEGINNING, BY_FOLDER, BY_NUMBER, BY_SPAN, BY_TEXT, AWAY_VALUE, DOUBLE, EACH_ONE, EMAIL_TEXT,
-    HOST_TEXT, ID_TEXT, INTEGER, ITEMS, OTHER, TEXT, UNKNOWN_VALUE, _FAILS, _HOLDS, Arena, Beginning, Bucket, Entry,
-    Family, Node, Pivot, Row, Sections, Segment, Test, Tree,
+    ALL_OF_EACH, ASK, BY_BEGINNING, BY_FOLDER, BY_HASHED_BEGINNING, BY_HASHED_FOLDER, BY_NUMBER, BY_SPAN, BY_TEXT, AWAY_VALUE, DOUBLE, EACH_ONE, EMAIL_TEXT,
+    HOST_TEXT, ID_TEXT, INTEGER, ITEMS, LENGTHS_MAX, ONE_ROW, OTHER, TEXT, UNKNOWN_VALUE, _FAILS, _HOLDS, Arena, Beginning, Bucket,
+    Entry, Family, Node, Pivot, Row, Sections, Segment, Test, Tree,
 )
 from thoth.native.facts cimport Facts, Reader
 from thoth.native.questions cimport Question
 from thoth.native.slots cimport (
-    DECLINED, Slot, answer_of, beginning_of, entry_of, fill, plain_folder, segment_of,
+    DECLINED, Probe, Slot, answer_of, approach, beginning_of, fetch, fill, plain_folder, seek, segment_of, settled,
 )
 from thoth.native.scan cimport Scan
 from thoth.native.values cimport AWAY, DOUBT, NO, YES, absent, text_of, unknown
@@ -37,6 +37,7 @@ cdef enum:
     TOGETHER_CHARS_MIN = 128
     SLOW_BYTE_NS = 100
     SLOW_MAX = 256           # a set is slow while its automaton grows, and quick from then on
+    PROBES_MAX = 32          # entries are sought for so many values at once
     DEPTH_MAX = 64           # of a tree; no table has so many segments
 
 ANSWERS = {False: NO, True: YES, None: DOUBT, absent: AWAY}
@@ -227,31 +228,49 @@ cdef class Walk:
         self.run_count += 1
         return True
 
-    cdef int look_up(self, const Pivot *pivot) noexcept nogil:
-        """Note down the rows that a value lets through: a pivot only leaves out rows that cannot hold.
+    cdef int look_up(self, const Pivot *pivots, uint32_t count) noexcept nogil:
+        """Note down the rows that values let through: a pivot only leaves out rows that cannot hold.
 
-        For a value that it cannot tell anything about, one that is unknown above all, it lets every row through.
+        For a value that it cannot tell anything about, one that is unknown above all, it lets every row through. Each
+        step is taken for all pivots before the next one, so that what one needs is fetched while others are looked at.
         """
+        cdef Probe probes[PROBES_MAX]
+        cdef uint32_t place, probe_count = 0
+        for place in range(count):
+            if probe_count > PROBES_MAX - LENGTHS_MAX:
+                if self.settle(probes, probe_count) != DONE:
+                    return WANTS_MEMORY
+                probe_count = 0
+            if self.look_up_one(pivots + place, probes, &probe_count) != DONE:
+                return WANTS_MEMORY
+        return self.settle(probes, probe_count)
+
+    cdef int look_up_one(self, const Pivot *pivot, Probe *probes, uint32_t *count) noexcept nogil:
+        """Note down the rows that one value lets through, or what is to be sought for them among entries."""
         cdef const Sections *arena = self.sections
         cdef Slot *slot = self.slots + pivot.reader
-        cdef const Entry *entry = NULL
         cdef const Beginning *beginnings
         cdef const Tree *tree
         cdef const Segment *segment
         cdef int form = slot.form
         cdef int32_t place
-        cdef uint32_t at
+        cdef uint32_t at, length
+        cdef bint folder
         if form == AWAY_VALUE:
             return DONE
         if form == ID_TEXT:
             form = TEXT
         if pivot.forms >> form & 1 == 0 or form >= ITEMS:
             return DONE if self.push_run(pivot.every_first, pivot.every_count, False, False) else WANTS_MEMORY
-        if pivot.kind == BY_TEXT or pivot.kind == BY_NUMBER:
-            entry = entry_of(arena, pivot.first, pivot.count, slot, form)
-            if entry == NULL or self.push_run(entry.first, entry.count, True, False):
-                return DONE
-            return WANTS_MEMORY
+        if pivot.kind == BY_TEXT:
+            seek(probes + count[0], arena, pivot.first, pivot.count, slot.text, slot.size, form)
+            count[0] += 1
+            return DONE
+        if pivot.kind == BY_NUMBER:
+            seek(probes + count[0], arena, pivot.first, pivot.count,
+                 &slot.integer if form == INTEGER else <const void *>&slot.real, 8, form)
+            count[0] += 1
+            return DONE
         if pivot.kind == BY_SPAN:
             tree = arena.trees + pivot.first
             at = segment_of(arena, tree, slot) + tree.cut_count + 1
@@ -261,14 +280,51 @@ cdef class Walk:
                     return WANTS_MEMORY
                 at >>= 1
             return DONE
-        if (pivot.kind == BY_FOLDER and not plain_folder(slot)) or slot.chars > <uint32_t>self.scan_chars:
+        folder = pivot.kind == BY_FOLDER or pivot.kind == BY_HASHED_FOLDER
+        if (folder and not plain_folder(slot)) or slot.chars > <uint32_t>self.scan_chars:
             return DONE if self.push_run(pivot.every_first, pivot.every_count, False, False) else WANTS_MEMORY
+        if pivot.kind == BY_HASHED_BEGINNING or pivot.kind == BY_HASHED_FOLDER:
+            for at in range(pivot.length_count):
+                length = pivot.lengths[at]
+                if length > slot.size:
+                    break
+                if not folder or length == slot.size or slot.text[length] == b"/":
+                    seek(probes + count[0], arena, pivot.first, pivot.count, slot.text, length, TEXT)
+                    count[0] += 1
+            return DONE
         beginnings = arena.beginnings + pivot.first
-        place = beginning_of(arena, beginnings, pivot.count, slot, pivot.kind == BY_FOLDER)
+        place = beginning_of(arena, beginnings, pivot.count, slot, folder)
         while place >= 0:
             if not self.push_run(beginnings[place].first, beginnings[place].count, True, False):
                 return WANTS_MEMORY
             place = beginnings[place].parent
+        return DONE
+
+    cdef int settle(self, Probe *probes, uint32_t count) noexcept nogil:
+        """Note down the rows of the entries that are found."""
+        cdef const Sections *arena = self.sections
+        cdef const Entry *entry
+        cdef uint32_t place, kept = 0, run, first = <uint32_t>self.run_count
+        for place in range(count):
+            approach(probes + place)
+            if probes[place].place <= probes[place].mask:
+                entry = probes[place].entries + probes[place].place
+                fetch(arena.texts + entry.at)
+                fetch(arena.rows + (entry.run - ONE_ROW) if entry.run & ONE_ROW else <const void *>(arena.places + entry.run))
+                probes[kept] = probes[place]
+                kept += 1
+        for place in range(kept):
+            entry = settled(probes + place, arena)
+            if entry == NULL:
+                continue
+            run = entry.run
+            if run & ONE_ROW:
+                run -= ONE_ROW
+                if not self.push_run(run, 1, True, True):
+                    return WANTS_MEMORY
+                fetch(arena.nodes + max(0, arena.rows[run].skip))
+            elif not self.push_run(run + 1, arena.places[run], True, False):
+                return WANTS_MEMORY
         return DONE
 
     cdef int search(self) noexcept nogil:
@@ -418,8 +474,8 @@ cdef class Walk:
             pivot = self.sections.pivots + place
             if not self.filled[pivot.reader]:
                 self.fill(pivot.reader)
-            if self.look_up(pivot) != DONE:
-                raise MemoryError
+        if self.look_up(self.sections.pivots + bucket.pivot_first, bucket.pivot_count) != DONE:
+            raise MemoryError
         while True:
             want = self.search()
             if want == DONE:

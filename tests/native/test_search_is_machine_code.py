@@ -11,13 +11,18 @@ ROOT = Path(__file__).parents[2]
 NATIVE = ROOT / "native"
 HOT = {
     "table": [
-        "Walk_search", "Walk_take", "Walk_take_span", "Walk_look_up", "Walk_push", "Walk_push_run", "Walk_make_room",
+        "Walk_search", "Walk_take", "Walk_take_span", "Walk_look_up", "Walk_look_up_one", "Walk_settle", "Walk_push",
+        "Walk_push_run", "Walk_make_room",
     ],
     "slots": [
-        "answer_of", "one_answer", "entry_of", "beginning_of", "segment_of", "compared", "parted", "glob_fits",
-        "glob_covers", "plain_folder", "below", "accepted", "key_of", "ordered", "begins", "same", "is_text", "real_of",
+        "answer_of", "one_answer", "seek", "approach", "settled", "entry_of", "beginning_of", "segment_of", "compared",
+        "parted", "glob_fits", "glob_covers", "plain_folder", "below", "accepted", "key_of", "ordered", "begins", "same",
+        "is_text", "real_of",
     ],
-    "arena": ["wrong_in", "inside", "rows_stand", "numbers_stand", "entries_stand", "beginnings_stand", "tree_stands"],
+    "arena": [
+        "wrong_in", "inside", "rows_stand", "numbers_stand", "hashed", "rows_in", "run_stands", "entries_stand",
+        "beginnings_stand", "tree_stands",
+    ],
 }  # fmt: skip
 PYTHON = re.compile(
     r"\b(?:_?Py[A-Z]\w*|__Pyx_(?:Py\w*|GetItem\w*|Raise\w*|AddTraceback|Import\w*|X?(?:INC|DEC|GOT)REF))\b"
