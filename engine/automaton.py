@@ -8,156 +8,11 @@ need too many states, there is none, and RE2 is asked. Over a text in ASCII the 
 from functools import lru_cache
 from typing import Any, Final
 
+from .expressions import BEGIN, END, NotPlain, Reader
+
 STATES_MAX: Final = 255
 PARTS_MAX: Final = 600
-ALL: Final = frozenset(range(128))
-DIGITS: Final = frozenset(b"0123456789")
-WORDS: Final = DIGITS | frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
-SPACES: Final = frozenset(b"\t\n\f\r ")
-ESCAPED: Final = {
-    "d": DIGITS, "D": ALL - DIGITS, "w": WORDS, "W": ALL - WORDS, "s": SPACES, "S": ALL - SPACES,
-    "t": frozenset(b"\t"), "n": frozenset(b"\n"), "r": frozenset(b"\r"), "f": frozenset(b"\f"),
-}  # fmt: skip
-BEGIN, END = -1, -2
 STUCK, FOUND = 0, 1
-
-
-class _NotPlain(Exception):
-    """Something of which no automaton is made."""
-
-
-class _Reader:
-    """Reads an expression into parts: a set of characters, BEGIN or END, ("all", parts), ("any", parts), or
-    ("again", part, least, most)."""
-
-    def __init__(self, regex: str) -> None:
-        self.fold = self.dot_all = False
-        if not regex.isascii() or not regex.isprintable():
-            raise _NotPlain
-        while regex.startswith(("(?i)", "(?s)", "(?is)", "(?si)")):
-            flags, _, regex = regex.partition(")")
-            self.fold |= "i" in flags
-            self.dot_all |= "s" in flags
-        self.regex, self.at = regex, 0
-
-    def read(self) -> Any:
-        part = self.alternatives()
-        if self.at != len(self.regex):
-            raise _NotPlain
-        return part
-
-    def peek(self) -> str:
-        return self.regex[self.at : self.at + 1]
-
-    def alternatives(self) -> Any:
-        parts = [self.sequence()]
-        while self.peek() == "|":
-            self.at += 1
-            parts.append(self.sequence())
-        return ("any", parts)
-
-    def sequence(self) -> Any:
-        parts = []
-        while self.peek() not in ("", "|", ")"):
-            part = self.one()
-            least, most = self.count()
-            if (least, most) != (1, 1):
-                # Anchors repeated, lazy and possessive marks, marks upon marks are left to RE2.
-                if part in (BEGIN, END) or self.peek() in ("*", "+", "?", "{"):
-                    raise _NotPlain
-                part = ("again", part, least, most)
-            parts.append(part)
-        return ("all", parts)
-
-    def count(self) -> tuple[int, int | None]:
-        mark = self.peek()
-        if mark and mark in "*+?":
-            self.at += 1
-            return {"*": (0, None), "+": (1, None), "?": (0, 1)}[mark]
-        if mark != "{":
-            return 1, 1
-        inner, closed, _ = self.regex[self.at + 1 :].partition("}")
-        least, comma, most = inner.partition(",")
-        if not closed or not least.isdigit() or (most and not most.isdigit()) or len(least) > 3 or len(most) > 3:
-            raise _NotPlain
-        self.at += len(inner) + 2
-        found = (int(least), None if comma and not most else int(most or least))
-        if found[1] == 0 or (found[1] is not None and found[1] < found[0]):
-            raise _NotPlain
-        return found
-
-    def one(self) -> Any:
-        mark = self.peek()
-        if mark == "(":
-            self.at += 1
-            if self.regex.startswith("?:", self.at):
-                self.at += 2
-            elif self.peek() == "?":
-                raise _NotPlain
-            part = self.alternatives()
-            if self.peek() != ")":
-                raise _NotPlain
-            self.at += 1
-            return part
-        if mark in ("^", "$"):
-            self.at += 1
-            return BEGIN if mark == "^" else END
-        return self.folded(self.taken())
-
-    def taken(self) -> frozenset[int]:
-        mark = self.peek()
-        self.at += 1
-        if mark == ".":
-            return ALL if self.dot_all else ALL - {10}
-        if mark == "[":
-            return self.bracketed()
-        if mark == "\\":
-            return self.escaped()
-        if mark in ("*", "+", "?", "{", "}", "]", ""):
-            raise _NotPlain
-        return frozenset((ord(mark),))
-
-    def escaped(self) -> frozenset[int]:
-        mark = self.peek()
-        self.at += 1
-        if mark in ESCAPED:
-            return ESCAPED[mark]
-        if not mark or mark.isalnum() or mark == "_":
-            raise _NotPlain
-        return frozenset((ord(mark),))
-
-    def bracketed(self) -> frozenset[int]:
-        turned = self.peek() == "^"
-        self.at += turned
-        found: set[int] = set()
-        first = True
-        while first or self.peek() != "]":
-            mark = self.peek()
-            self.at += 1
-            if mark in ("", "[") or (first and mark == "]"):
-                raise _NotPlain
-            first = False
-            taken = self.escaped() if mark == "\\" else frozenset((ord(mark),))
-            if self.peek() == "-" and self.regex[self.at + 1 : self.at + 2] != "]":
-                self.at += 1
-                last = self.peek()
-                self.at += 1
-                if mark == "\\" or last in ("", "\\", "[") or ord(last) < ord(mark):
-                    raise _NotPlain
-                taken = frozenset(range(ord(mark), ord(last) + 1))
-            elif mark == "-" and (found or self.peek() != "]"):
-                raise _NotPlain
-            found |= taken
-        self.at += 1
-        folded = self.folded(frozenset(found))
-        return ALL - folded if turned else folded
-
-    def folded(self, taken: frozenset[int]) -> frozenset[int]:
-        if not self.fold:
-            return taken
-        both = {c ^ 32 for c in taken if chr(c).isalpha()}
-        return taken | both
-
 
 Edge = tuple[frozenset[int] | int | None, int]
 
@@ -167,7 +22,7 @@ def _edges(part: Any, edges: list[list[Edge]], start: int) -> int:
 
     def place() -> int:
         if len(edges) > PARTS_MAX:
-            raise _NotPlain
+            raise NotPlain
         edges.append([])
         return len(edges) - 1
 
@@ -209,9 +64,9 @@ def automaton_of(regex: str) -> tuple[bytes, int, int, int] | None:
     """
     edges: list[list[Edge]] = [[]]
     try:
-        final = _edges(_Reader(regex).read(), edges, 0)
+        final = _edges(Reader(regex).read(), edges, 0)
         return _determined(edges, 0, final)
-    except (_NotPlain, RecursionError):
+    except (NotPlain, RecursionError):
         return None
 
 
@@ -241,7 +96,7 @@ def _determined(edges: list[list[Edge]], start: int, final: int) -> tuple[bytes,
         key = (begins, places)
         if key not in numbers:
             if len(order) + 2 > STATES_MAX:
-                raise _NotPlain
+                raise NotPlain
             numbers[key] = len(order) + 2
             order.append(key)
         return numbers[key]

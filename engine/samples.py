@@ -4,15 +4,15 @@ Guesses: whoever uses them asks an evaluator what they come to.
 """
 
 import ipaddress
-import re
-import re._constants as rc  # type: ignore[import-not-found]
-import re._parser as parser  # type: ignore[import-not-found]
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Final
 
 from ..contract import Json
 from . import checked as c
+from .expressions import NotPlain, WholeReader
+from .reference_values import found
 
 OTHER: Final = "something-else"
 DETECTED: Final = {
@@ -26,6 +26,11 @@ DETECTED: Final = {
     "ip": "203.0.113.9",
 }
 """One text for each detector that it finds."""
+
+SIGNS: Final = "x1X-_ ./@"
+"""Characters that are taken for a class that has them, the first first."""
+TURNS: Final = 6
+MADE_MAX: Final = 100_000
 
 PLAIN: Final[dict[str, Json]] = {
     "string": "a text",
@@ -117,48 +122,32 @@ def fitting(glob: str) -> Iterator[str]:
 
 
 def matching(pattern: c.Pattern) -> Iterator[str]:
-    """Return texts in which a pattern is found, as far as they are easily made."""
+    """Return texts in which a pattern is found, as far as they are easily made; RE2 has been asked about each."""
     if pattern.detector:
         yield f"it is {DETECTED[pattern.detector]}"
         yield DETECTED[pattern.detector]
         return
     try:
-        made = "".join(_made(parser.parse(pattern.regex)))
-    except (re.error, OverflowError, NotImplementedError, RecursionError):
+        part = WholeReader(pattern.regex).read()
+    except (NotPlain, RecursionError):
         return
-    yield made
-    if not pattern.regex.startswith(("^", "\\A")):
-        yield f"it is {made}, you see"
+    made = dict.fromkeys("".join(islice(_made(part, turn), MADE_MAX)) for turn in range(TURNS))
+    texts = [*made, *(f"it is {text}, you see" for text in made), *(f"x{text}x" for text in made)]
+    yield from islice((text for text in texts if found(pattern, text)), TURNS)
 
 
-def _made(parts: Iterable[Any]) -> Iterator[str]:
-    """Write one text for a parsed expression: the least repetitions, the first branch, the first of a class."""
-    for kind, found in parts:
-        if kind is rc.LITERAL:
-            yield chr(found)
-        elif kind is rc.NOT_LITERAL:
-            yield "x" if found != ord("x") else "y"
-        elif kind is rc.ANY:
-            yield "x"
-        elif kind is rc.IN:
-            yield _member(found)
-        elif kind is rc.BRANCH:
-            yield from _made(found[1][0])
-        elif kind is rc.SUBPATTERN:
-            yield from _made(found[3])
-        elif kind in (rc.MAX_REPEAT, rc.MIN_REPEAT):
-            yield "".join(_made(found[2])) * max(found[0], 1 if found[1] else 0)
-        elif kind is not rc.AT:
-            raise NotImplementedError(kind)
-
-
-def _member(members: list[Any]) -> str:
-    if members[0][0] is rc.NEGATE:
-        excluded = {chr(value) for kind, value in members[1:] if kind is rc.LITERAL}
-        return next((sign for sign in "xyzab01-_ " if sign not in excluded), "x")
-    kind, value = members[0]
-    if kind is rc.LITERAL:
-        return chr(value)
-    if kind is rc.RANGE:
-        return chr(value[0])
-    return {rc.CATEGORY_DIGIT: "1", rc.CATEGORY_SPACE: " ", rc.CATEGORY_WORD: "x"}.get(value, "x")
+def _made(part: Any, turn: int) -> Iterator[str]:
+    """Write one text for a part of an expression, in pieces: the least repetitions, of alternatives one by turn."""
+    if isinstance(part, frozenset):
+        yield next((sign for sign in SIGNS if ord(sign) in part), chr(min(part, default=120)))
+    elif isinstance(part, tuple):
+        kind, inner = part[0], part[1]
+        if kind == "all":
+            for one in inner:
+                yield from _made(one, turn)
+        elif kind == "any":
+            yield from _made(inner[turn % len(inner)], turn // len(inner))
+        else:
+            least, most = part[2], part[3]
+            for _ in range(least if most == 0 or turn % 2 else max(1, least)):
+                yield from _made(inner, turn)
