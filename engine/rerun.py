@@ -9,18 +9,19 @@ from functools import partial
 from typing import Any, Final, Literal
 
 from ..contract import Decision, Effect, Ending, Fault, Request
+from ..native.forms import Form
+from ..native.passage import Forms, Passage
 from .checked import CheckedPolicy, From, ResultRule, Rule, Tool
-from .decide import decide_admitted
+from .decide import ENTRY, decide_admitted
 from .evaluators import EVALUATORS, Evaluator, Native
-from .forms import form_of
+from .forms import CALL
 from .ledger import Ledger
 from .results import pass_on
-from .session import Call, Session, Told, clean
+from .session import CALLS_MAX, Call, Session, Told, clean
 from .wording import tests_of
 
 ALLOW, MODIFY, STEP_UP, DEFER, BLOCK = Effect
 COMPLETED, FAILED, CANCELLED = Ending.COMPLETED, Ending.FAILED, Ending.CANCELLED
-CALL: Final = form_of(Call)
 NO_LABELS: Final[frozenset[str]] = frozenset()
 
 
@@ -41,6 +42,16 @@ class Kind:
         self.plain = not self.looked_at
 
 
+DECIDED: Final = Form(
+    Decision,
+    (
+        "effect", "verdict", "by", "reason_code", "rules", "would_be", "trial", "reservations", "violation", "problem",
+    ),
+)  # fmt: skip
+OPENED: Final = Form(Session, ("calls", "counted", "blocks", "labels"))
+MEANT: Final = Form(Kind, ("name", "classes", "labels", "pending", "plain"))
+
+
 class Rerun:
     """Decides recorded calls under one policy; who runs it keeps sessions and ledgers."""
 
@@ -57,6 +68,20 @@ class Rerun:
         self.decided: Callable[..., Decision] = decide
         if isinstance(self.evaluator, Native):
             self.decided = partial(decide_admitted, self.evaluator.table)
+
+    def passage(self, recorded: type[Any]) -> Passage | None:
+        """Return what goes through plain calls of a recording faster than one by one; None where nothing does."""
+        if not isinstance(self.evaluator, Native):
+            return None
+        asked = (
+            "tool_name", "ts", "request", "suite", "agent_id", "kind", "was", "result", "whole", "executed", "ended",
+            "tool_error",
+        )  # fmt: skip
+        forms = Forms(Form(recorded, asked), DECIDED, OPENED, CALL, MEANT)
+        remember = self.completed if self._remembers else None
+        return Passage(
+            forms, ENTRY, self.evaluator.table, self.kinds, ALLOW, BLOCK, COMPLETED, remember, CALLS_MAX
+        )  # fmt: skip
 
     def session(self, id: str, at: float, tenant: str | None, prompt: str | None, begun: bool = True) -> Session:
         """Return a session that opens now, in which the user has said what was asked for."""

@@ -9,7 +9,7 @@ knows whether its later calls would have been made: they are decided all the sam
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -82,6 +82,16 @@ class Replayer:
     agents: Names = field(default_factory=Names)
     day: tuple[float, float, str] = (0.0, 0.0, "")
     number: int = 0
+    passage: Any = field(default=None, init=False)
+    """The fast way through plain calls, None where there is none."""
+
+    def __post_init__(self) -> None:
+        """Ask the evaluator for its fast way."""
+        self.passage = self.new.passage(Call)
+
+    def cells_of(self, call: Call) -> dict[Key, list[int]]:
+        """Return where the outcomes of the source and suite of a call are counted."""
+        return self.cells.setdefault(place_of(call), {})
 
     def note(self, agent: str | None, effects: list[str]) -> None:
         """Count what the calls of one agent came out as."""
@@ -129,10 +139,11 @@ def _opened(carry: Replayer, recorded: RecordedSession) -> Open:
     return Open(new, old, ledgers, place=recorded.place)
 
 
-def _replay(carry: Replayer, under_way: Open, calls: Sequence[Call]) -> None:
+def _replay(carry: Replayer, under_way: Open, calls: tuple[Call, ...]) -> None:
     """Decide the calls of one session in order, count each, and take in what really happened.
 
     Written out in one piece, for it is all that a replay does: a name for each step would cost as much as the step.
+    Stretches of plain calls are gone through by native code, which hands back whatever takes more than that.
     """
     new, session, ledger = carry.new, under_way.new, under_way.ledgers[0]
     decide, kinds, coverage, write = new.decided, new.kinds, carry.coverage, carry.write
@@ -140,29 +151,46 @@ def _replay(carry: Replayer, under_way: Open, calls: Sequence[Call]) -> None:
     number, (since, until, day) = carry.number, carry.day
     stopped, compared = under_way.stopped, old is not None
     marks: list[str] = []
-    agent, cells = calls[0].agent_id, carry.cells
-    where: str | None = None
-    place = ("", "")
-    counts: dict[Key, list[int]] = {}
-    for call in calls:
-        ts, request = call.ts, call.request
+    agent = calls[0].agent_id
+    suite, counts = calls[0].suite, carry.cells_of(calls[0])
+    passage = carry.passage if coverage is None and write is None and not compared else None
+    at = 0
+    while at < len(calls):
+        call = calls[at]
+        ts, request, decision = call.ts, call.request, None
+        if call.suite != suite:
+            suite, counts = call.suite, carry.cells_of(call)
+        if call.agent_id != agent:
+            carry.note(agent, marks)
+            agent, marks = call.agent_id, []
+        if not since <= ts < until:
+            since, until, day = carry.day = _day(ts)
+            tally.days.add(day)
+        if passage is not None:
+            begun = at
+            at, stopped, number, decision = passage.run(
+                calls, at, session, ledger, counts, known, marks, suite, agent, since, until, stopped, number,
+                EXAMPLES_MAX,
+            )  # fmt: skip
+            if at == len(calls):
+                break
+            if at > begun:
+                call = calls[at]
+                if decision is None:
+                    continue
+                ts, request = call.ts, call.request
+        at += 1
         if request is None:
             request = admitted_request(call)
-        number += 1
-        id = str(number)
-        decision = decide(request, session=session, ledger=ledger, now=ts, approval=None, id=id)
+        if decision is None:
+            number += 1
+            decision = decide(request, session=session, ledger=ledger, now=ts, approval=None, id=str(number))
+        id = decision.id
         if decision.reservations or decision.violation is not None:
             new.counted(decision, ledger)
         if coverage is not None:
             coverage.look(new, decision, session)
 
-        if call.suite != where or where is None:
-            where = call.suite or ""
-            place = (str(call.labels.get("source", "")), where)
-            counts = cells.setdefault(place, {})
-        if call.agent_id != agent:
-            carry.note(agent, marks)
-            agent, marks = call.agent_id, []
         # `_value_` and not `value`: a member's own attribute, not the way through its class.
         effect, problem, rules = decision.effect._value_, decision.problem, decision.rules
         kind, tool = call.kind, call.tool_name
@@ -183,9 +211,6 @@ def _replay(carry: Replayer, under_way: Open, calls: Sequence[Call]) -> None:
             cell = counts[key] = [0]
         cell[0] += 1
         marks.append(effect)
-        if not since <= ts < until:
-            since, until, day = carry.day = _day(ts)
-            tally.days.add(day)
         if effect != "ALLOW":
             if effect == "STEP_UP":
                 tally.disturbed[call.user_id, day] += 1
@@ -195,7 +220,7 @@ def _replay(carry: Replayer, under_way: Open, calls: Sequence[Call]) -> None:
                 tally.misfits[tool, problem[:200]] += 1
         # A group of examples takes the first few; they are among the first few of the outcomes that it is made of.
         if cell[0] <= EXAMPLES_MAX and was != effect and (was or effect not in RUNS):
-            _exemplify(tally, under_way, call, decision, outcome_of(place, key))
+            _exemplify(tally, under_way, call, decision, outcome_of(place_of(call), key))
         if write is not None:
             row = Row(
                 call.session_id, call.seq, effect, decision.verdict._value_, decision.by._value_, rules,
@@ -232,6 +257,11 @@ def _before(
     before = old.decide(request, under_way.old, under_way.ledgers[1], call.ts, id)
     _told(old, before, under_way.old, under_way.ledgers[1], call)
     return before.effect._value_, before.by._value_, before.rules
+
+
+def place_of(call: Call) -> tuple[str, str]:
+    """Return the source and the suite of a call."""
+    return str(call.labels.get("source", "")), call.suite or ""
 
 
 def outcome_of(place: tuple[str, str], key: Key) -> Outcome:

@@ -1,5 +1,6 @@
 """The replay step: it decides as the engine does, and says which decisions nobody can vouch for."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,9 @@ def test_it_decides_every_call_of_the_demo_as_the_engine_does(evaluator: str) ->
     rerun.decided = noted
     # One group: the engine's counters too go through all sessions in the order of the file.
     sessions = (RecordedSession(s.id, s.prompt, s.calls, group=0) for s in traces)
-    replay_group(Replayer(rerun), sessions)
+    carry = Replayer(rerun)
+    carry.passage = None  # one call at a time, by way of `decided`
+    replay_group(carry, sessions)
     assert [(id, *rest) for id, _, *rest in live] == found
     assert len(found) == 338
 
@@ -102,3 +105,70 @@ def test_tallies_of_groups_add_up_to_the_tally_of_all(tmp_path: Path) -> None:
     parts[0].add(parts[1])
     parts[0].add(parts[2])
     assert parts[0] == whole
+
+
+COUNTING = """\
+policy counting
+    approvers "owner"
+tool look(id: key string) is read yields seen
+tool send(to: key string, body: string) is send
+tool wipe(path: key string) is delete
+allow class read, class send, class delete as declared
+block wipe as third when calls(wipe) >= 2
+block send as after-look when session.labels contains seen unless calls(look) > 3
+step_up send as often when completed(send) >= 4 unless args.to from user or args.to from tool look
+limit wipe as some to 5 calls per 1h by session else block
+block * as stopped when session.blocks >= 6
+"""
+
+
+def test_stretches_of_the_demo_come_to_what_one_call_at_a_time_comes_to() -> None:
+    policy, _ = load([HOUSE / "examples/demo.thoth"])
+    fast, slow = Replayer(Rerun(policy)), Replayer(Rerun(policy))
+    slow.passage = None
+    for carry in (fast, slow):
+        replay_group(
+            carry, (RecordedSession(s.id, s.prompt, s.calls, group=0) for s in read_traces([HOUSE / "examples/traces"]))
+        )
+    assert fast.tally == slow.tally
+    assert fast.tally.calls == 338
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+def test_stretches_of_plain_calls_come_to_what_one_call_at_a_time_comes_to(tmp_path: Path, remembers: bool) -> None:
+    chance = random.Random(7)
+    rows = [
+        CALL
+        | {
+            "session_id": f"s{session:02}",
+            "seq": seq,
+            "ts": f"2026-03-0{1 + (session + seq // 15) % 3}T23:{seq:02}:00Z",
+            "agent_id": f"a{seq // 12 % 2}",
+            "suite": ("office", None)[seq // 17 % 2],
+            "tool_name": (tool := chance.choice(["look", "send", "wipe", "wipe", "unheard-of"])),
+            "tool_args": {
+                "look": {"id": "one"},
+                "send": {"to": chance.choice(["ann", "bob"]), "body": "x"},
+                "wipe": {"path": "/a"},
+            }.get(tool, {}),
+            "executed": chance.random() > 0.05,
+            "tool_error": None if chance.random() > 0.05 else "it broke",
+            "tool_result_excerpt": chance.choice(["ann wrote", "nothing", "", None]),
+        }
+        for session in range(30)
+        for seq in range(40)
+    ]
+    write(tmp_path / "x.jsonl", *rows)
+    text = COUNTING if remembers else COUNTING.replace(" or args.to from tool look", "")
+    policy = Engine.from_text(text).policy
+    fast, slow = Replayer(Rerun(policy)), Replayer(Rerun(policy))
+    plain = Replayer(Rerun(policy, "reference"))
+    assert fast.passage is not None
+    assert plain.passage is None
+    slow.passage = None
+    for carry in (fast, slow, plain):
+        replay_group(carry, read_traces([tmp_path]))
+    assert fast.tally == slow.tally == plain.tally
+    assert fast.tally.calls == 1_200
+    assert len(fast.tally.outcomes) > 20
+    assert {one.effect for one in fast.tally.outcomes} == {"ALLOW", "BLOCK", "STEP_UP"}
