@@ -17,6 +17,9 @@ def serve(
         list[str] | None,
         Parameter(consume_multiple=SEVERAL, help="policy files: one root, and modules that it uses"),
     ] = None,
+    tenants: Annotated[
+        str | None, Parameter(help="a folder of tenants, DIR/<tenant>/policy.thoth, in place of one policy")
+    ] = None,
     path: Folders = None,
     learned: Annotated[str | None, Parameter(help="recorded behaviour, for `in baseline`")] = None,
     evidence: Annotated[str | None, Parameter(help="the evidence log; `thoth evidence init` makes one")] = None,
@@ -28,6 +31,10 @@ def serve(
         str | None, Parameter(help="where frames are taken; $XDG_RUNTIME_DIR/thoth/thoth.sock if unsaid")
     ] = None,
     http: Annotated[str | None, Parameter(help="an address for HTTP, 127.0.0.1:8089 say; none if unsaid")] = None,
+    tls_cert: Annotated[
+        str | None, Parameter(help="a certificate with its chain (PEM); other addresses than loopback need one")
+    ] = None,
+    tls_key: Annotated[str | None, Parameter(help="the certificate's key (PEM)")] = None,
     http_socket: Annotated[str | None, Parameter(help="a Unix socket for HTTP; none if unsaid")] = None,
     state: Annotated[str | None, Parameter(help="the folder of held calls and API keys")] = None,
     uids: Annotated[
@@ -73,12 +80,15 @@ def serve(
         raise OperationError(f"`{error.name}` is missing; write `pip install 'thoth-runtime[server]'`") from error
     given = {
         "policy": policy,
+        "tenants": tenants,
         "path": None if path is None else [str(folder) for folder in path],
         "learned": learned,
         "evidence": evidence,
         "recording": recording,
         "socket": socket,
         "http": http,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
         "http_socket": http_socket,
         "state": state,
         "uids": uids,

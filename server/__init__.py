@@ -2,5 +2,6 @@
 
 from .settings import Approvers, Settings, read_settings
 from .sidecar import Sidecar
+from .tenants import Tenants
 
-__all__ = ["Approvers", "Settings", "Sidecar", "read_settings"]
+__all__ = ["Approvers", "Settings", "Sidecar", "Tenants", "read_settings"]

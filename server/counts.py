@@ -35,6 +35,18 @@ class Counts:
         self.slow_readers = 0
         self.unrecorded = 0
 
+    def add(self, other: "Counts") -> None:
+        """Count what another has counted as well."""
+        for name in self.__slots__:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if isinstance(mine, dict):
+                theirs = {key: mine.get(key, 0) + count for key, count in theirs.items()}
+            elif isinstance(mine, list):
+                theirs = [one + two for one, two in zip(mine, theirs, strict=True)]
+            else:
+                theirs = mine + theirs
+            setattr(self, name, theirs)
+
     def decided(self, decision: Decision) -> None:
         """Count a decision by its effect."""
         self.by_effect[decision.effect] += 1

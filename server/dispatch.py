@@ -45,6 +45,9 @@ class EndedBefore(RequestError):
 class Dispatcher:
     """The engine, and what a process around it has to keep. Not safe to use from several threads."""
 
+    tenant: str | None = None
+    """The only tenant that is decided for; None where requests say whose they are."""
+
     def __init__(
         self, engine: Engine, holds: Holds, commit: Commit | None, counts: Counts, clock: Callable[[], float]
     ) -> None:

@@ -8,15 +8,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, Protocol, cast
 
 import httptools
 import msgspec
 
 from ..contract.envelope import ErrorBody
-
-if TYPE_CHECKING:
-    from .routes import Routes
+from .counts import Counts
 
 HEADER_BYTES_MAX: Final = 32 * 1024
 BODY_BYTES_MAX: Final = 1 << 20
@@ -65,10 +63,19 @@ class Asked:
         self.answer(status, _json(ErrorBody(code, text)), extra=extra)
 
 
+class Takes(Protocol):
+    """What requests are taken to."""
+
+    counts: Counts
+
+    def take(self, asked: Asked) -> None:
+        """Answer a request, now or later."""
+
+
 class HttpDoor:
     """What the connections of a listening socket share."""
 
-    def __init__(self, routes: "Routes", loop: asyncio.AbstractEventLoop, clock: Callable[[], float]) -> None:
+    def __init__(self, routes: Takes, loop: asyncio.AbstractEventLoop, clock: Callable[[], float]) -> None:
         self.routes, self.loop, self.clock = routes, loop, clock
         self.connections: set[HttpConnection] = set()
         self.leaving = False
@@ -256,7 +263,8 @@ class HttpConnection(asyncio.Protocol):
             elif close:
                 # Closed with bytes unread, the kernel would take the answer away again.
                 self.lingers_since = self.door.clock()
-                self.transport.write_eof()
+                if self.transport.can_write_eof():  # TLS has no such thing; the sweep closes it
+                    self.transport.write_eof()
         self.quiet_since = self.door.clock()
         if self.paused:
             self._resume()

@@ -55,17 +55,24 @@ def _key(row: tuple[Any, ...]) -> Key:
     return Key(prefix, digest, principal, tenant, agent, frozenset(permissions.split()), created, expires, revoked)
 
 
+def prefix_of(text: str) -> str:
+    """Return the part of a key that is no secret."""
+    return text.removeprefix(MARK).partition("_")[0]
+
+
 class Keys:
     """All keys of a sidecar. One connection, used from one thread."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the database, and make it if there is none.
+    def __init__(self, path: Path, tenant: str | None = None) -> None:
+        """Open the database, and make it if there is none. With `tenant` every key is that tenant's, whatever it says
+        of others: one for all is for this one, and one for another does not count.
 
         Raises:
             OperationError: it cannot be opened.
         """
         self._db = connect(path)
         self._db.execute(SCHEMA)
+        self._tenant = tenant
         self._known: dict[str, Key] = {}
         self._version = -1
         self.refresh()
@@ -79,13 +86,21 @@ class Keys:
 
     def _load(self) -> None:
         rows = self._db.execute(f"select {COLUMNS} from keys")
-        self._known = {row[0]: _key(row) for row in rows}
+        known = [_key(row) for row in rows]
+        if self._tenant is not None:
+            mine = (None, self._tenant)
+            known = [msgspec.structs.replace(key, tenant=self._tenant) for key in known if key.tenant in mine]
+        self._known = {key.prefix: key for key in known}
+
+    def has(self, prefix: str) -> bool:
+        """Say whether a key of this prefix was ever made, as far as is known; `refresh` takes in what others made."""
+        return prefix in self._known
 
     def find(self, text: str, now: float) -> Key | None:
         """Return the key that a client shows, None where it is none of ours, revoked or over."""
         if len(text) > KEY_CHARS_MAX or not text.isascii() or not text.startswith(MARK):
             return None
-        prefix, _, _ = text.removeprefix(MARK).partition("_")
+        prefix = prefix_of(text)
         digest = hashlib.sha256(text.encode()).digest()
         key = self._known.get(prefix)
         if key is None:

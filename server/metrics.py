@@ -21,6 +21,9 @@ COUNTERS: Final = {
     "slow_readers": "clients sent away because they did not read",
     "unrecorded": "answers whose record did not become durable; they were given out as BLOCK, and this stays 0",
 }
+METRICS_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
+OF_ONE: Final = frozenset({"longest_turn_seconds"})
+"""Gauges that are not added up: the largest counts."""
 
 
 class _Snapshot:

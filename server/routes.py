@@ -23,7 +23,7 @@ from .holds import Hold, NotYours, Principal
 from .http import Asked
 from .keys import Key, Keys
 from .load import Load
-from .metrics import exposition
+from .metrics import METRICS_TYPE, exposition
 from .resend import digest_of
 from .shapes import client_kind
 
@@ -157,14 +157,8 @@ class Routes:
         asked.refuse(405, "method", text, b"allow: " + methods + b"\r\n")
 
     def _key(self, asked: Asked) -> Key | None:
-        if self.keys is None:
-            return None
-        shown = asked.headers.get(b"x-api-key")
-        if shown is None:
-            scheme, _, shown = asked.headers.get(b"authorization", b"").partition(b" ")
-            if scheme.lower() != b"bearer":
-                return None
-        return self.keys.find(shown.strip().decode("latin-1"), self.clock())
+        shown = None if self.keys is None else key_shown(asked)
+        return None if shown is None or self.keys is None else self.keys.find(shown, self.clock())
 
     # ------------------------------------------------------------ deciding
 
@@ -208,6 +202,8 @@ class Routes:
         """Return what a request says of itself; None, and an answer, where it is not this key's to ask."""
         if not isinstance(given, dict):
             return NOTHING_TOLD  # the engine says what is wrong with it, and records that
+        if self.dispatcher.tenant is not None and given.get("tenant_id") is None:
+            given["tenant_id"] = key.tenant  # known by the key: it is not the caller's word
         told = Told(*map(given.get, TOLD))
         if key.tenant is not None and told.tenant_id != key.tenant:
             asked.refuse(403, "forbidden", "this key is another tenant's")
@@ -416,7 +412,7 @@ class Routes:
 
     def metrics(self, asked: Asked) -> None:
         """Return the counters in Prometheus's text format."""
-        asked.answer(200, exposition(self.counts, self.gauges()), b"text/plain; version=0.0.4; charset=utf-8")
+        asked.answer(200, exposition(self.counts, self.gauges()), METRICS_TYPE)
 
     def openapi(self, asked: Asked) -> None:
         """Return the description of all this."""
@@ -447,6 +443,16 @@ class _Repeat:
 
 
 ANSWERED: Final = _Repeat(b"", 0.0)
+
+
+def key_shown(asked: Asked) -> str | None:
+    """Return the key that a request shows, as `x-api-key` or as a bearer token; None where it shows none."""
+    shown = asked.headers.get(b"x-api-key")
+    if shown is None:
+        scheme, _, shown = asked.headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() != b"bearer":
+            return None
+    return shown.strip().decode("latin-1")
 
 
 def principal_of(key: Key) -> Principal:

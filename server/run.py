@@ -10,6 +10,7 @@ import uvloop
 
 from .settings import Settings
 from .sidecar import Sidecar
+from .tenants import Tenants
 
 YOUNG: Final = 10_000
 YOUNGER_TO_OLDER: Final = 5
@@ -23,18 +24,18 @@ def run(settings: Settings) -> None:
         PolicyError: with every mistake of the policy.
         OperationError: what cannot be opened.
     """
-    sidecar = Sidecar(settings)
+    sidecar = Tenants(settings) if settings.tenants else Sidecar(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(sidecar))
 
 
-async def _serve(sidecar: Sidecar) -> None:
+async def _serve(sidecar: Sidecar | Tenants) -> None:
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, over.set)
     await sidecar.start()
-    loop.add_signal_handler(signal.SIGHUP, sidecar.reloader.ask)
+    loop.add_signal_handler(signal.SIGHUP, sidecar.reload)
     watching = loop.create_task(sidecar.watch(over)) if sidecar.settings.watch else None
     gc.collect()
     gc.freeze()  # what was loaded stays; the collector need not look at it again

@@ -3,6 +3,7 @@
 import os
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -31,10 +32,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `sessions_back_s` is how far back sessions are taken from the evidence when the process starts.
 
     `state` is the folder of holds and keys. `http` is an address, host:port, `http_socket` a Unix socket; both empty
-    leave HTTP away. `uids` are the users who may connect to a Unix socket, none named means our own.
+    leave HTTP away. `tls_cert` and `tls_key` are PEM files, for an address that other machines reach. `uids` are the
+    users who may connect to a Unix socket, none named means our own. `tenants` is a folder of tenants, each with a
+    policy, evidence, keys and holds of its own; then the options for these are left away.
     """
 
-    policy: list[str]
+    policy: list[str] = []
+    tenants: str = ""
     path: list[str] = []
     learned: str = ""
     evidence: str = ""
@@ -42,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     socket: str = ""
     http: str = ""
     http_socket: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
     state: str = ""
     uids: list[int] = []
     approvers: dict[str, Approvers] = {}
@@ -86,6 +92,21 @@ def read_settings(file: Path | None, environment: Mapping[str, str], given: Mapp
         settings = msgspec.convert(told, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise OperationError(f"settings{f' of `{file}`' if file else ''}: {error}") from error
+    _check(settings)
+    return settings
+
+
+OF_EACH_TENANT: Final = ("policy", "evidence", "state", "approvers", "uids")
+
+
+def _check(settings: Settings) -> None:
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        raise OperationError("a certificate and its key go together; write `--tls-cert FILE --tls-key FILE`")
+    if settings.tenants:
+        for name in OF_EACH_TENANT:
+            if getattr(settings, name):
+                raise OperationError(f"with `tenants` each tenant's folder has its own; leave `{name}` away")
+        return
     if not settings.policy:
         raise OperationError("no policy is named; write `--policy FILE`")
     if settings.recording == "none" and settings.evidence:
@@ -94,22 +115,25 @@ def read_settings(file: Path | None, environment: Mapping[str, str], given: Mapp
         raise OperationError(
             "no evidence log is named; write `--evidence DIR`, or `--recording none` to decide without evidence"
         )
-    return settings
 
 
-def loopback(address: str) -> tuple[str, int]:
-    """Return host and port of an address that only this machine reaches.
+def http_address(address: str, tls: bool) -> tuple[str, int]:
+    """Return host and port of an address; one that other machines reach needs a certificate.
 
     Raises:
-        OperationError: it is none; another address needs a certificate, which belongs in a proxy before this one.
+        OperationError: it is none, or needs one.
     """
     host, colon, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not port.isdecimal() or int(port) > 65_535:
         raise OperationError(f"`--http {address}` is no address; write host:port, 127.0.0.1:8089 say")
-    if host not in ("127.0.0.1", "::1", "localhost"):
+    try:
+        ip = ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        raise OperationError(f"`--http {address}`: `{host}` is no IP address; write the one to listen on") from None
+    if not ip.is_loopback and not tls:
         raise OperationError(
-            f"`--http {address}` can be reached from other machines, which needs a certificate; listen on 127.0.0.1 "
-            "and let a proxy that has one stand before it"
+            f"`--http {address}` can be reached from other machines, which needs a certificate; write "
+            "`--tls-cert FILE --tls-key FILE`, or listen on 127.0.0.1 behind a proxy that has one"
         )
-    return ("127.0.0.1" if host == "localhost" else host), int(port)
+    return str(ip), int(port)

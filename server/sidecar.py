@@ -9,13 +9,12 @@ import gc
 import importlib.metadata
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from ..contract import Request
+from ..contract import OperationError, Request
 from ..engine import Engine
 from ..engine.checked import CheckedPolicy
 from ..evidence import EvidenceLog
@@ -26,16 +25,17 @@ from .counts import Counts
 from .dispatch import Dispatcher
 from .frames import FrameDoor
 from .holds import KEPT_S, Holds, stored
-from .http import HttpDoor
 from .keys import Keys
+from .listeners import Listeners
 from .load import Load
 from .openapi import description
 from .reload import RECENT_MAX, Reloader
 from .restore import Restored, restore
 from .routes import Routes
-from .settings import Settings, loopback
-from .sockets import BoundSocket, listen_tcp
+from .settings import Settings
+from .sockets import BoundSocket
 from .store import Store, make_state
+from .tenant import TenantDispatcher
 from .webhooks import PAUSES_S, Webhooks, hooks_of
 
 VERSION: Final = importlib.metadata.version("thoth-runtime")
@@ -57,14 +57,15 @@ class Sidecar:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         webhook_pauses_s: tuple[float, ...] = PAUSES_S,
+        tenant: str | None = None,
     ) -> None:
-        """Read the policy and open everything; nothing listens yet.
+        """Read the policy and open everything; nothing is taken yet. With `tenant` calls of that tenant alone.
 
         Raises:
             PolicyError: with every mistake of the policy.
             OperationError: what cannot be opened, or an approver's name that nobody stands behind.
         """
-        self.settings, self.clock, self.monotonic = settings, clock, monotonic
+        self.settings, self.clock, self.monotonic, self.tenant = settings, clock, monotonic, tenant
         self.counts = Counts()
         self.shown: dict[str, set[str]] = {}
         self._open = contextlib.ExitStack()
@@ -82,7 +83,8 @@ class Sidecar:
             self._restore()
             self.socket = BoundSocket(settings.socket_path())
             self._open.callback(self.socket.close)
-            self.http = self._open_http()
+            self.listeners = Listeners(settings)
+            self._open.callback(self.listeners.close)
         except BaseException:
             self._open.close()
             raise
@@ -107,7 +109,7 @@ class Sidecar:
         folder = make_state(Path(self.settings.state))
         self.store = Store(folder / "holds.db")
         self._open.callback(self.store.close)
-        self.keys = Keys(folder / "keys.db")
+        self.keys = Keys(folder / "keys.db", self.tenant)
         self._open.callback(self.keys.close)
         if hooks:
             self.webhooks = Webhooks(hooks, self.store, self.clock, self.monotonic, webhook_pauses_s)
@@ -126,17 +128,6 @@ class Sidecar:
         self._restored = restored
         log.info("restored records=%d under_way=%d", restored.count, len(restored.under_way))
 
-    def _open_http(self) -> list[socket.socket]:
-        sockets = []
-        if self.settings.http:
-            sockets.append(listen_tcp(*loopback(self.settings.http)))
-            self._open.callback(sockets[-1].close)
-        if self.settings.http_socket:
-            bound = BoundSocket(Path(self.settings.http_socket))
-            self._open.callback(bound.close)
-            sockets.append(bound.socket)
-        return sockets
-
     def _loaded(self, policy: CheckedPolicy, previous: str) -> None:
         """Note that a policy is in force: which arguments are recorded in clear, and a record of its own."""
         self.shown.clear()
@@ -148,8 +139,8 @@ class Sidecar:
 
     # ------------------------------------------------------------ serving
 
-    async def start(self) -> None:
-        """Listen."""
+    async def start(self, load: Load | None = None) -> None:
+        """Take what comes; `load` is that of the loop, where others serve on it."""
         self.loop = loop = asyncio.get_running_loop()
         later = loop.call_soon_threadsafe
         self.commit: Commit | None = None
@@ -165,11 +156,12 @@ class Sidecar:
             self.webhooks.opened if self.webhooks is not None else None,
         )
         self.holds.restore()
-        self.dispatcher = Dispatcher(self.engine, self.holds, self.commit, self.counts, self.clock)
+        parts = self.engine, self.holds, self.commit, self.counts, self.clock
+        self.dispatcher = Dispatcher(*parts) if self.tenant is None else TenantDispatcher(self.tenant, *parts)
         self.dispatcher.take_over(self._restored.under_way, self._restored.ended)
         self._restored = Restored()
         self.reloader = Reloader(self.engine, self.settings, self.counts, self.clock, later, self._recent, self._loaded)
-        self.load = Load(self.monotonic, loop.call_soon)
+        self.load = load or Load(self.monotonic, loop.call_soon)
         self.frames = FrameDoor(
             self.dispatcher,
             loop,
@@ -179,7 +171,7 @@ class Sidecar:
             monotonic_ns=time.monotonic_ns,
             server=f"thoth {VERSION}",
         )
-        routes = Routes(
+        self.routes = Routes(
             self.dispatcher,
             self.keys,
             self.load,
@@ -187,15 +179,12 @@ class Sidecar:
             monotonic=self.monotonic,
             later=loop.call_later,
             ready=self.not_ready,
-            reload=self.reloader.ask,
+            reload=self.reload,
             gauges=self.gauges,
             description=description(VERSION),
         )
-        self.web = HttpDoor(routes, loop, self.monotonic)
-        self._servers = [await loop.create_unix_server(self.frames, sock=self.socket.socket)]
-        for sock in self.http:
-            create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
-            self._servers.append(await create(self.web, sock=sock))
+        self._server = await loop.create_unix_server(self.frames, sock=self.socket.socket)
+        await self.listeners.start(self.routes, loop, self.monotonic)
         self._asked_before = self._collected_at = 0
         self._sweeper = loop.call_later(SWEEP_S, self._sweep)
         log.info("serving socket=%s policy=%s", self.socket.path, self.engine.policy.digest[:12])
@@ -211,7 +200,7 @@ class Sidecar:
         """Do what time brings: holds that are over, clients that are too slow, answers that can be forgotten."""
         self.holds.sweep()
         self.frames.sweep()
-        self.web.sweep()
+        self.listeners.web.sweep()
         asked = self.dispatcher.asked
         if asked == self._asked_before and asked != self._collected_at:
             gc.collect()  # nobody asks: a good time to look for circles
@@ -243,6 +232,17 @@ class Sidecar:
             "webhooks_undelivered": 0 if self.webhooks is None else self.webhooks.undelivered,
         }
 
+    def reload(self, told: Callable[[str], None] | None = None) -> None:
+        """Read policy and certificate again; `told` is called with what is wrong with them, or nothing."""
+        try:
+            self.listeners.renew()
+        except OperationError as error:
+            log.error("certificate_refused", extra={"facts": {"problem": str(error)}})
+            if told is not None:
+                told(str(error))
+            return
+        self.reloader.ask(told)
+
     async def watch(self, over: asyncio.Event) -> None:
         """Read the policy again whenever a file beside it changes, until this is cancelled or `over`."""
         from watchfiles import awatch
@@ -259,26 +259,28 @@ class Sidecar:
 
     async def stop(self) -> None:
         """Answer what was read, tell the clients to go, and close everything."""
-        for server in self._servers:
-            server.close()
+        self._server.close()
         self.frames.leave()
-        self.web.leave()
+        self.listeners.leave()
         deadline = self.monotonic() + self.settings.drain_s
         while not self._idle() and self.monotonic() < deadline:  # noqa: ASYNC110 - many things can be under way
             await asyncio.sleep(DRAIN_STEP_S)
         self._sweeper.cancel()
-        for transport in [one.transport for one in self.frames.connections] + [
-            one.transport for one in self.web.connections
-        ]:
-            transport.close()
+        for connection in list(self.frames.connections):
+            connection.transport.close()
+        self.listeners.drop()
         await asyncio.sleep(0)
         if self.commit is not None:
             self.commit.close()
         self._open.close()
         log.info("stopped")
 
+    def close(self) -> None:
+        """Let go of everything that was opened; `stop` does, too."""
+        self._open.close()
+
     def _idle(self) -> bool:
-        return self.frames.idle and self.web.idle and (self.commit is None or self.commit.empty)
+        return self.frames.idle and self.listeners.web.idle and (self.commit is None or self.commit.empty)
 
 
 def _ignore(error: Exception | None) -> None:

@@ -109,7 +109,7 @@ def _lock(path: Path) -> int:
 
 
 def listen_tcp(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on a loopback address.
+    """Return a socket that listens on an IP address.
 
     Raises:
         OperationError: it is taken.

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from thoth.server import Settings, Sidecar
+from thoth.server import Settings, Sidecar, Tenants
 
 T = TypeVar("T")
 CONTEXT = {"agent_id": "bot", "user_id": "ann", "tenant_id": "acme", "environment": "prod"}
@@ -29,8 +29,8 @@ class Clock:
 class Live:
     """A running sidecar. `on_loop` runs a function where the sidecar runs."""
 
-    def __init__(self, sidecar: Sidecar, runner: "asyncio.Runner") -> None:
-        self.sidecar = sidecar
+    def __init__(self, sidecar: Sidecar | Tenants, runner: "asyncio.Runner") -> None:
+        self.sidecar: Any = sidecar
         self._runner = runner
         self._thread = threading.Thread(target=self._run, name="sidecar")
         self._started: Future[None] = Future()
@@ -78,7 +78,8 @@ class Live:
 
     @property
     def path(self) -> Path:
-        return self.sidecar.socket.path
+        path: Path = self.sidecar.socket.path
+        return path
 
 
 @contextmanager
@@ -90,7 +91,14 @@ def live(folder: Path, policy: str, **settings: Any) -> Iterator[Live]:
     settings.setdefault("recording", "none")
     settings.setdefault("state", str(folder / "state"))
     told = Settings(policy=[str(file)], socket=str(folder / "run" / "s"), **settings)
-    running = Live(Sidecar(told, **wired), asyncio.Runner(loop_factory=uvloop.new_event_loop))
+    with served(Sidecar(told, **wired)) as running:
+        yield running
+
+
+@contextmanager
+def served(sidecar: Sidecar | Tenants) -> Iterator[Live]:
+    """Serve what was opened."""
+    running = Live(sidecar, asyncio.Runner(loop_factory=uvloop.new_event_loop))
     running.start()
     try:
         yield running
