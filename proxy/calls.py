@@ -244,6 +244,20 @@ class Calls:
             message = message.with_params({**call.params, "arguments": encode(reply.args)})
         self.relay.forward(call, message.line)
 
+    async def may_repeat(self, message: Message) -> str | None:
+        """Say why a request that the server has not run may not be sent to it again; None where it may.
+
+        The server was away, so a call's tool must be there again as it was approved.
+        """
+        call = None if message.id is None else self.relay.waiting.get(message.id)
+        if not isinstance(call, Call):
+            return None
+        await self.catalog.make_ready(self.params_meta(call))
+        if not self._live(call):
+            return "it is not wanted any more"
+        facts = self._facts(call)
+        return f"its tool is now {facts.get('tool', 'another one')}" if facts else None
+
     # ------------------------------------------------------------ after
 
     def returned(self, call: Call, message: Message) -> bytes | None:

@@ -31,9 +31,10 @@ class Child:
         *,
         full: Callable[[], None],
         taken: Callable[[], None],
+        may_repeat: object = None,
         bytes_max: int = LINE_BYTES_MAX,
     ) -> None:
-        """Hand on what it writes; `ended` is called once its output is at its end."""
+        """Hand on what it writes; `ended` is called once its output is at its end. A process has no session to lose."""
         popen = self._process.popen
         assert popen.stdin
         assert popen.stdout

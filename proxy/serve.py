@@ -7,7 +7,7 @@ and the evidence is written.
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -19,7 +19,7 @@ from .catalog import Catalog, PinPolicy
 from .floor import Floor, FloorCheck
 from .lines import LINE_BYTES_MAX, TooLong
 from .log import Log
-from .message import SERVER_GONE, Malformed, error_message, read_message
+from .message import SERVER_GONE, Malformed, Message, error_message, read_message
 from .pins import PinFile
 from .pipes import Inlet, Outlet, listen, speak, standard
 from .relay import Relay
@@ -71,9 +71,13 @@ class Server(Protocol):
         *,
         full: Callable[[], None],
         taken: Callable[[], None],
+        may_repeat: Callable[[Message], Awaitable[str | None]],
         bytes_max: int = LINE_BYTES_MAX,
     ) -> None:
-        """Hand on what it says; `ended` is called once it will say no more."""
+        """Hand on what it says; `ended` is called once it will say no more.
+
+        `may_repeat` says why a request that it has not run may not be sent again; None where it may.
+        """
 
     def line(self, line: bytes) -> bool:
         """Send it one message; False where it cannot arrive."""
@@ -149,6 +153,7 @@ class Run:
             self._log,
             full=self._inlet.pause,
             taken=self._inlet.resume,
+            may_repeat=calls.may_repeat,
             bytes_max=self._settings.line_bytes_max,
         )
         await listen(standard(0, "rb"), self._inlet)

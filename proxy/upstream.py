@@ -7,47 +7,45 @@ error in its place, so nobody waits for a server that is away. Loaded where `--u
 
 import asyncio
 import contextlib
-import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
-import httpx2
-
-from .http_headers import Mirrored, mirrored_of, stateless_headers, version_of
+from .challenge import refused
+from .http_session import SESSION, HttpSession
 from .lines import LINE_BYTES_MAX, TooLong
 from .log import Log
-from .message import SERVER_GONE, Id, Malformed, Message, error_message, joined, loosely, read_batch, read_message
+from .message import SERVER_GONE, Id, Malformed, Message, error_message, joined, notification
 from .pipes import WRITE_HELD_BYTES
+from .posts import Post, post_of, readable
+from .renewal import FORGOTTEN, INITIALIZED, Forgotten, Renewal
+from .web_client import (
+    EVENTS,
+    PARALLEL_MAX,
+    Answer,
+    Broken,
+    Failure,
+    OversizeEvent,
+    Unanswered,
+    WebClient,
+    body_of,
+    events_of,
+    line_of,
+    media_type,
+)
 
-CONNECT_S: Final = 10.0
 NOTICE_S: Final = 10.0
 RETRY_S: Final = 1.0
 RETRY_MAX_S: Final = 10.0
 DELETE_S: Final = 1.0
-PARALLEL_MAX: Final = 256
-TOOLS_MAX: Final = 10_000
-BODY_IGNORED_BYTES: Final = 64 * 1024
-SESSION_CHARS_MAX: Final = 1024
-ACCEPT: Final = "application/json, text/event-stream"
-EVENTS: Final = "text/event-stream"
 NO_EVENTS: Final = "the server ended its answer before the result"
 
+MayRepeat = Callable[[Message], Awaitable[str | None]]
+"""Says why a request that a server did not run may not be sent again in a new session; None where it may."""
 
-class Unanswered(Exception):
-    """No answer is to be had from the server; the text says why, in words for the client."""
 
-
-class Post:
-    """One message under way: the requests in it that have no answer yet, as the bytes of their ids."""
-
-    __slots__ = ("lists_tools", "message", "open", "starts", "version")
-
-    def __init__(self, messages: list[Message], message: Message | None) -> None:
-        self.message = message
-        self.open = {one.id: one.raw_id for one in messages if one.is_request and one.id is not None}
-        self.version = None if message is None else version_of(message)
-        self.starts = message is not None and message.method == "initialize"
-        self.lists_tools = self.version is not None and message is not None and message.method == "tools/list"
+async def always(message: Message) -> str | None:
+    """Any request may be."""
+    return None
 
 
 class HttpServer:
@@ -59,19 +57,7 @@ class HttpServer:
         Raises:
             OSError: the file of certificates cannot be read, or holds none.
         """
-        self._url = url
-        self._origin = origin
-        self._client = httpx2.AsyncClient(
-            verify=ssl.create_default_context(cafile=ca),
-            headers={"Accept-Encoding": "identity", "User-Agent": "thoth", **headers},
-            timeout=httpx2.Timeout(None, connect=CONNECT_S, pool=CONNECT_S),
-            limits=httpx2.Limits(max_connections=PARALLEL_MAX + 8, max_keepalive_connections=16),
-            follow_redirects=False,
-            trust_env=False,
-        )
-        self._session: str | None = None
-        self._version: str | None = None
-        self._mirrored: dict[str, Mirrored] = {}
+        self._web = WebClient(url, origin, headers=headers, ca=ca)
         self._queue: asyncio.Queue[tuple[bytes, Post]] = asyncio.Queue()
         self._held = 0
         self._tasks: dict[asyncio.Task[None], Post] = {}
@@ -89,10 +75,17 @@ class HttpServer:
         *,
         full: Callable[[], None],
         taken: Callable[[], None],
+        may_repeat: MayRepeat = always,
         bytes_max: int = LINE_BYTES_MAX,
     ) -> None:
-        """Hand on what it says; `ended` is never called: a server that is away may come back."""
+        """Hand on what it says; `ended` is never called: a server that is away may come back.
+
+        `may_repeat` is asked before a request is sent again that the server has not run, in a new session.
+        """
         self._line, self._log, self._full, self._taken, self._bytes_max = line, log, full, taken, bytes_max
+        self._may_repeat = may_repeat
+        self._session = HttpSession(log)
+        self._renewal = Renewal(self._web, self._session, log, self._begun_anew, bytes_max=bytes_max)
         self._sending = asyncio.create_task(self._send())
 
     def line(self, line: bytes) -> bool:
@@ -100,11 +93,7 @@ class HttpServer:
         if self._stopped:
             return False
         try:
-            if line.startswith(b"["):
-                post = Post([read_message(one) for one in read_batch(line)], None)
-            else:
-                message = read_message(line)
-                post = Post([message], message)
+            post = post_of(line)
         except Malformed:
             return False
         self._held += len(line)
@@ -130,18 +119,18 @@ class HttpServer:
         if not hurry.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._queue.join(), grace_s)
-        running = [task for task in (self._sending, self._listening, *self._tasks) if task is not None]
+        running = [one for one in (self._sending, self._listening, self._renewal.task, *self._tasks) if one is not None]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        if self._session is not None:
+        if self._session.id is not None:
             try:
                 async with asyncio.timeout(DELETE_S):
-                    status = await self._tell("DELETE", self._own_headers())
+                    status = await self._web.tell("DELETE", self._session.own_headers())
                 self._log.event("session_ended", status=status)
-            except (httpx2.HTTPError, TimeoutError) as error:
+            except (*Failure, Unanswered) as error:
                 self._log.event("session_not_ended", why=type(error).__name__)
-        await self._client.aclose()
+        await self._web.close()
         return 0
 
     # ------------------------------------------------------------ to the server
@@ -173,28 +162,18 @@ class HttpServer:
 
     async def _notify(self, line: bytes, post: Post) -> None:
         """POST a notification, or the client's answer to a question of the server."""
-        method = None if post.message is None else post.message.method
         try:
             async with asyncio.timeout(NOTICE_S):
-                status = await self._tell("POST", self._headers(post), line)
+                status = await self._web.tell("POST", self._session.headers(post), line)
             if status >= 300:
-                self._log.event("notification_refused", method=method, status=status)
-        except (httpx2.HTTPError, TimeoutError) as error:
-            self._log.event("notification_lost", method=method, why=type(error).__name__)
-        if method == "notifications/initialized" and post.version is None and self._listening is None:
+                self._log.event("notification_refused", method=post.method, status=status)
+        except (*Failure, Unanswered) as error:
+            self._log.event("notification_lost", method=post.method, why=type(error).__name__)
+        if post.method == INITIALIZED and post.version is None and self._listening is None:
             self._listening = asyncio.create_task(self._listen())
-        if method == "notifications/cancelled":
-            self._abort(post)
-
-    async def _tell(self, method: str, headers: dict[str, str], content: bytes | None = None) -> int:
-        """Send what has no answer but a status, and return that; a body is read within a bound, and means nothing."""
-        async with self._client.stream(method, self._url, content=content, headers=headers) as answer:
-            size = 0
-            async for piece in answer.aiter_raw():
-                size += len(piece)
-                if size > BODY_IGNORED_BYTES:
-                    break
-            return answer.status_code
+        task = self._meant(post)
+        if task is not None:
+            task.cancel()
 
     def _cancelled(self, post: Post) -> bool:
         """The stateless revision has no message for it: closing the answer's stream is how a request is cancelled."""
@@ -204,174 +183,152 @@ class HttpServer:
             return True
         return False
 
-    def _abort(self, post: Post) -> None:
-        task = self._meant(post)
-        if task is not None:
-            task.cancel()
-
     def _meant(self, post: Post) -> asyncio.Task[None] | None:
         """Return the request that a cancellation means."""
-        message = post.message
-        if message is None or message.method != "notifications/cancelled":
-            return None
-        params = loosely(message.fields.get("params", b"{}"))
-        id = params.get("requestId") if isinstance(params, dict) else None
+        id = post.cancels
         for task, other in self._tasks.items():
-            if isinstance(id, int | str) and id in other.open and other.message is not None:
+            if id is not None and id in other.open and other.message is not None:
                 return task
         return None
 
     async def _request(self, line: bytes, post: Post) -> None:
         """POST a request and hand on everything that comes of it; whatever it comes to, it is answered."""
         if post.starts:
-            self._session = self._version = None
-            if self._listening is not None:
-                self._listening.cancel()
-                self._listening = None
+            self._session.begin(line, post)
+            self._hear(False)
         why = NO_EVENTS
         try:
-            last = ""
-            retry_s = RETRY_S
-            async with self._client.stream("POST", self._url, content=line, headers=self._headers(post)) as answer:
-                if post.starts and answer.is_success:
-                    self._keep_session(answer.headers.get("mcp-session-id"))
-                if not _is_events(answer) or not answer.is_success:
-                    await self._body(answer, post)
-                    return
-                try:
-                    async for event in self._events(answer):
-                        last = event.id or last
-                        retry_s = RETRY_S if event.retry is None else min(event.retry / 1000, RETRY_MAX_S)
-                        await self._event(event, post)
-                        if not post.open:
-                            return
-                except httpx2.SSEError:
-                    raise
-                except httpx2.TransportError:
-                    if not last:
-                        raise
-            if last:
-                await asyncio.sleep(retry_s)
-                await self._resume(last, post)
-        except Unanswered as error:
-            why = str(error)
-        except httpx2.SSEError:
-            why = "the server's answer is longer than this proxy takes"
-        except (httpx2.HTTPError, httpx2.StreamError) as error:
-            why = f"the server at {self._origin} cannot be reached ({_shown(error)})"
+            known = self._session.id
+            try:
+                await self._exchange(line, post)
+            except Forgotten:
+                why = FORGOTTEN
+                await self._renewal.in_place_of(known)
+                refusal = None if post.message is None else await self._may_repeat(post.message)
+                if refusal is not None:
+                    raise Unanswered(f"{FORGOTTEN}, and the request is not sent again: {refusal}") from None
+                await self._exchange(line, post)
+        except Forgotten:
+            why = f"{FORGOTTEN}, and a new one at once as well; connect again"
+        except (*Failure, Unanswered) as error:
+            why = self._web.why(error)
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not leave a request without an answer
             self._log.event("request_failed", why=type(error).__name__)
             why = "the server's answer cannot be read"
         finally:
             self._fail(post, why)
 
+    async def _exchange(self, line: bytes, post: Post) -> None:
+        """POST one message and hand on its answer; a stream that breaks is taken up once, behind its last event.
+
+        Raises:
+            Forgotten: the server has not run it.
+            Unanswered: there is no answer, or another one of `Failure`.
+        """
+        last, retry_s = "", RETRY_S
+        headers = self._session.headers(post)
+        async with self._web.ask("POST", headers, line) as answer:
+            if post.starts and answer.is_success:
+                self._session.keep_id(answer.headers.get("mcp-session-id"))
+            if media_type(answer) != EVENTS or not answer.is_success:
+                await self._body(answer, post, in_session=SESSION in headers)
+                return
+            try:
+                async for event in events_of(answer, self._bytes_max):
+                    last = event.id or last
+                    retry_s = RETRY_S if event.retry is None else min(event.retry / 1000, RETRY_MAX_S)
+                    await self._hand_on(line_of(event), post)
+                    if not post.open:
+                        return
+            except OversizeEvent:
+                raise
+            except Broken:
+                if not last:
+                    raise
+        if last:
+            await asyncio.sleep(retry_s)
+            await self._resume(last, post)
+
     async def _resume(self, last: str, post: Post) -> None:
-        """Take up a broken stream once, behind the last event that came."""
-        headers = {**self._headers(post), "Accept": EVENTS, "Last-Event-ID": last}
+        headers = {**self._session.headers(post), "Accept": EVENTS, "Last-Event-ID": last}
         del headers["Content-Type"]
-        async with self._client.stream("GET", self._url, headers=headers) as answer:
-            if not answer.is_success or not _is_events(answer):
+        async with self._web.ask("GET", headers) as answer:
+            if not answer.is_success or media_type(answer) != EVENTS:
                 raise Unanswered(NO_EVENTS)
-            async for event in self._events(answer):
-                await self._event(event, post)
+            async for event in events_of(answer, self._bytes_max):
+                await self._hand_on(line_of(event), post)
                 if not post.open:
                     return
+
+    # ------------------------------------------------------------ from the server
+
+    def _hear(self, begin: bool) -> None:
+        """Leave the server's own stream, and begin to hear it anew where that is wanted."""
+        if self._listening is not None:
+            self._listening.cancel()
+        self._listening = asyncio.create_task(self._listen()) if begin else None
+
+    def _begun_anew(self) -> None:
+        """In a new session the tools may be others: the list that is known is none any more."""
+        self._hear(self._listening is not None)
+        self._line(notification("notifications/tools/list_changed", {}))
 
     async def _listen(self) -> None:
         """Hear what the server says unasked, where it offers that; a stream that ends is opened again."""
         last, retry_s, fresh = "", RETRY_S, True
         while fresh:
             fresh = False
-            headers = {**self._own_headers(), "Accept": EVENTS, **({"Last-Event-ID": last} if last else {})}
+            headers = {**self._session.own_headers(), "Accept": EVENTS, **({"Last-Event-ID": last} if last else {})}
             try:
-                async with self._client.stream("GET", self._url, headers=headers) as answer:
-                    if not answer.is_success or not _is_events(answer):
+                async with self._web.ask("GET", headers) as answer:
+                    if not answer.is_success or media_type(answer) != EVENTS:
                         if answer.status_code != 405:
                             self._log.event("no_stream_of_server", status=answer.status_code)
                         return
-                    async for event in self._events(answer):
+                    async for event in events_of(answer, self._bytes_max):
                         fresh = True
                         last = event.id or last
                         retry_s = retry_s if event.retry is None else min(event.retry / 1000, RETRY_MAX_S)
-                        await self._event(event, None)
-            except (httpx2.HTTPError, httpx2.StreamError) as error:
+                        await self._hand_on(line_of(event), None)
+            except (*Failure, Unanswered) as error:
                 self._log.event("stream_of_server_ended", why=type(error).__name__)
             except Exception as error:  # noqa: BLE001 - a mistake of ours must not end the run
                 self._log.event("stream_of_server_failed", why=type(error).__name__)
             await asyncio.sleep(max(retry_s, 0.1))
 
-    # ------------------------------------------------------------ from the server
-
-    def _events(self, answer: httpx2.Response) -> AsyncIterator[httpx2.ServerSentEvent]:
-        answer.encoding = "utf-8"
-        return aiter(httpx2.EventSource(answer, max_event_size=self._bytes_max))
-
-    async def _event(self, event: httpx2.ServerSentEvent, post: Post | None) -> None:
-        if event.event == "message" and event.data:
-            await self._hand_on(one_line(event.data.encode("utf-8", "replace")), post)
-
-    async def _body(self, answer: httpx2.Response, post: Post) -> None:
+    async def _body(self, answer: Answer, post: Post, *, in_session: bool) -> None:
         """Take an answer that is one JSON body; errors of the protocol come with any status."""
-        kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        pieces: list[bytes] = []
-        size = 0
-        if kind == "application/json":
-            async for piece in answer.aiter_bytes():
-                size += len(piece)
-                if size > self._bytes_max:
-                    raise Unanswered("the server's answer is longer than this proxy takes")
-                pieces.append(piece)
-            line = one_line(b"".join(pieces))
-            try:
-                message = None if line.startswith(b"[") else read_message(line)
-            except Malformed:
-                message = None
-            if message is not None and message.is_response:
+        if media_type(answer) == "application/json":
+            line = await body_of(answer, self._bytes_max)
+            batch = line.startswith(b"[")
+            messages = [] if batch else readable(line)
+            message = messages[0] if messages and messages[0].is_response else None
+            if answer.status_code == 404 and in_session and (message is None or message.id not in post.open):
+                raise Forgotten
+            if message is not None:
                 if message.id is None and len(post.open) == 1:  # it could not read the id, but answers this request
                     line = joined({**message.fields, "id": next(iter(post.open.values()))})
                 elif not answer.is_success and message.id not in post.open:
-                    raise Unanswered(self._status(answer.status_code))
+                    raise self._without_message(answer)
+            if message is not None or (answer.is_success and batch):
                 await self._hand_on(line, post)
                 return
-            if answer.is_success and line.startswith(b"["):
-                await self._hand_on(line, post)
-                return
-        raise Unanswered(self._status(answer.status_code))
+        if answer.status_code == 404 and in_session:
+            raise Forgotten
+        raise self._without_message(answer)
 
-    def _status(self, status: int) -> str:
-        if status in (401, 403):
-            return f"the server at {self._origin} wants to know who asks (HTTP {status}); see `--header-env`"
-        if status == 404 and self._session is not None:
-            return "the server has ended the session (HTTP 404); connect again"
-        return f"the server at {self._origin} answered with HTTP {status} and no message"
+    def _without_message(self, answer: Answer) -> Unanswered:
+        web = self._web
+        return Unanswered(refused(web.origin, answer.status_code, answer.headers, identified=web.identified))
 
-    async def _hand_on(self, line: bytes, post: Post | None) -> None:
+    async def _hand_on(self, line: bytes | None, post: Post | None) -> None:
+        if line is None:
+            return
         await self._may_read.wait()
-        if post is not None:
-            try:
-                messages = [read_message(one) for one in read_batch(line)] if line[:1] == b"[" else [read_message(line)]
-            except Malformed:
-                messages = []
-            for message in messages:
-                if message.is_response and message.id in post.open:
-                    del post.open[message.id]
-                    self._learn(message, post)
+        for message in readable(line) if post is not None else ():
+            if post is not None and post.answers(message):
+                self._session.learn(message, post)
         self._line(line)
-
-    def _learn(self, message: Message, post: Post) -> None:
-        """Keep what later headers need: the version that was agreed, and which arguments a tool wants in headers."""
-        if not (post.starts or post.lists_tools) or "result" not in message.fields:
-            return
-        result = loosely(message.fields["result"])
-        if not isinstance(result, dict):
-            return
-        version, tools = result.get("protocolVersion"), result.get("tools")
-        if post.starts and isinstance(version, str) and version.isascii() and version.isprintable():
-            self._version = version[:32]
-        if post.lists_tools and isinstance(tools, list):
-            for tool in tools[:TOOLS_MAX]:
-                if isinstance(tool, dict) and isinstance(tool.get("name"), str) and len(self._mirrored) < TOOLS_MAX:
-                    self._mirrored[tool["name"]] = mirrored_of(tool.get("inputSchema"))
 
     def _fail(self, post: Post, why: str) -> None:
         """Answer what is still open with an error, as the server's."""
@@ -379,42 +336,3 @@ class HttpServer:
         post.open.clear()
         for raw_id in still.values():
             self._line(error_message(raw_id, SERVER_GONE, f"thoth: {why}"))
-
-    # ------------------------------------------------------------ headers
-
-    def _headers(self, post: Post) -> dict[str, str]:
-        headers = {"Content-Type": "application/json", "Accept": ACCEPT}
-        if post.version is not None and post.message is not None:
-            return {**headers, **stateless_headers(post.message, post.version, self._mirrored)}
-        return headers if post.starts else {**headers, **self._own_headers()}
-
-    def _own_headers(self) -> dict[str, str]:
-        """Return what every request of the handshake era has, once it is known."""
-        known = {"MCP-Protocol-Version": self._version, "Mcp-Session-Id": self._session}
-        return {name: value for name, value in known.items() if value is not None}
-
-    def _keep_session(self, said: str | None) -> None:
-        if said and len(said) <= SESSION_CHARS_MAX and said.isascii() and said.isprintable() and " " not in said:
-            self._session = said
-        elif said:
-            self._log.event("session_id_refused", chars=len(said))
-
-
-def one_line(data: bytes) -> bytes:
-    """Return JSON that came on several lines as one: a line's end stands between values only, where a space does."""
-    data = data.strip()
-    return data.replace(b"\r", b" ").replace(b"\n", b" ") if b"\n" in data or b"\r" in data else data
-
-
-def _is_events(answer: httpx2.Response) -> bool:
-    return answer.headers.get("content-type", "").partition(";")[0].strip().lower() == EVENTS
-
-
-def _shown(error: Exception) -> str:
-    """Say what kind of failure it was; the client's own text may hold the URL."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted: {cause.verify_message}"
-        cause = cause.__cause__ or cause.__context__
-    return type(error).__name__
