@@ -555,12 +555,6 @@ class Engine:
                 self.ledger.give_back(reservation, decision.id)
 
 
-def prepare(policy: CheckedPolicy) -> Evaluator:
-    """Lay a checked policy out, to be taken by `Engine.adopt`; for a thread of its own, it takes a while."""
-    evaluator: Evaluator = EVALUATORS["native"](policy)
-    return evaluator
-
-
 def _ways_of(evaluator: Evaluator) -> tuple[Any, ...]:
     """Return what a desk takes of an evaluator: the compiled way to decide, if it has one, and its tools."""
     if not isinstance(evaluator, Native):

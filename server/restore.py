@@ -47,7 +47,7 @@ def restore(engine: Engine, directory: Path, now: float, back_s: float, holds: f
     Raises:
         EvidenceError: the log cannot be read.
     """
-    windows = {rule.id: rule.limit.window_s for rule in engine.policy.rules if rule.limit is not None}
+    windows = engine.evaluator.windows
     since = now - max([DAY_S, back_s, *windows.values()])
     reader = LogReader(directory)
     past = _Past(engine, reader, windows, holds)

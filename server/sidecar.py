@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from ..contract import OperationError, Request
-from ..engine import Engine
 from ..engine.checked import CheckedPolicy
 from ..evidence import EvidenceLog
 from ..evidence import open as open_log
-from .bound import check_bound
 from .commit import Commit
 from .counts import Counts
 from .dispatch import Dispatcher
@@ -29,7 +27,7 @@ from .keys import Keys
 from .listeners import Listeners
 from .load import Load
 from .openapi import description
-from .reload import RECENT_MAX, Reloader
+from .reload import RECENT_MAX, Reloader, first
 from .restore import Restored, restore
 from .routes import Routes
 from .settings import Settings
@@ -41,7 +39,7 @@ from .webhooks import PAUSES_S, Webhooks, hooks_of
 VERSION: Final = importlib.metadata.version("thoth-runtime")
 SWEEP_S: Final = 1.0
 DRAIN_STEP_S: Final = 0.005
-WATCHED: Final = (".thoth", ".json")
+WATCHED: Final = (".thoth", ".thothb", ".json")
 PROBE: Final = {"tool_name": "thoth.ready"}
 
 log = logging.getLogger(__name__)
@@ -71,14 +69,7 @@ class Sidecar:
         self._open = contextlib.ExitStack()
         try:
             self.evidence = self._open_evidence()
-            self.engine = Engine.from_files(
-                settings.policy,
-                path=settings.path,
-                learned=settings.learned or None,
-                recorder=self.evidence,
-                clock=clock,
-            )
-            check_bound(self.engine.policy, settings)
+            self.engine = first(settings, self.evidence, clock)
             self._open_state(webhook_pauses_s)
             self._restore()
             self.socket = BoundSocket(settings.socket_path())
@@ -260,6 +251,7 @@ class Sidecar:
     async def stop(self) -> None:
         """Answer what was read, tell the clients to go, and close everything."""
         self._server.close()
+        self.reloader.close()
         self.frames.leave()
         self.listeners.leave()
         deadline = self.monotonic() + self.settings.drain_s

@@ -1,13 +1,18 @@
 """A changed policy: taken in between two turns, or not at all."""
 
 import json
+import os
+import signal
+import threading
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from thoth.contract import Effect
+from thoth.engine import Engine, bundle
 from thoth.evidence import LogReader
 from thoth.evidence import init as make_log
 from thoth.server import Approvers
@@ -91,8 +96,6 @@ def test_an_approval_of_a_call_held_under_the_old_policy_counts_no_longer(tmp_pa
 
 @pytest.mark.parametrize("how", ["watching", "sighup"])
 def test_a_running_process_takes_a_changed_file(tmp_path: Path, processes: list[Process], how: str) -> None:
-    import signal
-
     options = ["--recording", "none"] if how == "watching" else ["--recording", "none", "--no-watch"]
     served = Process(tmp_path, *options)
     processes.append(served)
@@ -106,3 +109,114 @@ def test_a_running_process_takes_a_changed_file(tmp_path: Path, processes: list[
                 break
     said = [json.loads(line) for line in served.kill().splitlines()]
     assert "policy_swapped" in [line["event"] for line in said]
+
+
+# ---------------------------------------------------------------- the process that compiles
+
+
+def started(running: Live) -> Any:
+    """Return the process that compiled the last policy."""
+    return running.sidecar.reloader._compiler._process
+
+
+def test_a_policy_is_compiled_in_a_process_of_its_own_that_ends_with_the_sidecar(tmp_path: Path) -> None:
+    with live(tmp_path, OLD) as running:
+        assert started(running) is None
+        assert reload(running, NEW) == ""
+        process = started(running)
+        assert process.poll() is None
+        held = [str(file.readlink()) for file in Path(f"/proc/{process.pid}/fd").iterdir()]
+        assert sum(name.startswith("socket:") for name in held) == 1, "it inherits its own socket, and nothing else"
+        assert reload(running, OLD) == ""
+        assert started(running) is process
+    assert process.poll() is not None
+
+
+def test_a_compiling_process_that_dies_is_told_of_and_replaced(tmp_path: Path) -> None:
+    with live(tmp_path, OLD) as running, SocketClient(running.path) as client:
+        assert reload(running, NEW) == ""
+        started(running).kill()
+        started(running).wait()
+        assert reload(running, OLD) == ""
+        os.kill(started(running).pid, signal.SIGSTOP)
+        told: Future[str] = Future()
+        running.on_loop(running.sidecar.reloader.ask, told.set_result)
+        os.kill(started(running).pid, signal.SIGKILL)
+        assert told.result(20) == "the process that compiles the policy ended (SIGKILL)"
+        assert client.decide(WIPE).decision.effect == Effect.ALLOW
+        assert reload(running, NEW) == ""
+        assert client.decide(WIPE).decision.effect == Effect.BLOCK
+
+
+def test_compiling_takes_so_long_and_no_longer(tmp_path: Path) -> None:
+    with live(tmp_path, OLD) as running:
+        assert reload(running, NEW) == ""
+        process, compiler = started(running), running.sidecar.reloader._compiler
+        os.kill(process.pid, signal.SIGSTOP)
+        compiler._channel.settimeout(0.05)
+        assert "took longer than" in reload(running, OLD)
+        assert process.poll() == -signal.SIGKILL
+        assert reload(running, OLD) == ""
+
+
+def test_a_sidecar_that_stops_does_not_wait_for_a_policy(tmp_path: Path) -> None:
+    told: Future[str] = Future()
+    with live(tmp_path, OLD) as running:
+        assert reload(running, NEW) == ""
+        os.kill(started(running).pid, signal.SIGSTOP)
+        running.on_loop(running.sidecar.reloader.ask, told.set_result)
+
+
+def test_a_compiled_bundle_is_taken_as_its_text_is(tmp_path: Path) -> None:
+    file = tmp_path / "policy.thothb"
+    with live(tmp_path, OLD) as running, SocketClient(running.path) as client:
+        settings = msgspec.structs.replace(running.sidecar.settings, policy=[str(file)])
+        running.sidecar.reloader._settings = settings
+        file.write_bytes(bundle.build(Engine.from_text(NEW).policy, {}))
+        told: Future[str] = Future()
+        running.on_loop(running.sidecar.reloader.ask, told.set_result)
+        assert told.result(20) == ""
+        assert client.decide(WIPE).decision.effect == Effect.BLOCK
+        file.write_bytes(file.read_bytes()[:-1])
+        told = Future()
+        running.on_loop(running.sidecar.reloader.ask, told.set_result)
+        assert "is damaged" in told.result(20)
+        assert client.decide(WIPE).decision.effect == Effect.BLOCK
+
+
+def test_every_answer_is_of_one_policy_while_policies_are_swapped(tmp_path: Path) -> None:
+    """Answers by thousands, swaps by the dozen: what is decided and the digest that it bears belong together."""
+    expected: dict[str, Effect] = {}
+    with live(tmp_path, OLD) as running:
+        for text in (OLD, NEW):
+            assert reload(running, text) == ""
+            with SocketClient(running.path) as client:
+                decision = client.decide(WIPE).decision
+            expected[decision.policy_digest] = decision.effect
+        over, wrong, counts = threading.Event(), [], []
+
+        def ask() -> None:
+            number = 0
+            with SocketClient(running.path) as client:
+                while not over.is_set():
+                    for answer in client.decide_many([WIPE] * 16):
+                        if answer.decision.reason_code == "overloaded":
+                            continue
+                        number += 1
+                        if expected.get(answer.decision.policy_digest) is not answer.decision.effect:
+                            wrong.append(answer)
+            counts.append(number)
+
+        askers = [threading.Thread(target=ask) for _ in range(4)]
+        for asker in askers:
+            asker.start()
+        try:
+            problems = [reload(running, text) for text in (OLD, NEW) * 4]
+        finally:
+            over.set()
+            for asker in askers:
+                asker.join(30)
+    assert problems == [""] * 8
+    assert wrong == []
+    assert len(expected) == 2
+    assert min(counts) > 0
