@@ -121,6 +121,11 @@ class Engine:
         self._desk.recorder = recorder
 
     @property
+    def desk(self) -> Desk:
+        """What takes each decision, for those who ask it without Python; it stays the same under another policy."""
+        return self._desk
+
+    @property
     def ledger(self) -> Ledger:
         """The counters that calls are counted in."""
         ledger: Ledger = self._desk.ledger

@@ -31,5 +31,6 @@ cdef class Desk:
     cdef Py_ssize_t running_max, calls_max
     cdef Py_ssize_t session_id, tool_name, asked, effect, reservations, violation, explaining
     cdef Explainer explainer_of(self, object session, object approval, object seen)
+    cdef object decide_one(self, object given, object session, object approval)
     cdef object decided(self, object admitted, object session, object approval)
     cdef int count(self, object request, str id, object now, object session) except -1

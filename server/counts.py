@@ -8,6 +8,7 @@ from bisect import bisect_left
 from typing import Final
 
 from ..contract import Decision
+from ..native.lane import Tally
 
 LATENCY_S: Final = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25)
 
@@ -16,12 +17,14 @@ class Counts:
     """Counters of one process."""
 
     __slots__ = (
-        "by_effect", "connections", "frame_errors", "http_requests", "internal", "latency", "latency_s", "reloads",
-        "reloads_failed", "resent", "shed", "slow_readers", "unrecorded",
+        "_by_effect", "connections", "frame_errors", "http_requests", "internal", "latency", "latency_s", "reloads",
+        "reloads_failed", "resent", "shed", "slow_readers", "tally", "unrecorded",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.by_effect: dict[str, int] = {"ALLOW": 0, "MODIFY": 0, "STEP_UP": 0, "DEFER": 0, "BLOCK": 0}
+        self.tally = Tally()
+        """Decisions that lanes gave out themselves."""
+        self._by_effect: dict[str, int] = {"ALLOW": 0, "MODIFY": 0, "STEP_UP": 0, "DEFER": 0, "BLOCK": 0}
         self.latency = [0] * (len(LATENCY_S) + 1)
         self.latency_s = 0.0
         self.connections = 0
@@ -35,10 +38,20 @@ class Counts:
         self.slow_readers = 0
         self.unrecorded = 0
 
+    @property
+    def by_effect(self) -> dict[str, int]:
+        """Decisions by effect."""
+        found = self._by_effect.copy()
+        found["ALLOW"] += self.tally.allowed
+        found["BLOCK"] += self.tally.blocked
+        return found
+
     def add(self, other: "Counts") -> None:
         """Count what another has counted as well."""
         for name in self.__slots__:
-            mine, theirs = getattr(self, name), getattr(other, name)
+            if name == "tally":
+                continue  # `by_effect` has it
+            mine, theirs = getattr(self, name), getattr(other, name.removeprefix("_"))
             if isinstance(mine, dict):
                 theirs = {key: mine.get(key, 0) + count for key, count in theirs.items()}
             elif isinstance(mine, list):
@@ -49,7 +62,7 @@ class Counts:
 
     def decided(self, decision: Decision) -> None:
         """Count a decision by its effect."""
-        self.by_effect[decision.effect] += 1
+        self._by_effect[decision.effect] += 1
         if decision.reason_code == "evidence_unavailable":
             self.unrecorded += 1
 

@@ -14,12 +14,20 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from ..contract import Decision, Effect, Ending, OperationError, Outcome, Request, RequestError
+from ..contract.frames import HEADER_BYTES
+from ..contract.result import Result, decision_of
 from ..engine import Engine
+from ..engine.decide import admitted_bytes
 from ..engine.embed import UNTOLD
+from ..engine.forms import DECISION
+from ..native.lane import Street
+from ..native.load import Load
+from ..native.results import Results
 from .commit import Commit
 from .counts import Counts
 from .holds import Hold, Holds
 from .refusal import blocked
+from .resend import Kept
 
 RUNNING_MAX: Final = 100_000
 ENDED_MAX: Final = 65_536
@@ -30,10 +38,14 @@ RECENT_MAX: Final = 512
 RECENT_EACH: Final = 16
 """Every so many-th call is remembered, to be decided under the next policy as well."""
 ENDINGS: Final = {ending.value: ending for ending in Ending}
-ALLOW, MODIFY, STEP_UP = Effect.ALLOW, Effect.MODIFY, Effect.STEP_UP
+ALLOW, MODIFY, STEP_UP, BLOCK = Effect.ALLOW, Effect.MODIFY, Effect.STEP_UP, Effect.BLOCK
 
 Given: TypeAlias = Callable[[Decision, str], None]
 """Takes an answer that may be given out: the decision, and the token of its hold or nothing."""
+
+Running: TypeAlias = tuple[str, Decision] | tuple[str, bytes, bytes]
+"""A call that was let through: who asked, and the decision; or the question and its answer, a frame, as they lay on the
+wire. A decision is many objects, and most calls end soon, so the decision is made again where somebody asks for it."""
 
 log = logging.getLogger(__name__)
 
@@ -53,21 +65,47 @@ class Dispatcher:
     ) -> None:
         self.engine, self.holds, self.commit, self.counts, self.clock = engine, holds, commit, counts, clock
         self._recent: deque[Request] = deque(maxlen=RECENT_MAX)
-        self._running: OrderedDict[str, tuple[str, Decision]] = OrderedDict()
+        self._running: OrderedDict[str, Running] = OrderedDict()
         self._by_call: dict[tuple[str, object, object], dict[str, None]] = {}
         self._ended: OrderedDict[str, tuple[str, object]] = OrderedDict()
-        self.asked = 0
+        self._asked = 0
         holds.commit, holds.let_through = commit, self._let_through
 
     # ------------------------------------------------------------ deciding
 
+    def street(self, load: Load, results: Results) -> Street:
+        """Return what lanes need to decide plain questions themselves, as `decide` does."""
+        return Street(
+            desk=self.engine.desk,
+            load=load,
+            results=results,
+            tally=self.counts.tally,
+            answer=DECISION,
+            allow=ALLOW,
+            block=BLOCK,
+            running=self._running,
+            running_max=RUNNING_MAX,
+            forget_oldest=self._forget_oldest,
+            recent=self._recent,
+            recent_each=RECENT_EACH,
+            waits=self.commit is not None,
+        )
+
+    @property
+    def asked(self) -> int:
+        """How many calls were decided."""
+        return self._asked + self.counts.tally.allowed + self.counts.tally.blocked
+
     def decide(self, given: object, asker: str, give: Given) -> Decision | None:
         """Decide one call. An answer that may be given out at once is returned; any other goes to `give`, later."""
-        decision = self.engine.decide(given)
+        return self.settle(self.engine.decide(given), asker, give)
+
+    def settle(self, decision: Decision, asker: str, give: Given) -> Decision | None:
+        """Take a decision of the engine in, as `decide` does."""
         effect = decision.effect
         self.counts.decided(decision)
-        self.asked += 1
-        if not self.asked % RECENT_EACH and decision.request is not None:
+        self._asked += 1
+        if not self._asked % RECENT_EACH and decision.request is not None:
             self._recent.append(decision.request)
         if effect is STEP_UP:
             self._hold(decision, asker, give)
@@ -78,6 +116,18 @@ class Dispatcher:
             return decision
         self.commit.add(decision, lambda made, error: give(self.durable(made, error), ""))
         return None
+
+    def when_durable(self, kept: Kept, decision: Decision, answer: bytes) -> None:
+        """Have a plain answer given out when its record is durable; the lane has taken its decision in."""
+
+        def give(made: Decision, error: Exception | None) -> None:
+            if error is None:
+                kept.connection.answer(kept, answer)
+            else:
+                kept.give(self.durable(made, error), "")
+
+        assert self.commit is not None
+        self.commit.add(decision, give)
 
     def refuse(self, given: object, reason_code: str, problem: str, give: Given) -> Decision | None:
         """Answer a call with BLOCK by error, recorded; as `decide` does."""
@@ -128,11 +178,14 @@ class Dispatcher:
             if request is not None and type(request.session_id) is str:
                 self._by_call.setdefault((asker, request.session_id, request.tool_name), {})[decision.id] = None
         if len(running) > RUNNING_MAX:
-            self._forget(next(iter(running)))
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        self._forget(next(iter(self._running)))
 
     def _forget(self, decision_id: str) -> None:
         found = self._running.pop(decision_id, None)
-        if found is None or found[1].request is None:
+        if found is None or len(found) == 3 or found[1].request is None:
             return
         asker, request = found[0], found[1].request
         if type(request.session_id) is not str:
@@ -179,7 +232,7 @@ class Dispatcher:
     def under_way(self, session_id: str, tool_name: object, asker: str, tenant: object = None) -> str | None:
         """Return the oldest call under way of a session and a tool that `asker` may report, for a tenant."""
         for id in self._by_call.get((EARLIER, session_id, tool_name), ()):
-            request = self._running[id][1].request
+            request = _decision(self._running[id]).request
             if request is not None and request.tenant_id == tenant:
                 return id
         found = self._by_call.get((asker, session_id, tool_name))
@@ -213,7 +266,7 @@ class Dispatcher:
             if withheld:
                 return Outcome(decision_id, ENDINGS[ending], withheld=True)
             raise EndedBefore("there is no such call under way: its end was reported before")
-        of, decision = found
+        of, decision = found[0], _decision(found)
         whose = None if decision.request is None else decision.request.tenant_id
         if not _may_report(asker, tenant, of, whose):
             raise RequestError("there is no such call under way: it was not let through here, or has ended before")
@@ -248,6 +301,17 @@ class Dispatcher:
             give(error)
 
         self.commit.add(list(decision_ids), durable)
+
+
+def _decision(running: Running) -> Decision:
+    """Return the decision that let a call through, but for what was known of its session."""
+    if len(running) == 2:
+        return running[1]
+    _, question, answer = running
+    result = msgspec.msgpack.decode(answer[HEADER_BYTES:], type=Result)
+    request = admitted_bytes(question)
+    assert isinstance(request, Request)
+    return decision_of(result, request)
 
 
 def _may_report(asker: str, tenant: object, of: str, whose: object) -> bool:

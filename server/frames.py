@@ -17,11 +17,14 @@ from ..contract import Decision, Fault, OperationError, RequestError
 from ..contract import frames as wire
 from ..contract.frames import CREDITS_MAX, DEADLINE_STAMP, Kind, frame, message, problem
 from ..contract.result import result_of
+from ..engine.decide import PACKED_MAPS
+from ..native.lane import Lane
 from .counts import Counts
 from .dispatch import Dispatcher, EndedBefore
 from .holds import Hold
 from .load import Load
 from .resend import Client, Clients, Kept, digest_of
+from .results import RESULTS
 from .sockets import peer_of
 
 if TYPE_CHECKING:
@@ -62,6 +65,7 @@ class FrameDoor:
         self.counts: Counts = dispatcher.counts
         self.connections: set[FrameConnection] = set()
         self.clients = Clients()
+        self.street = dispatcher.street(load, RESULTS)
         self.in_flight = 0
         self.leaving = False
 
@@ -91,15 +95,13 @@ class FrameConnection(asyncio.Protocol):
     """One client's connection."""
 
     __slots__ = (
-        "asker", "client", "door", "failed", "in_flight", "lingers_since", "out", "paused", "reader", "scheduled",
+        "asker", "client", "descriptor", "door", "failed", "in_flight", "lane", "lingers_since", "paused", "scheduled",
         "slow_since", "torn_since", "transport", "uid", "waits",
     )  # fmt: skip
 
     def __init__(self, door: FrameDoor) -> None:
         self.door = door
-        self.reader = wire.FrameReader()
         self.client: Client | None = None
-        self.out: list[bytes] = []
         self.in_flight = 0
         self.scheduled = self.paused = False
         self.slow_since = self.torn_since = self.lingers_since = 0.0
@@ -117,6 +119,7 @@ class FrameConnection(asyncio.Protocol):
         with socket.socket(fileno=os.dup(self.transport.get_extra_info("socket").fileno())) as sock:
             self.uid = peer_of(sock).uid
         self.asker = f"uid:{self.uid}"
+        self.lane = Lane(door.street, self.asker, self.at_leisure, self.when_durable)
         door.connections.add(self)
         door.counts.connections += 1
         self.torn_since = door.clock()
@@ -183,31 +186,40 @@ class FrameConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.failed:
             return
-        reader = self.reader
-        found = reader.feed(data)
-        for kind, flags, id, payload in found:
+        lane = self.lane
+        lane.feed(data)
+        before = lane.count
+        while True:
             try:
+                frame_of = lane.next()
+                if frame_of is None:
+                    break
+                kind, flags, id, payload = frame_of
                 if kind == DECIDE and self.client is not None:
                     self.decide(flags, id, payload)
                 elif not self.take(kind, flags, id, payload):
                     break
             except Exception:
-                self.door.counts.internal += 1
-                log.exception("internal kind=%d", kind)
-                if self.client is not None:
-                    self.client.answers.pop(id, None)
-                self.out.append(problem(ERROR, id, "internal", "this is a mistake of ours; the log has more of it"))
-        if reader.failed is not None:
-            self.fail(0, reader.failed.code, str(reader.failed))
-        elif reader.torn:
-            if found or not self.torn_since:
+                log.exception("internal id=%d", lane.id)
+                self.mistaken(lane.id)
+        if lane.failed is not None:
+            self.fail(0, *lane.failed)
+        elif lane.torn:
+            if lane.count != before or not self.torn_since:
                 self.torn_since = self.door.clock()
         elif self.client is not None:
             self.torn_since = 0.0
-        if self.out and not self.failed:
+        if lane.waiting and not self.failed:
             self.flush()
         if self.in_flight >= CREDITS_MAX or self.door.in_flight >= IN_FLIGHT_MAX:
             self._pause()
+
+    def mistaken(self, id: int) -> None:
+        """Answer a frame that we could not take because of a mistake of ours."""
+        self.door.counts.internal += 1
+        if self.client is not None:
+            self.client.waiting.pop(id, None)
+        self.lane.put(problem(ERROR, id, "internal", "this is a mistake of ours; the log has more of it"))
 
     def fail(self, id: int, code: str, text: str) -> None:
         """Say what was wrong with the bytes that came, and close: they cannot be read on."""
@@ -235,7 +247,7 @@ class FrameConnection(asyncio.Protocol):
                 self.fail(id, "flags", f"flags {flags:#x} are not known for this kind")
                 return False
             if kind == PING:
-                self.out.append(frame(PING, id, payload))
+                self.lane.put(frame(PING, id, payload))
             elif kind == HOLD_WAIT:
                 self.hold_wait(id, _decode(payload, type=wire.HoldWait))
             elif kind in ANSWERED_ONCE:
@@ -245,9 +257,9 @@ class FrameConnection(asyncio.Protocol):
                 return False
         except msgspec.MsgspecError as error:
             self.door.counts.frame_errors += 1
-            self.out.append(problem(ERROR, id, "malformed", f"this is no {Kind(kind).name.lower()}: {error}"))
+            self.lane.put(problem(ERROR, id, "malformed", f"this is no {Kind(kind).name.lower()}: {error}"))
         except (RequestError, OperationError) as error:
-            self.out.append(problem(ERROR, id, "refused", str(error)))
+            self.lane.put(problem(ERROR, id, "refused", str(error)))
         return True
 
     def hello(self, id: int, hello: wire.Hello) -> None:
@@ -258,6 +270,7 @@ class FrameConnection(asyncio.Protocol):
         if self.client is None:
             self.client = door.clients.find(self.uid, hello.client, door.clock())
             self.client.connections += 1
+            self.lane.replies = self.client.replies
         if hello.session_id is not None:
             if not 0 < len(hello.session_id) <= SESSION_CHARS_MAX:
                 raise RequestError(f"a session's id has 1 to {SESSION_CHARS_MAX} characters")
@@ -265,7 +278,7 @@ class FrameConnection(asyncio.Protocol):
             root = engine.session(hello.root, tenant_id=hello.tenant_id, begins=False) if hello.root else None
             engine.session(hello.session_id, root=root, tenant_id=hello.tenant_id)
         digest = door.dispatcher.engine.policy.digest
-        self.out.append(message(HELLO, id, wire.Welcome(door.server, digest)))
+        self.lane.put(message(HELLO, id, wire.Welcome(door.server, digest)))
 
     # ------------------------------------------------------------ deciding
 
@@ -276,35 +289,47 @@ class FrameConnection(asyncio.Protocol):
             return
         door, client = self.door, self.client
         assert client is not None
-        digest = digest_of(payload)
-        held = client.answers.get(id)
-        if held is not None or id <= client.forgotten:
-            self.again(DECIDE, id, digest, held)
+        if self.came_before(DECIDE, id, payload):
             return
-        kept = Kept(id, digest, self, door.clock())
-        client.keep(id, kept)
+        kept = client.begin(id, digest_of(payload), self)
 
         dispatcher = door.dispatcher
         late = False
-        if flags:
-            if flags & wire.DEADLINE:
-                late = len(payload) < 8 or DEADLINE_STAMP.unpack_from(payload)[0] < door.monotonic_ns()
-                payload = payload[8:]
-            given: Any = payload if flags & wire.JSON else decoded(payload)
-        else:
-            given = decoded(payload)
+        if flags & wire.DEADLINE:
+            late = len(payload) < 8 or DEADLINE_STAMP.unpack_from(payload)[0] < door.monotonic_ns()
+            payload = payload[8:]
+        given: Any = payload if flags & wire.JSON or payload[:1] in PACKED_MAPS else decoded(payload)
         if late or door.load.arrive():
             door.counts.shed += 1
             why = "the deadline had passed" if late else "the server has too much to do"
             decision = dispatcher.refuse(given, "overloaded", why, kept.give)
         else:
             decision = dispatcher.decide(given, self.asker, kept.give)
+        self.settled(kept, decision)
+
+    def settled(self, kept: Kept, decision: Decision | None) -> None:
+        """Answer a question that is decided, or count it as under way."""
         if decision is not None:
-            kept.answer = answer = message(RESULT, id, result_of(decision))
-            self.out.append(answer)
-        elif kept.answer is None:
+            answer = message(RESULT, kept.id, result_of(decision))
+            kept.client.answered(kept, answer, self.door.clock())
+            self.lane.put(answer)
+        elif kept.id in kept.client.waiting:
             self.in_flight += 1
-            door.in_flight += 1
+            self.door.in_flight += 1
+
+    def at_leisure(self, id: int, payload: bytes, decision: Decision) -> None:
+        """Settle a decision of the lane's whose answer is not plain."""
+        assert self.client is not None
+        kept = self.client.begin(id, digest_of(payload), self)
+        self.settled(kept, self.door.dispatcher.settle(decision, self.asker, kept.give))
+
+    def when_durable(self, id: int, payload: bytes, decision: Decision, answer: bytes) -> None:
+        """Give out a plain answer of the lane's when it is durable."""
+        assert self.client is not None
+        kept = self.client.begin(id, digest_of(payload), self)
+        self.in_flight += 1
+        self.door.in_flight += 1
+        self.door.dispatcher.when_durable(kept, decision, answer)
 
     def batch(self, id: int, kept: Kept, payload: bytes) -> None:
         """Decide several calls, in their order, and answer all at once."""
@@ -336,23 +361,20 @@ class FrameConnection(asyncio.Protocol):
         """Take a frame whose effect must not be had twice."""
         door, client = self.door, self.client
         assert client is not None
-        digest = digest_of(payload)
-        held = client.answers.get(id)
-        if held is not None or id <= client.forgotten:
-            self.again(kind, id, digest, held)
+        if self.came_before(kind, id, payload):
             return
-        kept = Kept(id, digest, self, door.clock())
-        client.keep(id, kept)
+        kept = client.begin(id, digest_of(payload), self)
         try:
             if kind == DECIDE_BATCH:
                 self.batch(id, kept, payload)
             elif kind == OUTCOME:
                 self.ended(flags, id, kept, payload)
             else:
-                kept.answer = message(RESULT, id, self.said(payload))
-                self.out.append(kept.answer)
+                answer = message(RESULT, id, self.said(payload))
+                client.answered(kept, answer, door.clock())
+                self.lane.put(answer)
         except BaseException:
-            client.answers.pop(id, None)  # it had no effect
+            client.waiting.pop(id, None)  # it had no effect
             raise
 
     def said(self, payload: bytes) -> wire.Passed:
@@ -380,29 +402,38 @@ class FrameConnection(asyncio.Protocol):
         self.door.in_flight += 1
         dispatcher.recorded([ended.decision_id], give)
 
-    def again(self, kind: int, id: int, digest: bytes, held: Kept | None) -> None:
+    def came_before(self, kind: int, id: int, payload: bytes) -> bool:
         """Answer a request id that came before: the same answer to the same request, BLOCK to another one."""
-        if held is None or held.digest != digest:
-            if kind == DECIDE:
-                refuse = self.door.dispatcher.refuse
+        assert self.client is not None
+        client, replies = self.client, self.client.replies
+        if id > replies.newest:
+            return False
+        held, told = client.waiting.get(id), replies.find(id)
+        if held is None and told is None and id > replies.forgotten:
+            return False
+        digest = digest_of(payload)
+        if told is not None and told[0] == digest:
+            self.door.counts.resent += 1
+            self.send(told[1])
+        elif held is not None and held.digest == digest:
+            self.door.counts.resent += 1
+            if held.connection is not self:
+                held.connection.released()
+                held.connection = self  # under way: its answer goes where the client is now
+                self.in_flight += 1
+                self.door.in_flight += 1
+        elif kind == DECIDE:
+            refuse = self.door.dispatcher.refuse
 
-                def give(decision: Decision, token: str) -> None:
-                    self.send(message(RESULT, id, result_of(decision, token)))
+            def give(decision: Decision, token: str) -> None:
+                self.send(message(RESULT, id, result_of(decision, token)))
 
-                decision = refuse(None, "request_id_reused", "this request id was used for another request", give)
-                if decision is not None:
-                    give(decision, "")
-            else:
-                self.out.append(problem(ERROR, id, "request_id_reused", "this id was used for another request"))
-            return
-        self.door.counts.resent += 1
-        if held.answer is not None:
-            self.send(held.answer)
-        elif held.connection is not self:
-            held.connection.released()
-            held.connection = self  # under way: its answer goes where the client is now
-            self.in_flight += 1
-            self.door.in_flight += 1
+            decision = refuse(None, "request_id_reused", "this request id was used for another request", give)
+            if decision is not None:
+                give(decision, "")
+        else:
+            self.lane.put(problem(ERROR, id, "request_id_reused", "this id was used for another request"))
+        return True
 
     def released(self) -> None:
         """Count one request less under way."""
@@ -413,8 +444,8 @@ class FrameConnection(asyncio.Protocol):
 
     def answer(self, kept: Kept, answer: bytes) -> None:
         """Give out an answer that was waited for, where its client is now."""
-        kept.answer = answer
         to = kept.connection
+        kept.client.answered(kept, answer, to.door.clock())
         to.send(answer)
         if to.in_flight:
             to.released()
@@ -431,7 +462,7 @@ class FrameConnection(asyncio.Protocol):
         if hold is None or hold.asker != self.asker:
             raise RequestError("there is no such hold; it was never opened here, or was answered over an hour ago")
         if hold.outcome is not None:
-            self.out.append(message(RESULT, id, hold.outcome))
+            self.lane.put(message(RESULT, id, hold.outcome))
             return
         seconds = min(max(wait.wait_s, 0.0), WAIT_S_MAX)
         waits = self.waits
@@ -459,7 +490,7 @@ class FrameConnection(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Write at the end of this turn."""
-        self.out.append(data)
+        self.lane.put(data)
         if not self.scheduled:
             self.scheduled = True
             self.door.loop.call_soon(self._flush_scheduled)
@@ -470,11 +501,10 @@ class FrameConnection(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write what there is; to a closed or failed client nothing, for the loop would raise."""
-        out = self.out
-        if out:
-            self.out = []
+        if self.lane.waiting:
+            data = self.lane.taken()
             if not self.failed and not self.transport.is_closing():
-                self.transport.write(out[0] if len(out) == 1 else b"".join(out))
+                self.transport.write(data)
 
 
 def decoded(payload: bytes) -> object:

@@ -6,15 +6,17 @@ answered long ago, and are not decided again either.
 """
 
 from collections import OrderedDict
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from ..contract import Decision
 from ..contract.frames import Kind, message
 from ..contract.result import result_of
+from ..native.replies import Replies, digest_of
 
 if TYPE_CHECKING:
     from .frames import FrameConnection
+
+__all__ = ["Client", "Clients", "Kept", "digest_of"]
 
 ANSWERS_MAX: Final = 512
 CLIENTS_MAX: Final = 1_024
@@ -22,16 +24,15 @@ KEPT_S: Final = 60.0
 
 
 class Kept:
-    """One request and its answer: None while it is under way. `connection` is where the answer is to go."""
+    """One request that is under way. `connection` is where the answer is to go."""
 
-    __slots__ = ("answer", "at", "connection", "digest", "id")
+    __slots__ = ("client", "connection", "digest", "id")
 
-    def __init__(self, id: int, digest: bytes, connection: "FrameConnection", at: float) -> None:
+    def __init__(self, id: int, digest: bytes, client: "Client", connection: "FrameConnection") -> None:
         self.id = id
         self.digest = digest
+        self.client = client
         self.connection = connection
-        self.at = at
-        self.answer: bytes | None = None
 
     def give(self, decision: Decision, token: str) -> None:
         """Send the decision that was waited for, where the client is now."""
@@ -39,38 +40,26 @@ class Kept:
 
 
 class Client:
-    """The requests of one client that are remembered, by id."""
+    """The requests of one client that are remembered, by id: those under way, and the answers to others."""
 
-    __slots__ = ("answers", "connections", "forgotten", "seen_at")
+    __slots__ = ("connections", "replies", "seen_at", "waiting")
 
     def __init__(self, now: float) -> None:
-        self.answers: OrderedDict[int, Kept] = OrderedDict()
-        self.forgotten = 0
+        self.waiting: dict[int, Kept] = {}
+        self.replies = Replies(ANSWERS_MAX)
         self.connections = 0
         self.seen_at = now
 
-    def keep(self, id: int, kept: Kept) -> None:
-        """Remember a request, and forget the oldest that was answered."""
-        answers = self.answers
-        answers[id] = kept
-        if len(answers) > ANSWERS_MAX:
-            self._forget_oldest()
+    def begin(self, id: int, digest: bytes, connection: "FrameConnection") -> Kept:
+        """Remember a request that is under way."""
+        kept = self.waiting[id] = Kept(id, digest, self, connection)
+        self.replies.note(id)
+        return kept
 
-    def _forget_oldest(self) -> bool:
-        id = next(iter(self.answers))
-        if self.answers[id].answer is None:
-            self.answers.move_to_end(id)  # under way: it is answered first
-            return False
-        del self.answers[id]
-        self.forgotten = max(self.forgotten, id)
-        return True
-
-    def forget(self, until: float) -> None:
-        """Forget what was answered before a time."""
-        while self.answers:
-            oldest = next(iter(self.answers.values()))
-            if oldest.at > until or not self._forget_oldest():
-                return
+    def answered(self, kept: Kept, answer: bytes, now: float) -> None:
+        """Remember the answer to a request."""
+        if self.waiting.pop(kept.id, None) is not None:
+            self.replies.keep(kept.id, kept.digest, answer, now)
 
 
 class Clients:
@@ -100,11 +89,6 @@ class Clients:
     def sweep(self, now: float) -> None:
         """Forget what is older than a minute."""
         for key, client in list(self._all.items()):
-            client.forget(now - KEPT_S)
+            client.replies.forget(now - KEPT_S)
             if not client.connections and now - client.seen_at > KEPT_S:
                 del self._all[key]
-
-
-def digest_of(payload: bytes) -> bytes:
-    """Return what tells one request from another: 16 bytes of BLAKE2b."""
-    return blake2b(payload, digest_size=16).digest()

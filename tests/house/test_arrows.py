@@ -26,7 +26,7 @@ ARROWS: dict[str, set[str]] = {
     "policies": set(),
     "engine": {"contract", "grammar", "native"},
     "evidence": {"contract", "native"},
-    "server": {"contract", "engine", "evidence"},
+    "server": {"contract", "native", "engine", "evidence"},
     "simulation": {"contract", "grammar", "engine", "evidence"},
     SDK: {"contract", "engine", "evidence"},
     "proxy": {"contract", SDK},

@@ -1,0 +1,40 @@
+from libc.stdint cimport uint8_t, uint64_t
+
+from thoth.native.desk cimport Desk
+from thoth.native.forms cimport Form
+from thoth.native.load cimport Load
+from thoth.native.replies cimport Replies
+from thoth.native.results cimport Results
+from thoth.native.spelling cimport Ink
+
+cdef class Tally:
+    cdef readonly long long allowed, blocked
+
+cdef class Street:
+    cdef public Desk desk                   # None: every question is somebody else's
+    cdef Load load
+    cdef Results results
+    cdef Tally tally
+    cdef Form answer
+    cdef object allow, block, running, forget_oldest, recent
+    cdef Py_ssize_t running_max, recent_each
+    cdef Py_ssize_t effect, id, asked
+    cdef bint waits
+    cdef int note(self, object decision, bint allowed, str asker, bytes payload, bytes answer) except -1
+
+cdef class Lane:
+    cdef Street street
+    cdef public Replies replies             # of the client who asks; None before it has said who it is
+    cdef object at_leisure, when_durable
+    cdef str asker
+    cdef Ink rest                           # what came of a frame that has not come whole
+    cdef Py_ssize_t wanted                  # bytes of `rest` that make a frame, or its head
+    cdef bytes data                         # what is read now, if it lies in one piece
+    cdef const uint8_t *text
+    cdef Py_ssize_t at, end
+    cdef Ink out
+    cdef readonly object failed             # (code, what was wrong), once what came was no frame
+    cdef readonly uint64_t count            # of frames that have come whole
+    cdef readonly uint64_t id               # of the frame that is taken, or was last
+    cdef bint question(self, uint64_t id, bytes payload) except -1
+    cdef int put_by(self) except -1

@@ -1,0 +1,54 @@
+from collections.abc import Callable
+from typing import Any
+
+from .desk import Desk
+from .forms import Form
+from .load import Load
+from .replies import Replies
+from .results import Results
+
+class Tally:
+    allowed: int
+    blocked: int
+
+class Street:
+    desk: Desk | None
+    def __init__(
+        self,
+        *,
+        desk: Desk | None,
+        load: Load,
+        results: Results,
+        tally: Tally,
+        answer: Form,
+        allow: object,
+        block: object,
+        running: Any,
+        running_max: int,
+        forget_oldest: Callable[[], None],
+        recent: Any,
+        recent_each: int,
+        waits: bool,
+    ) -> None: ...
+
+class Lane:
+    replies: Replies | None
+    failed: tuple[str, str] | None
+    id: int
+    count: int
+    def __init__(
+        self,
+        street: Street,
+        asker: str,
+        at_leisure: Callable[[int, bytes, Any], None],
+        when_durable: Callable[[int, bytes, Any, bytes], None],
+    ) -> None: ...
+    @property
+    def torn(self) -> bool: ...
+    @property
+    def waiting(self) -> bool: ...
+    def feed(self, data: bytes) -> None: ...
+    def next(self) -> tuple[int, int, int, bytes] | None: ...
+    def put(self, data: bytes) -> None: ...
+    def taken(self) -> bytes: ...
+    def send(self, descriptor: int) -> bytes: ...

@@ -1,0 +1,216 @@
+"""The frames of one connection: cut from what is read, and the plain questions among them decided on the way.
+
+    u32 length | u8 version | u8 kind | u16 flags | u64 id | payload of `length` bytes
+
+Big-endian. A question is plain where it has no flags, holds a MessagePack map, and its id is higher than all before, so
+that it cannot have been asked already; and its answer, where it is ALLOW or BLOCK and can be given out at once. Every
+other frame, and every other answer, is handed over to somebody who can do everything; both ways say the same.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject_SetItem
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memmove
+
+from thoth.native.desk cimport Desk
+from thoth.native.forms cimport Form
+from thoth.native.load cimport Load
+from thoth.native.replies cimport DIGEST_BYTES, Replies, digest_into
+from thoth.native.results cimport Results
+from thoth.native.spelling cimport Ink
+
+cdef extern from "sys/socket.h" nogil:
+    ssize_t c_send "send"(int descriptor, const void *data, size_t length, int flags)
+    enum:
+        MSG_DONTWAIT
+        MSG_NOSIGNAL
+
+cdef enum:
+    VERSION = 1
+    DECIDE = 3
+    HEAD_BYTES = 16
+    PAYLOAD_BYTES_MAX = 1 << 20
+    KEPT_BYTES_MAX = 1 << 16     # of the memory of one connection, while it has nothing to do
+
+
+cdef class Tally:
+    """Plain questions that were answered, by effect."""
+
+
+cdef class Street:
+    """What the lanes of one socket share.
+
+    A call that is allowed is put into `running` under the id of its decision, as (asker, question, answer), both as
+    bytes: a decision is many objects, and most calls end soon. Where it holds more than `running_max`,
+    `forget_oldest` is called. Each `recent_each`-th request goes into `recent`. `waits`: answers wait for the disk.
+    """
+
+    def __init__(self, *, Desk desk, Load load not None, Results results not None, Tally tally not None,
+                 Form answer not None, allow, block, running, Py_ssize_t running_max, forget_oldest, recent,
+                 Py_ssize_t recent_each, bint waits):
+        self.desk, self.load, self.results, self.tally = desk, load, results, tally
+        self.answer, self.allow, self.block, self.running, self.recent = answer, allow, block, running, recent
+        self.forget_oldest, self.running_max, self.recent_each, self.waits = forget_oldest, running_max, recent_each, waits
+        self.id, self.effect, self.asked = map(answer.place, ("id", "effect", "request"))
+
+    cdef int note(self, object decision, bint allowed, str asker, bytes payload, bytes answer) except -1:
+        cdef Tally tally = self.tally
+        cdef object request
+        if allowed:
+            tally.allowed += 1
+            PyObject_SetItem(self.running, self.answer.read(decision, self.id), (asker, payload, answer))
+            if len(self.running) > self.running_max:
+                self.forget_oldest()
+        else:
+            tally.blocked += 1
+        if (tally.allowed + tally.blocked) % self.recent_each == 0:
+            request = self.answer.read(decision, self.asked)
+            if request is not None:
+                self.recent.append(request)
+        return 0
+
+
+cdef class Lane:
+    """One connection's frames in, and what is to be written to it."""
+
+    def __init__(self, Street street not None, str asker not None, at_leisure, when_durable):
+        """`at_leisure` is handed the id of a question, its bytes, and the decision, where the answer is not plain.
+
+        `when_durable` is handed these and the answer, where plain answers wait for the disk.
+        """
+        self.street, self.asker, self.at_leisure, self.when_durable = street, asker, at_leisure, when_durable
+        self.rest, self.out = Ink(), Ink()
+
+    @property
+    def torn(self) -> bool:
+        """Whether a frame has begun and not ended."""
+        return self.rest.used > 0
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is anything to be written."""
+        return self.out.used > 0
+
+    def feed(self, bytes data not None):
+        """Take in what was read; `next` is to be called until it returns None."""
+        if self.failed is not None:
+            return
+        if self.rest.used:
+            self.rest.put(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+            if self.rest.used < self.wanted:
+                return
+            self.data, self.text, self.at, self.end = None, self.rest.data, 0, self.rest.used
+        else:
+            self.data, self.text, self.at, self.end = data, <const uint8_t *>PyBytes_AS_STRING(data), 0, PyBytes_GET_SIZE(data)
+
+    def next(self):
+        """Decide the plain questions that come next; return the frame behind them as (kind, flags, id, payload).
+
+        None: nothing has come whole any more, or it is no frame, as `failed` says then.
+        """
+        cdef const uint8_t *head
+        cdef uint32_t length
+        cdef bytes payload
+        cdef uint64_t id
+        if self.text == NULL:
+            return None
+        self.wanted = HEAD_BYTES
+        while self.end - self.at >= HEAD_BYTES:
+            head = self.text + self.at
+            length = <uint32_t>number(head, 4)
+            if head[4] != VERSION:
+                self.failed = "version", f"frames of version {VERSION} are spoken here, not {head[4]}"
+            elif length > PAYLOAD_BYTES_MAX:
+                self.failed = "too_large", f"a payload has at most {PAYLOAD_BYTES_MAX:,} bytes, not {length:,}"
+            if self.failed is not None:
+                self.data, self.text, self.at, self.end, self.rest.used = None, NULL, 0, 0, 0
+                return None
+            if self.end - self.at - HEAD_BYTES < length:
+                self.wanted = HEAD_BYTES + length
+                break
+            payload = PyBytes_FromStringAndSize(<const char *>head + HEAD_BYTES, length)
+            id = self.id = number(head + 8, 8)
+            self.at += HEAD_BYTES + length
+            self.count += 1
+            if head[5] == DECIDE and head[6] == 0 and head[7] == 0 and self.question(id, payload):
+                continue
+            return head[5], number(head + 6, 2), id, payload
+        self.put_by()
+        return None
+
+    cdef int put_by(self) except -1:
+        """Keep what has not come whole."""
+        cdef Py_ssize_t left = self.end - self.at
+        if self.data is not None:
+            self.rest.put(self.text + self.at, left)
+            self.data = None
+        elif self.text != NULL:
+            memmove(self.rest.data, self.text + self.at, left)
+            self.rest.used = left
+        if left == 0 and self.rest.room > KEPT_BYTES_MAX:
+            self.rest = Ink()
+        self.text, self.at, self.end = NULL, 0, 0
+        return 0
+
+    cdef bint question(self, uint64_t id, bytes payload) except -1:
+        """Decide a question, if it is plain; say whether it was."""
+        cdef Street street = self.street
+        cdef uint8_t first = <uint8_t>PyBytes_AS_STRING(payload)[0]  # a zero where there is nothing
+        cdef uint8_t digest[DIGEST_BYTES]
+        cdef object decision, effect
+        cdef bytes answer
+        cdef Py_ssize_t begin
+        if self.replies is None or id <= self.replies.newest or street.desk is None:
+            return False
+        if not (0x80 <= first <= 0x8F or first == 0xDE or first == 0xDF):
+            return False
+        if street.load.arrived():
+            return False
+        decision = street.desk.decide_one(payload, None, None)
+        effect = street.answer.read(decision, street.effect)
+        begin = self.out.used
+        if (effect is not street.allow and effect is not street.block) or street.results.frame(self.out, decision, id):
+            self.out.used = begin
+            self.at_leisure(id, payload, decision)
+            return True
+        answer = PyBytes_FromStringAndSize(<const char *>self.out.data + begin, self.out.used - begin)
+        street.note(decision, effect is street.allow, self.asker, payload, answer)
+        if street.waits:
+            self.out.used = begin
+            self.when_durable(id, payload, decision, answer)
+            return True
+        digest_into(<const uint8_t *>PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), digest)
+        self.replies.add(id, digest, answer, street.load.now)
+        return True
+
+    # ------------------------------------------------------------ writing
+
+    def put(self, bytes data not None):
+        """Have frames written behind what is there."""
+        self.out.put(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+
+    def taken(self) -> bytes:
+        """Return everything that is to be written; it is not here any more."""
+        cdef bytes data = PyBytes_FromStringAndSize(<const char *>self.out.data, self.out.used)
+        self.out.used = 0
+        if self.out.room > KEPT_BYTES_MAX:
+            self.out = Ink()
+        return data
+
+    def send(self, int descriptor) -> bytes:
+        """Write to a socket that takes it at once; return what it did not take, to be written by somebody who waits."""
+        cdef ssize_t done = c_send(descriptor, self.out.data, self.out.used, MSG_DONTWAIT | MSG_NOSIGNAL)
+        cdef bytes left
+        if done == self.out.used:
+            self.out.used = 0
+            return b""
+        left = self.taken()
+        return left[done:] if done > 0 else left
+
+
+cdef uint64_t number(const uint8_t *data, int size) noexcept:
+    cdef uint64_t found = 0
+    cdef int place
+    for place in range(size):
+        found = found << 8 | data[place]
+    return found
