@@ -184,7 +184,7 @@ class Flat:
         return first, len(self.places) - first
 
     def rows_of(self, places: Sequence[int]) -> int:
-        """Return the rows that lie under an entry as it names them: one by its place, more by where they are counted."""
+        """Return the rows that lie under an entry as it names them: one by its place, more by where they stand."""
         if len(places) == 1:
             return RUN_OF_ONE | places[0]
         first, _ = self.run((len(places), *places))

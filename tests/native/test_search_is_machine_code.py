@@ -16,8 +16,8 @@ HOT = {
     ],
     "slots": [
         "answer_of", "one_answer", "seek", "approach", "settled", "entry_of", "beginning_of", "segment_of", "compared",
-        "parted", "glob_fits", "glob_covers", "plain_folder", "below", "accepted", "key_of", "ordered", "begins", "same",
-        "is_text", "real_of",
+        "parted", "glob_fits", "glob_covers", "plain_folder", "below", "accepted", "key_of", "ordered", "begins",
+        "same", "is_text", "real_of",
     ],
     "arena": [
         "wrong_in", "inside", "rows_stand", "numbers_stand", "hashed", "rows_in", "run_stands", "entries_stand",
