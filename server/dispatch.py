@@ -74,9 +74,12 @@ class Dispatcher:
     # ------------------------------------------------------------ deciding
 
     def street(self, load: Load, results: Results) -> Street:
-        """Return what lanes need to decide plain questions themselves, as `decide` does."""
+        """Return what lanes need to decide plain questions themselves, as `decide` does.
+
+        Whose a tenant's calls are is said here, so lanes leave all of them to it.
+        """
         return Street(
-            desk=self.engine.desk,
+            desk=self.engine.desk if self.tenant is None else None,
             load=load,
             results=results,
             tally=self.counts.tally,

@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from ..contract import Decision, Fault, RequestError, read_json
+from msgspec.structs import replace
+
+from ..contract import Decision, Fault, Request, RequestError, admit
+from ..engine.decide import admitted_bytes
 from .dispatch import Dispatcher, Given
 
 
@@ -18,15 +21,13 @@ class TenantDispatcher(Dispatcher):
 
     def decide(self, given: object, asker: str, give: Given) -> Decision | None:
         """Decide one call of the tenant."""
-        if isinstance(given, bytes | str):
-            given = read_json(given)
-        if isinstance(given, dict):
-            named = given.get("tenant_id")
-            if named is None:
-                given["tenant_id"] = self.tenant
-            elif named != self.tenant:
-                given = Fault(f"calls of tenant `{self.tenant}` are taken here, of no other", "tenant_id")
-        return super().decide(given, asker, give)
+        admitted = admitted_bytes(given) if isinstance(given, bytes | str) else admit(given)
+        if isinstance(admitted, Request):
+            if admitted.tenant_id is None:
+                admitted = replace(admitted, tenant_id=self.tenant)
+            elif admitted.tenant_id != self.tenant:
+                admitted = Fault(f"calls of tenant `{self.tenant}` are taken here, of no other", "tenant_id")
+        return super().decide(admitted, asker, give)
 
     def said(self, session_id: str, text: str, tenant_id: str | None) -> None:
         """Take in what the user of a session said.

@@ -17,10 +17,11 @@ from typing import Any
 import msgspec
 import uvloop
 
-from thoth.contract import Approval, Decision, Request, admit_json, read_json
+from thoth.contract import Approval, Decision, Request, read_json
 from thoth.contract import frames as wire
 from thoth.engine import Engine, Session
 from thoth.engine import checked as c
+from thoth.engine.decide import admitted_bytes
 from thoth.engine.evaluators import Native
 from thoth.server.counts import Counts
 from thoth.server.dispatch import Dispatcher
@@ -39,12 +40,13 @@ class CaseEngine(Engine):
     """An engine that decides in the world of one case."""
 
     around: dict[str, Any]
+    desk = None  # it would decide in a world of its own
 
     def enter(self, evaluator: Native, around: dict[str, Any]) -> None:
         self.policy, self._evaluator, self.around = evaluator.table.policy, evaluator, around
 
     def decide(self, request: object, *, session: Session | None = None, approval: Approval | None = None) -> Decision:
-        admitted = admit_json(request) if isinstance(request, bytes | str) else self._evaluator.admit(request)
+        admitted = admitted_bytes(request) if isinstance(request, bytes | str) else self._evaluator.admit(request)
         return self._evaluator.decide(admitted, **self.around)
 
 
