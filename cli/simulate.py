@@ -44,6 +44,9 @@ def simulate_command(
     no_coverage: Annotated[
         bool, Parameter(help="do not ask which conditions took which value, nor which rules are slow: faster")
     ] = False,
+    show_values: Annotated[
+        bool, Parameter(help="show texts of arguments in examples: they are in the report then")
+    ] = False,
     format: Format = "text",
     evaluator: EvaluatorName = "native",
 ) -> int:
@@ -57,6 +60,9 @@ def simulate_command(
     With --against it shows every decision that changes, by the rule that changed
     it. With labelled recordings it shows how many attacks the policy stops and
     whom it disturbs. docs/simulation.md walks from a trace to a reviewed change.
+
+    Examples show `key` and `shown` arguments and numbers; of texts only their
+    length, unless --show-values is given, and of what looks like a secret nothing.
 
     For example:
       thoth simulate --policy new.thoth --trace traces
@@ -84,6 +90,7 @@ def simulate_command(
         jobs=jobs,
         out=out,
         coverage=not no_coverage,
+        show_values=show_values,
     )
     with _progress() as tick:
         done = simulate(plan, tick)

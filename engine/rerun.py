@@ -191,7 +191,13 @@ class Rerun:
 
     def declares(self, tool: str, environment: str | None) -> bool:
         """Say whether the policy declares a tool, where it was called."""
-        return bool(tool) and self.evaluator.tool_of(Request(tool_name=tool, environment=environment)) is not None
+        return self.declaration(tool, environment) is not None
+
+    def declaration(self, tool: object, environment: str | None) -> Tool | None:
+        """Return how the policy declares a tool, where it was called; None where it does not."""
+        if not isinstance(tool, str) or not tool:
+            return None
+        return self.evaluator.tool_of(Request(tool_name=tool, environment=environment))
 
     def _passed(self, decision: Decision, request: Request, kind: Kind, session: Session, text: str) -> frozenset[str]:
         """Return the labels that a result brings for certain; those that it may bring are doubtful from now on."""

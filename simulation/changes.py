@@ -4,21 +4,14 @@ A call that comes out stricter was changed by what decides it now; one that come
 and does so no longer, or, where nothing had allowed it, by what allows it now.
 """
 
-import json
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from ..contract import REASONS, STRICTNESS, Effect
-from ..engine.checked import Pattern
-from ..engine.reference_values import spans
-from .calls import Call
+from .masking import Masking
 from .tally import Example, Outcome
 
-VALUE_CHARS_MAX: Final = 60
-CALL_CHARS_MAX: Final = 220
-SECRETS: Final = ("private_key", "api_key", "card_number", "us_ssn")
-"""Detectors whose finds are never shown in an example."""
 NOW: Final = {
     "ALLOW": "it would be allowed",
     "MODIFY": "it would run with changed arguments",
@@ -49,11 +42,11 @@ def cause_of(outcome: Outcome) -> str:
     return before or now
 
 
-def sentence(example: Example, because: Mapping[str, str]) -> str:
+def sentence(example: Example, because: Mapping[str, str], masking: Masking) -> str:
     """Return one call and what becomes of it, as a person would tell it; `because` has the reasons of rules."""
     call, outcome = example.call, example.outcome
     when = time.strftime("%Y-%m-%d at %H:%M UTC", time.gmtime(call.ts))
-    told = f"On {when} {call.agent_id or 'an agent'} called {shown_call(call)}."
+    told = f"On {when} {call.agent_id or 'an agent'} called {masking.call(call)}."
     before = ""
     if outcome.was:
         names = ", ".join(outcome.was_rules)
@@ -66,22 +59,3 @@ def sentence(example: Example, because: Mapping[str, str]) -> str:
         reason = example.problem or REASONS.get(outcome.reason_code, outcome.reason_code)
     by = f" ({', '.join(outcome.rules)})" if outcome.rules else ""
     return f"{told}{before} {now if before else now[:1].upper() + now[1:]}: {reason}{by}."
-
-
-def shown_call(call: Call) -> str:
-    """Return a call as one reads it, long values cut and secrets hidden."""
-    name = call.tool_name if isinstance(call.tool_name, str) else repr(call.tool_name)
-    args = call.tool_args
-    if not isinstance(args, dict):
-        return f"{name[:80]}({_shown(args)})"
-    text = ", ".join(f"{key[:40]}: {_shown(value)}" for key, value in args.items())
-    return f"{name[:80]}({text if len(text) <= CALL_CHARS_MAX else text[: CALL_CHARS_MAX - 1] + '…'})"
-
-
-def _shown(value: Any) -> str:
-    """Return a value as JSON. Secrets are hidden before it is cut, for half of one is one too."""
-    text = json.dumps(value, ensure_ascii=False, default=str)[:10_000]
-    for detector in SECRETS:
-        for start, end in reversed(spans(Pattern(detector=detector), text)):
-            text = f"{text[:start]}[{detector}]{text[end:]}"
-    return text if len(text) <= VALUE_CHARS_MAX else text[: VALUE_CHARS_MAX - 1] + "…"

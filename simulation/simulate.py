@@ -33,7 +33,10 @@ SAY_EVERY: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to simulate. `old` is the policy to compare with, empty for what was decided at the time."""
+    """What to simulate. `old` is the policy to compare with, empty for what was decided at the time.
+
+    `show_values`: examples in reports show texts in clear.
+    """
 
     policy: tuple[Path, ...]
     traces: tuple[str, ...]
@@ -46,6 +49,7 @@ class Plan:
     jobs: int = 1
     out: Path | None = None
     coverage: bool = True
+    show_values: bool = False
 
 
 @dataclass(slots=True)
@@ -63,6 +67,7 @@ class Simulation:
     jobs_said: str
     seconds: float
     rerun: Rerun
+    rerun_old: Rerun | None = None
 
 
 def simulate(plan: Plan, tick: Callable[[float, int], None] = lambda share, calls: None) -> Simulation:
@@ -84,10 +89,11 @@ def simulate(plan: Plan, tick: Callable[[float, int], None] = lambda share, call
         said = said_of_jobs(by, groups.count, plan.jobs) if groups else ""
         jobs = min(plan.jobs, max(1, groups.count)) if groups else plan.jobs
         rerun = Rerun(new, plan.evaluator)
+        rerun_old = Rerun(old, plan.evaluator) if old else None
         coverage = Coverage.of(new) if plan.coverage else None
         writer = stack.enter_context(writing(plan.out)) if plan.out is not None else None
         if jobs == 1:
-            carry = Replayer(rerun, Rerun(old, plan.evaluator) if old else None, coverage=coverage)
+            carry = Replayer(rerun, rerun_old, coverage=coverage)
             if writer is not None:
                 carry.write = lambda place, line: writer.write(line)
             sources.traces.progress = progress = Progress(sources.traces.files)
@@ -96,7 +102,9 @@ def simulate(plan: Plan, tick: Callable[[float, int], None] = lambda share, call
         else:
             tally, problems = _in_jobs(plan, sources, jobs, folder, coverage, writer, tick)
     seconds = time.monotonic() - began
-    return Simulation(plan, new, old, sources.files, tally, coverage, problems, jobs, said, seconds, rerun)
+    return Simulation(
+        plan, new, old, sources.files, tally, coverage, problems, jobs, said, seconds, rerun, rerun_old
+    )  # fmt: skip
 
 
 def _ticking(

