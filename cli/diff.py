@@ -9,7 +9,7 @@ from rich.text import Text
 from ..contract import Decision, OperationError
 from ..engine import load
 from ..engine.difference import TRIES, Difference, Group, Witness, difference
-from .arguments import Folders, Format
+from .arguments import Folders, Format, Learned
 from .printing import EFFECT_STYLES, counted, plain, print_json, say
 
 
@@ -19,6 +19,7 @@ def diff(
     /,
     *,
     path: Folders = None,
+    learned: Learned = None,
     tries: Annotated[int, Parameter(help=f"how many calls to try ({TRIES:,})")] = TRIES,
     examples: Annotated[int, Parameter(help="how many calls to show for each cause (3)")] = 3,
     tests: Annotated[bool, Parameter(help="show each call as a `test` block that holds under NEW")] = False,
@@ -33,6 +34,9 @@ def diff(
     change there is no difference. Decisions differ in their effect, in the arguments as they would
     run, in who is asked, or in how long; not by the name of a rule alone.
 
+    What a baseline holds is part of a situation: a call may be decided differently
+    where recorded behaviour used its values. --learned adds a baseline to both.
+
     It is a search. What is shown is certain; where nothing is found, something
     may still be there.
 
@@ -46,7 +50,7 @@ def diff(
     """
     if tries < 1 or examples < 1:
         raise OperationError("`--tries` and `--examples` are 1 or more")
-    before, after = (load([file], path=path or ())[0] for file in (old, new))
+    before, after = (load([file], path=path or (), learned=learned)[0] for file in (old, new))
     found = difference(before, after, tries=tries, kept=examples)
     if format == "json":
         print_json(as_json(found))

@@ -26,6 +26,8 @@ from .wording import tests_of
 TOOLS_MAX: Final = 8
 WAYS_MAX: Final = 8
 DRAWN_AT_ONCE_MAX: Final = 4
+CALMED_MAX: Final = 1_000
+"""How often other rules are made quiet: it asks every rule, and takes longer than deciding."""
 ODD: Final[tuple[Json, ...]] = (
     7.5,
     7,
@@ -51,6 +53,7 @@ class Candidates(Patches):
     def __init__(self, old: c.CheckedPolicy, new: c.CheckedPolicy) -> None:
         """Take the policies."""
         super().__init__(old, new)
+        self.calmed = 0
         self.rules = list(dict.fromkeys([*old.rules, *new.rules]))
 
     def of(self, rules: Iterable[c.Rule | c.ResultRule]) -> Iterator[Situation]:
@@ -121,18 +124,23 @@ class Candidates(Patches):
     def _around(self, base: Situation, rule: c.Rule) -> Iterator[Situation]:
         for way in (ways_of(rule.when) or [list(tests_of(rule.when))])[:WAYS_MAX]:
             reached = self.all_true(base, way, None)
-            yield from self._neighbours(reached, rule, way)
+            yield from self._neighbours(reached, rule, way, calm=True)
             quiet = self.quietened(reached, rule)
             if quiet is not reached:
                 yield from self._neighbours(quiet, rule, way)
 
-    def _neighbours(self, reached: Situation, rule: c.Rule, way: list[c.Test]) -> Iterator[Situation]:
-        """Return a situation that a rule applies to, and what is next to it."""
+    def _neighbours(
+        self, reached: Situation, rule: c.Rule, way: list[c.Test], calm: bool = False
+    ) -> Iterator[Situation]:
+        """Return a situation that a rule applies to, and what is next to it; `calm`: also with other rules quiet."""
         yield from self._limited(reached, rule)
         for test in [*way, *tests_of(rule.unless)]:
             for patch in self.patches(test):
-                yield patch(reached)
-                yield from islice(self._limited(patch(reached), rule), 1, 2)
+                patched = patch(reached)
+                yield patched
+                yield from islice(self._limited(patched, rule), 1, 2)
+                if calm:
+                    yield from self._calm(patched, rule)
         for excuse in (ways_of(rule.unless) or [])[:WAYS_MAX]:
             yield self.all_true(reached, excuse, None)
         for patch in self._moments(rule):
@@ -142,17 +150,26 @@ class Candidates(Patches):
                 yield set_argument(reached, change.path, value)
         yield replace(reached, session=False)
 
+    def _calm(self, situation: Situation, rule: c.Rule) -> Iterator[Situation]:
+        """Return a situation to which a rule applies with the other rules quiet, as long as the search has time."""
+        knowing = [judge for judge in self.judges if rule in judge.policy.rules]
+        if self.calmed < CALMED_MAX and any(judge.applies(rule, situation) for judge in knowing):
+            self.calmed += 1
+            yield self.quietened(situation, rule)
+
     def quietened(self, situation: Situation, rule: c.Rule) -> Situation:
         """Return a situation to which a rule applies and other restrictions do not, as far as that can be had.
 
         A stricter rule that applies as well would hide what this one does.
         """
         for judge in self.judges:
+            witness = judge.witness(situation)
             for other in judge.policy.rules:
-                if other.id == rule.id or other.effect in (Effect.ALLOW, "risk", "limit"):
+                if other.id == rule.id or other.effect in (Effect.ALLOW, "risk", "limit") or witness is None:
                     continue
-                if judge.applies(other, situation):
+                if witness.applies(other):
                     situation = self._without(situation, judge, other, rule)
+                    witness = judge.witness(situation)
         return situation
 
     def _without(self, situation: Situation, judge: Judge, other: c.Rule, rule: c.Rule) -> Situation:
@@ -189,15 +206,33 @@ class Candidates(Patches):
             yield replace(asked, past=(*asked.past, Past(asked.tool, asked.args, "done")))
 
     def _after_result(self, rule: c.ResultRule) -> Iterator[Situation]:
-        """Return calls of every restriction's tools after a result that a rule is about."""
+        """Return calls after a result that a rule is about: of what asks for its label first, then of every tool."""
         texts = [text for test in tests_of(rule.when) for text in values(test.predicate) if isinstance(text, str)]
         texts += list(matching(rule.pattern)) if rule.pattern is not None else []
+        pasts = []
         for tool in self.fitting_tools(rule.tools)[:3]:
-            args = next((base.args for base in self.bases(tool)), {})
-            for text in [*texts, "nothing", None]:
-                for other in self.tools:
-                    for base in self.bases(other)[:1]:
-                        yield replace(base, past=(Past(tool, args, text),))
+            for base in self.bases(tool)[:1]:
+                pasts += [Past(tool, base.args, text) for text in dict.fromkeys([*texts, "nothing", None])]
+        readers = [one for one in self.rules if rule.action == "label" and _asks_for_label(one, rule.label)]
+        yield from _in_turn([self._in_place_of_label(reader, rule, pasts) for reader in readers])
+        for past in pasts:
+            for other in self.tools:
+                for base in self.bases(other)[:1]:
+                    for opened in islice(self._opened(base, None), 2):
+                        yield replace(opened, past=(past,))
+
+    def _in_place_of_label(self, reader: c.Rule, rule: c.ResultRule, pasts: list[Past]) -> Iterator[Situation]:
+        """Return calls that a rule about a label applies to, with that label brought by one of some results alone."""
+        for tool in self.fitting_tools(reader.tools)[:TOOLS_MAX]:
+            for base in self.bases(tool)[:2]:
+                for opened in self._opened(base, reader):
+                    for way in (ways_of(reader.when) or [])[:WAYS_MAX]:
+                        rest = [test for test in way if not _is_label(test, rule.label)]
+                        reached = self.all_true(opened, rest, None)
+                        for past in pasts:
+                            after = replace(reached, past=(*reached.past, past))
+                            yield after
+                            yield from self._calm(after, reader)
 
     # ------------------------------------------------------------ patches of rules
 
@@ -222,6 +257,19 @@ class Candidates(Patches):
             yield with_field(field, "someone")
         yield from self.scoped()
         yield lambda s: replace(s, session=False)
+
+
+def _is_label(test: c.Test, label: str) -> bool:
+    predicate = test.predicate
+    return (
+        isinstance(predicate, c.Contains)
+        and predicate.left == c.Listing("session.labels")
+        and predicate.right == c.Constant(label)
+    )
+
+
+def _asks_for_label(rule: c.Rule, label: str) -> bool:
+    return any(_is_label(test, label) for test in (*tests_of(rule.when), *tests_of(rule.unless)))
 
 
 def _arguments_of(rule: c.Rule) -> set[str]:

@@ -226,6 +226,9 @@ def _plainer(situation: Situation) -> Iterator[Situation]:
         yield replace(situation, past=situation.past[:-1])
     if situation.said:
         yield replace(situation, said=situation.said[1:])
+    if situation.baseline:
+        yield replace(situation, baseline=())
+        yield replace(situation, baseline=situation.baseline[1:])
     for name in situation.args:
         yield replace(situation, args={key: kept for key, kept in situation.args.items() if key != name})
     if situation.blocks:

@@ -10,8 +10,10 @@ from typing import Any, Final
 from ..contract.attributes import WIRE
 from . import checked as c
 from .implication import ways_of
+from .learned import digest_of
 from .placing import Patch, after, as_it_is, at, drop_argument, placed, set_argument, then, undone, with_field
-from .samples import OTHER, fitting, matching, plain_value, values
+from .reference_values import read_url_host
+from .samples import OTHER, PLAIN, fitting, matching, plain_value, values
 from .situation import Judge, Past, Situation
 from .toolsets import ToolSet
 from .witness import Witness
@@ -19,6 +21,7 @@ from .wording import tests_of
 
 NAMED: Final = "Kestrel-4711"
 """A value that nothing else says, for asking where a value comes from."""
+GUESSED_MAX: Final = 12
 STEP_S: Final = 1_800
 WEEK_S: Final = 7 * 86_400
 UNDECLARED: Final = "a_tool_that_nobody_declared"
@@ -32,6 +35,7 @@ class Patches:
         self.policies = (old, new)
         self.tools = self._tools()
         self._hours: dict[c.Hours, list[float]] = {}
+        self._known: list[str] | None = None
         self.judges = [Judge(policy) for policy in self.policies]
 
     # ------------------------------------------------------------ tools
@@ -115,7 +119,9 @@ class Patches:
                 ]
             case c.From():
                 return list(self._seen(predicate))
-            case c.InBaseline() | c.ToolFits():
+            case c.InBaseline():
+                return list(self._used(predicate))
+            case c.ToolFits():
                 return []
             case c.InScope():
                 return list(self.scoped())
@@ -195,27 +201,32 @@ class Patches:
                     return replace(situation, args={**situation.args, param.name: item})
         return situation
 
-    def _seen(self, asked: c.From) -> Iterator[Patch]:
-        """Return what has the user or a tool say a value of the call, and what does not."""
+    def _asked_about(self, left: c.Argument | c.Keys, situation: Situation) -> list[tuple[str, Any]]:
+        """Return the arguments that a test asks the past of, each with every single value that it carries."""
+        if isinstance(left, c.Argument):
+            names = [str(left.steps[0])]
+        else:
+            params = [param for tool in self.declared(situation.tool) for param in tool.params]
+            names = sorted({param.name for param in params if param.key})
+        found = [(name, situation.args.get(name)) for name in names]
+        pairs = [(name, item) for name, value in found for item in (value if isinstance(value, list) else [value])]
+        return [(name, item) for name, item in pairs if item is not None]
 
-        def current(situation: Situation) -> list[str]:
-            if isinstance(asked.left, c.Argument):
-                found = [situation.args.get(str(asked.left.steps[0]))]
-            else:
-                names = {param.name for tool in self.declared(situation.tool) for param in tool.params if param.key}
-                found = [situation.args.get(name) for name in sorted(names)]
-            return [
-                str(item)
-                for value in found
-                for item in (value if isinstance(value, list) else [value])
-                if item is not None
-            ]
+    def _seen(self, asked: c.From) -> Iterator[Patch]:
+        """Return what has the user or a tool say a value of the call, or only its host, and what does not."""
 
         def told(situation: Situation) -> str:
-            return " and ".join(current(situation)) or NAMED
+            values = [str(item) for _, item in self._asked_about(asked.left, situation)]
+            if asked.by_host:
+                values = [read_url_host(value) or value for value in values]
+            return " and ".join(values) or NAMED
+
+        def said(situation: Situation) -> Situation:
+            situation = self._with_address(asked, situation)
+            return replace(situation, said=(*situation.said, f"It is about {told(situation)} today."))
 
         if asked.source == "user":
-            yield lambda s: replace(s, said=(*s.said, f"It is about {told(s)} today."))
+            yield said
             yield lambda s: replace(s, said=())
             return
         for tool in self.fitting_tools(asked.tools)[:2]:
@@ -223,6 +234,56 @@ class Patches:
             yield lambda s, tool=tool, args=args: replace(s, past=(*s.past, Past(tool, args, f"see {told(s)} there")))  # type: ignore[misc]
             yield lambda s, tool=tool, args=args: replace(s, past=(*s.past, Past(tool, args, "nothing")))  # type: ignore[misc]
             yield lambda s, tool=tool, args=args: replace(s, past=(*s.past, Past(tool, args, None)))  # type: ignore[misc]
+
+    def _with_address(self, asked: c.From | c.InBaseline, situation: Situation) -> Situation:
+        """Return a situation whose call carries an address of the web where a test asks for the host of one."""
+        if not asked.by_host or any(read_url_host(str(item)) for _, item in self._asked_about(asked.left, situation)):
+            return situation
+        return self._put_known(situation, asked.left, str(PLAIN["url"]))
+
+    def _used(self, asked: c.InBaseline) -> Iterator[Patch]:
+        """Return what puts the call's values into the baseline, others in their place, and values that are in it.
+
+        A baseline holds digests, so of its own values only those are known that somebody can guess.
+        """
+
+        def used(situation: Situation) -> Situation:
+            situation = self._with_address(asked, situation)
+            given = [(situation.tool, name, value) for name, value in self._asked_about(asked.left, situation)]
+            if asked.by_host:
+                given = [(tool, name, f"https://{read_url_host(str(value))}/") for tool, name, value in given]
+            return replace(situation, baseline=tuple(dict.fromkeys((*situation.baseline, *given))))
+
+        def others(situation: Situation) -> Situation:
+            names = dict.fromkeys(name for name, _ in self._asked_about(asked.left, situation))
+            return replace(situation, baseline=tuple((situation.tool, name, NAMED) for name in names))
+
+        yield used
+        yield others
+        yield lambda s: replace(s, baseline=())
+        for value in self._guessed():
+            yield lambda s, value=value: self._put_known(s, asked.left, value)  # type: ignore[misc]
+
+    def _guessed(self) -> list[str]:
+        """Return texts of the policies' own conditions that a baseline holds for some argument."""
+        if self._known is None:
+            digests = {one for policy in self.policies for held in (policy.baseline or {}).values() for one in held}
+            rules: list[c.Rule | c.ResultRule] = []
+            for policy in self.policies:
+                rules += [*policy.rules, *policy.result_rules]
+            tests = (
+                [test for rule in rules for test in (*tests_of(rule.when), *tests_of(rule.unless))] if digests else []
+            )
+            texts = {text for test in tests for text in values(test.predicate) if isinstance(text, str)}
+            texts |= {text for text in PLAIN.values() if isinstance(text, str)} if digests else set()
+            guesses = sorted(text for text in texts if {digest_of(text), digest_of(text, "email")} & digests)
+            self._known = guesses[:GUESSED_MAX]
+        return self._known
+
+    def _put_known(self, situation: Situation, left: c.Argument | c.Keys, value: str) -> Situation:
+        if isinstance(left, c.Argument):
+            return set_argument(situation, left.steps, value)
+        return self._set_keys(situation, value)
 
     def scoped(self) -> Iterator[Patch]:
         for pattern in dict.fromkeys(agent.pattern for policy in self.policies for agent in policy.agents):

@@ -77,7 +77,9 @@ def values(predicate: c.Predicate) -> list[Json]:
         case c.Like(_, globs):
             return [*(text for glob in globs[:12] for text in fitting(glob)), OTHER, "nobody@nowhere.example"]
         case c.Matches(_, pattern):
-            return [*matching(pattern), OTHER]
+            made = list(matching(pattern))
+            within = [text for text in (f"https://www.example.com/page{one}" for one in made) if found(pattern, text)]
+            return [*made, *within[:2], OTHER]
         case c.Affix(op, _, c.Constant(str(value))):
             return [f"{value}x" if op == "starts" else f"x{value}", value, OTHER]
         case c.Contains(_, c.Constant(value)):

@@ -14,9 +14,10 @@ from ..contract import Decision, Fault, Json, Mode, admit
 from ..grammar import write
 from .checked import CheckedPolicy, ModeSetting, Rule
 from .embed import UNTOLD, Engine
+from .learned import Baseline
 from .ledger import Ledger
 from .session import Session
-from .testing import FIELDS, PLAIN_NOW
+from .testing import FIELDS, PLAIN_NOW, baseline_with
 from .witness import Witness
 
 PLAIN: Final[dict[str, Json]] = {
@@ -41,7 +42,10 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """One call and what was before it. `fields` are those of the request; `session` False: a call without one."""
+    """One call and what was before it. `fields` are those of the request; `session` False: a call without one.
+
+    `baseline` are values that recorded behaviour used, besides those of the policy's own: tool, argument, value.
+    """
 
     tool: str
     args: dict[str, Any] = field(default_factory=dict)
@@ -52,11 +56,15 @@ class Situation:
     age_s: int = 0
     now: float = PLAIN_NOW
     session: bool = True
+    baseline: tuple[tuple[str, str, Json], ...] = ()
 
     def key(self) -> str:
         """Return what tells a situation from others."""
         past = [(call.tool, call.args, call.returns, call.ending) for call in self.past]
-        told = (self.tool, self.args, self.fields, self.said, past, self.blocks, self.age_s, self.now, self.session)
+        told = (
+            self.tool, self.args, self.fields, self.said, past, self.blocks, self.age_s, self.now, self.session,
+            self.baseline,
+        )  # fmt: skip
         return json.dumps(told, sort_keys=True)
 
     def request(self) -> dict[str, Any]:
@@ -82,6 +90,10 @@ class Situation:
         said += ["without an env"] if "environment" not in self.fields else []
         chain = self.fields.get("task_context")
         said += ["without a task"] if chain is None else [f"task {_text(chain)}"] if chain != {"chain": []} else []
+        said += [
+            f"{_text(value)} is in the baseline of {write.tool_name(tool)}.{name}"
+            for tool, name, value in self.baseline
+        ]
         said += [f"the user said {_text(text)}" for text in self.said]
         said += [f"after {_call(call.tool, call.args)}{_ending(call)}" for call in _counted(self.past)]
         said += [f"{self.blocks} calls of the session were blocked"] if self.blocks else []
@@ -106,6 +118,9 @@ class Situation:
         given += [f"context {write.word(k)} {_value(v)}" for k, v in (self.fields.get("metadata") or {}).items()]
         given += [f"said {write.quote(text)}" for text in self.said]
         given += [f"at {_moment(self.now)}"] if self.now != PLAIN_NOW else []
+        if not all(isinstance(value, str) for _, _, value in self.baseline):
+            return None
+        given += [f"baseline {write.tool_name(tool)}.{name} {_value(value)}" for tool, name, value in self.baseline]
         lines = [f"test {write.quote(title)} {{"]
         lines += [f"    given {one}" for one in given]
         lines += [f"    after {_call(call.tool, call.args)}{_ending(call)}" for call in self.past]
@@ -116,6 +131,7 @@ class Situation:
         return {
             "request": self.request(),
             "said": list(self.said),
+            "baseline": [{"tool": tool, "argument": name, "value": value} for tool, name, value in self.baseline],
             "after": [
                 {"tool_name": call.tool, "tool_args": call.args, "result": call.returns, "ended": call.ending}
                 for call in self.past
@@ -177,34 +193,52 @@ class Judge:
     def __init__(self, policy: CheckedPolicy, evaluator: Literal["native", "reference"] = "native") -> None:
         """Lay the policy out once."""
         self.policy = policy
+        self._evaluator = evaluator
         self._now = PLAIN_NOW
-        self._engine = Engine(policy, evaluator=evaluator, clock=self._clock)
+        self._plain = self._engines(policy)
+        self._learned: tuple[Engine, Engine] | None = None
+        self._baseline: Baseline = {}
+
+    def _engines(self, policy: CheckedPolicy) -> tuple[Engine, Engine]:
+        """Return what decides a call, and what lets those before it through."""
         observing = replace(policy, mode=ModeSetting("fixed", Mode.OBSERVE))
-        self._past = Engine(observing, evaluator=evaluator, clock=self._clock)
+        engine, past = (Engine(one, evaluator=self._evaluator, clock=self._clock) for one in (policy, observing))
+        return engine, past
+
+    def _engines_of(self, situation: Situation) -> tuple[Engine, Engine]:
+        """Return the engines for a situation: with a baseline of its own, their policy's is filled anew."""
+        if not situation.baseline:
+            return self._plain
+        if self._learned is None:
+            self._learned = self._engines(replace(self.policy, baseline=self._baseline))
+        self._baseline.clear()
+        self._baseline.update(baseline_with(self.policy, situation.baseline))
+        return self._learned
 
     def _clock(self) -> float:
         return self._now
 
     def decide(self, situation: Situation) -> Decision:
         """Return the decision about the situation's call."""
-        session = self._session(situation)
-        return self._engine.weigh(situation.request(), session=session)
+        engine, past = self._engines_of(situation)
+        return engine.weigh(situation.request(), session=self._session(situation, engine, past))
 
     def witness(self, situation: Situation, risk: int = 0) -> Witness | None:
         """Return who says what each condition comes to in a situation; None where its request is none."""
         request = admit(situation.request())
         if isinstance(request, Fault):
             return None
-        return self._engine.witness(request, self._session(situation), self._now, risk)
+        engine, past = self._engines_of(situation)
+        return engine.witness(request, self._session(situation, engine, past), self._now, risk)
 
     def applies(self, rule: Rule, situation: Situation) -> bool:
         """Say whether a rule of the policy applies in a situation."""
         witness = self.witness(situation)
         return witness is not None and witness.applies(rule)
 
-    def _session(self, situation: Situation) -> Session | None:
+    def _session(self, situation: Situation, engine: Engine, past: Engine) -> Session | None:
         self._now = situation.now
-        self._engine.ledger = self._past.ledger = Ledger()
+        engine.ledger = past.ledger = Ledger()
         if not situation.session:
             return None
         bound = self.policy.bounds.provenance_bytes
@@ -215,15 +249,15 @@ class Judge:
             session.said(text)
         for call in situation.past:
             request = {**situation.fields, "tool_name": call.tool, "tool_args": call.args}
-            decision = self._past.decide(request, session=session)
+            decision = past.decide(request, session=session)
             if decision.request is None:
                 continue
-            self._past.ran(decision, session)
+            past.ran(decision, session)
             result = UNTOLD if call.returns is None else call.returns
             if call.ending == "failed":
-                self._past.failed(decision, result)
+                past.failed(decision, result)
             elif call.ending == "completed":
-                self._past.completed(decision, result)
+                past.completed(decision, result)
         for _ in range(situation.blocks):
             session.blocked()
         return session

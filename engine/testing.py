@@ -16,7 +16,7 @@ from ..grammar import syntax as s
 from . import checked as c
 from .embed import UNTOLD, Engine
 from .explain import explanation
-from .learned import digest_of, host_digest_of
+from .learned import Baseline, digest_of, host_digest_of
 from .session import Session
 from .wording import tests_of, word_predicate, word_steps
 from .zones import zone_of
@@ -165,13 +165,19 @@ def _with_baseline(policy: c.CheckedPolicy, test: s.TestItem) -> c.CheckedPolicy
     given = [one for one in test.given if one.subject == "baseline" and one.tool and one.argument]
     if not given:
         return policy
+    values = [(one.tool or "", one.argument or "", value_of(value)) for one in given for value in one.values]
+    return replace(policy, baseline=baseline_with(policy, values))
+
+
+def baseline_with(policy: c.CheckedPolicy, values: Iterable[tuple[str, str, Json]]) -> Baseline:
+    """Return the baseline of a policy with values that were used, too: each of a tool's argument."""
     baseline = dict(policy.baseline or {})
-    for one in given:
-        key = (one.tool or "", one.argument or "")
-        kind = kind_of(policy, *key)
-        digests = {learn(value_of(value), kind) for value in one.values for learn in (digest_of, host_digest_of)}
-        baseline[key] = baseline.get(key, frozenset()) | {digest for digest in digests if digest}
-    return replace(policy, baseline=baseline)
+    for tool, argument, value in values:
+        kind = kind_of(policy, tool, argument)
+        digests = {learn(value, kind) for learn in (digest_of, host_digest_of)}
+        known = baseline.get((tool, argument), frozenset())
+        baseline[tool, argument] = known | {digest for digest in digests if digest}
+    return baseline
 
 
 def kind_of(policy: c.CheckedPolicy, tool: str, argument: str) -> str:

@@ -11,6 +11,7 @@ from thoth.contract import Effect
 from thoth.engine import Engine
 from thoth.engine.checked import CheckedPolicy
 from thoth.engine.difference import Difference, changes, difference, outcome
+from thoth.engine.learned import digest_of
 from thoth.engine.situation import Judge, Past, Situation
 from thoth.engine.testing import run_tests
 
@@ -72,6 +73,30 @@ CHANGED = {
         "step_up send as t unless args.key from user",
         "step_up send as t unless args.key from user or args.key from tool read_page",
     ),
+    "recorded behaviour": (
+        "step_up send as t unless args.key from user",
+        "step_up send as t unless args.key from user or args.key in baseline",
+    ),
+    "what recorded behaviour lacks": (
+        "block pay as t when not args.to in baseline",
+        "step_up pay as t when not args.to in baseline",
+    ),
+    "the host alone": (
+        "step_up read_page as t unless args.url from user",
+        "step_up read_page as t unless args.url from user or args.url by host from user",
+    ),
+    "the host alone in recorded behaviour": (
+        "step_up read_page as t unless args.url in baseline",
+        "step_up read_page as t unless args.url in baseline or args.url by host in baseline",
+    ),
+    "a label that a result brings": (
+        "block send as t when session.labels contains pii\non result read_page as m when result matches iban label pii",
+        "block send as t when session.labels contains pii",
+    ),
+    "a rule behind another": (
+        'block drop as t when args.table like {"\\\\*", "C:/"}\nblock drop as u unless args.key from user',
+        "block drop as u unless args.key from user",
+    ),
     "a class of tools": ("block class paid as t", "block class delete as t"),
     "an environment": ("for env prod { block pay as t }", "for env prod, staging { block pay as t }"),
     "a purpose": ('block pay as t unless purpose is "payables"', 'block pay as t unless purpose is "billing"'),
@@ -115,6 +140,26 @@ def test_every_witness_is_decided_differently_by_both_evaluators(name: str) -> N
                 before, after = (Judge(one, evaluator).decide(witness.situation) for one in (old, new))  # type: ignore[arg-type]
                 assert outcome(before) != outcome(after)
                 assert (before.effect, after.effect) == (witness.old.effect, witness.new.effect)
+
+
+@pytest.mark.parametrize("evaluator", ["native", "reference"])
+def test_a_judge_takes_each_situations_own_baseline(evaluator: Any) -> None:
+    judge = Judge(policy("step_up pay as t unless args.to in baseline"), evaluator)
+    call = Situation("pay", {"to": "ACME", "amount": 1}).with_field("agent_id", "bot-1")
+    known, other = (replace(call, baseline=(("pay", "to", name),)) for name in ("ACME", "Globex"))
+    asked = [judge.decide(one).effect for one in (call, known, other, known, call)]
+    assert asked == [Effect.STEP_UP, Effect.ALLOW, Effect.STEP_UP, Effect.ALLOW, Effect.STEP_UP]
+
+
+def test_values_of_a_loaded_baseline_are_found_where_they_can_be_guessed() -> None:
+    baseline = {("pay", "to"): frozenset({str(digest_of("Globex"))})}
+    old = replace(policy('block pay as a when args.to is "Globex"\nstep_up pay as t'), baseline=baseline)
+    new = replace(
+        policy('allow pay as a when args.to is "Globex"\nstep_up pay as t unless args.to in baseline'),
+        baseline=baseline,
+    )
+    seen = difference(old, new, tries=1_500)
+    assert any(one.situation.args.get("to") == "Globex" for group in seen.groups for one in group.witnesses)
 
 
 def test_the_same_policy_has_none_and_one_of_other_names_for_rules_neither() -> None:
@@ -187,6 +232,8 @@ def test_a_situation_says_what_is_not_plain_about_it() -> None:
     odd = replace(
         plain.with_field("agent_id", "bot-1"), said=("hi",), past=(Past("read", {}, None, "failed"),), blocks=2
     )
+    used = replace(plain, baseline=(("send", "to", "ann@acme.com"),))
+    assert used.sentence() == 'send(to: ["ann@acme.com"]) ("ann@acme.com" is in the baseline of send.to)'
     assert odd.sentence() == (
         'send(to: ["ann@acme.com"]) (agent "bot-1"; the user said "hi"; after read() fails;'
         " 2 calls of the session were blocked)"
