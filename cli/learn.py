@@ -1,6 +1,7 @@
 """`thoth learn`: a least-privilege policy, and a baseline, from recorded good behaviour."""
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -8,8 +9,9 @@ from cyclopts import Parameter
 
 from ..contract import OperationError
 from ..engine import load
-from ..simulation import read_traces
+from ..simulation.columns import read_mapping
 from ..simulation.learn import learn as learn_from
+from ..simulation.sources import read_sources
 from .arguments import SEVERAL, Folders
 from .printing import counted, note
 
@@ -17,11 +19,16 @@ from .printing import counted, note
 def learn(
     *,
     trace: Annotated[
-        list[Path], Parameter(consume_multiple=SEVERAL, help="recorded calls: trace files, or folders of them")
+        list[str],
+        Parameter(consume_multiple=SEVERAL, help="recordings: traces, events, evidence logs, tables; folders, globs"),
     ],
     where: Annotated[
         str, Parameter(help="which sessions are good ones, as a condition over the fields of a trace")
     ] = "",
+    map: Annotated[
+        list[str] | None,
+        Parameter(consume_multiple=SEVERAL, help="FIELD=COLUMN, for tables of your own, as in tool_name=action"),
+    ] = None,
     policy: Annotated[
         list[Path] | None,
         Parameter(consume_multiple=SEVERAL, help="a policy that declares the tools; without it they are guessed"),
@@ -45,6 +52,9 @@ def learn(
     --where picks the sessions: the policy language's own condition, asked of the
     fields of each call. Labels only pick sessions; no rule sees them.
 
+    Recordings are whatever `thoth simulate` reads. Calls that did not run, that
+    failed, or whose end is not known teach nothing.
+
     --learned-out writes the baseline: digests (SHA-256) of the values of `key`
     arguments, with counts and where they were seen. Keep it as you keep the
     traces: what is short can be guessed from a digest.
@@ -61,8 +71,11 @@ def learn(
         if file is not None and not file.parent.is_dir():
             raise OperationError(f"`{file.parent}` is no folder; make it first")
     declared = load(policy, path=path or ())[0] if policy else None
-    traces = read_traces(trace)
-    learned = learn_from(traces, where=where, policy=declared, name=out.stem if out is not None else "learned")
+    sources = read_sources(trace, mapping=read_mapping(map or []))
+    with tempfile.TemporaryDirectory(prefix="thoth-learn-") as folder:
+        sources.lay_down(Path(folder), None)
+        learned = learn_from(sources, where=where, policy=declared, name=out.stem if out is not None else "learned")
+        problems = sources.problems()
     if out is not None:
         out.write_text(learned.policy, "utf-8")
     elif learned_out is None:
@@ -71,13 +84,13 @@ def learn(
         learned_out.write_text(learned.learned, "utf-8")
     for remark in learned.remarks:
         note(f"not generalised: {remark}")
-    for problem in traces.problems:
+    for problem in problems.named:
         note(f"not read: {problem}")
-    if traces.problem_count > len(traces.problems):
-        note(f"not read: {traces.problem_count - len(traces.problems):,} more lines")
+    if problems.count > len(problems.named):
+        note(f"not read: {problems.count - len(problems.named):,} more lines")
     values = sum(len(digests) for digests in learned.recorded.values.values())
     note(
         f"{counted(learned.sessions, 'session')}, {counted(learned.calls, 'call')}:"
-        f" {counted(values, 'digest')}, {counted(learned.tests, 'test')}; not read: {traces.problem_count:,}"
+        f" {counted(values, 'digest')}, {counted(learned.tests, 'test')}; not read: {problems.count:,}"
     )
-    return 2 if traces.problem_count else 0
+    return 2 if problems.count else 0

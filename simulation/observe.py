@@ -185,6 +185,8 @@ def reason_to_leave(call: Call) -> str:
         return "named no tool"
     if not call.executed:
         return "did not run"
+    if not call.ended:
+        return "ended nobody knows how"
     return "failed" if call.tool_error is not None else ""
 
 

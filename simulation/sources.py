@@ -62,6 +62,10 @@ class Sources:
         if self.spool is not None:
             yield from self.spool.sessions(part, parts)
 
+    def __iter__(self) -> Iterator[RecordedSession]:
+        """Return all sessions, as often as is asked; what cannot be streamed has been laid down before."""
+        return self.sessions()
+
     def problems(self) -> Problems:
         """Return what was wrong in what has been read here: of traces that stream, of the latest reading."""
         found = Problems()
