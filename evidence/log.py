@@ -11,18 +11,17 @@ import importlib.metadata
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
-from time import monotonic
 from typing import Final, Literal, Self
 from weakref import WeakSet
 
 from ..contract import Answer, Approval, Decision, Outcome
 from ..native.drafting import Clerk
-from ..native.tray import FIRST, LATE, Half, SealKey, Tray
+from ..native.tray import SealKey
+from .drain import Drain
 from .errors import SPACE, EvidenceError, NoSpace, explain
 from .folder import LogFolder
-from .merkle import HASH_SIZE
 from .receipt import Receipt, make_receipt
 from .record import (
     Draft,
@@ -37,22 +36,12 @@ from .record import (
     redaction_draft,
     shed_draft,
 )
-from .root import RootLog
 from .sheets import decision_sheet, outcome_sheet
 from .storage import Storage
 from .vault import KEYS_CACHED, Vault, spell_box
 from .writer import Place, TreeWriter
 
-QUEUE_MAX: Final = 4_096
-CHECKPOINT_S: Final = 1.0
-CHECKPOINT_RECORDS: Final = 10_000
 HEARTBEAT_US: Final = 1_000_000
-ROOT_S: Final = 10.0
-RETRY_S: Final = 0.1
-LINGER_S: Final = 0.002
-"""How long the thread waits for others to share a commit with the first record that waits."""
-LATE_US: Final = 2_500
-"""When one record has waited so long, the next caller makes way for the thread, which may not get a turn otherwise."""
 DAY_US: Final = 86_400_000_000
 ANSWERS_MAX: Final = 10_000
 NOTHING_SHOWN: Final[frozenset[str]] = frozenset()
@@ -64,8 +53,7 @@ OnFailure = Literal["block", "allow"]
 class EvidenceLog:
     """A `Recorder` that writes one shard of a log. Safe to use from several threads; after a fork, open another.
 
-    Records are drafted where they are asked for, and wait in a tray. Who drains it seals, hashes and writes all of them
-    as one commit: a thread of the log in mode `async`, the first of those who wait in mode `sync`.
+    Records are drafted where they are asked for, and wait in a tray, which `drain.py` empties.
     """
 
     def __init__(
@@ -90,50 +78,36 @@ class EvidenceLog:
         self._keep_results = keep_results
         self._keep_values = keep_values
         self._storage = storage
-        self._writer = writer
         self._vault = Vault(f"{folder.directory}/vault", storage, writer.name)
-        self._root = RootLog(folder, storage, folder.signing_key())
+        self._drain = Drain(folder, storage, writer, self._vault, self, waits=mode == "sync")
+        self._tray = tray = self._drain.tray
         self._engine = _build()
         self._policy = ""
         self._answers: OrderedDict[tuple[str, Answer], None] = OrderedDict()
         self._declared: dict[str, frozenset[str]] = {}
         self._pid = os.getpid()
-        self._waits = mode == "sync"
-        self._tray = tray = Tray(storage.random, QUEUE_MAX, LATE_US)
-        # An argument that says whose values these are is looked up at leisure, for every tool.
-        seals, native = keep_values and not subjects, not (keep_values and subjects)
-        clerk = partial(Clerk, tray, clock=storage.now, shown=self._shown_of, seals=seals)
-        self._clerks = [
-            clerk(sheet=decision_sheet(self._engine, mode), keep=True),
-            clerk(sheet=outcome_sheet(mode), keep=keep_results),
-        ]
-        takes = [each.take if native else _nothing for each in self._clerks]
-        self._take_decision: Callable[[object, object], int] = takes[0]
-        self._take_outcome: Callable[[object, object], int] = takes[1]
-        self._left: Half | None = None  # of what was taken out of the tray, what found no room yet: from `_left_at` on
-        self._left_at = 0
-        self._boxed = False  # the boxes of what was taken out are written
         self._day = ""
-        self._settled: dict[int, Place | Exception] = {}  # of mode `sync`: what became of those who wait, by ticket
-        self._settled_to = 0
-        self._writing = threading.Lock()
-        self._wake = threading.Event()
-        self._hurry = threading.Event()
-        self._taken = threading.Event()
-        self._failure: Exception | None = None  # for now: more room may be found
-        self._dead: Exception | None = None  # for good
-        self._closed = False
         self._heartbeat_us = 0
-        self._decisions = 0
         self._shed_count = 0
         self._shed_since_us = 0
         self._shed_until_us = 0
         self._shed_why = ""
         self._shed_lock = threading.Lock()
         self._shed_total = 0
-        self._signed_at = monotonic()
-        self._rooted_at = float("-inf")
-        self._thread = threading.Thread(target=self._run, name="thoth-evidence", daemon=True)
+        # An argument that says whose values these are is looked up at leisure, for every tool.
+        seals, native = keep_values and not subjects, not (keep_values and subjects)
+        clerk = partial(
+            Clerk, tray, clock=storage.now, shown=self._shown_of, seals=seals, see_to=self._see_to, waits=mode == "sync"
+        )
+        self._decisions = clerk(
+            sheet=decision_sheet(self._engine, mode), keep=True, drafts=native, at_leisure=self._decided_at_leisure
+        )
+        self._outcomes = clerk(
+            sheet=outcome_sheet(mode), keep=keep_results, drafts=native, at_leisure=self._ended_at_leisure
+        )
+        # Each call of a tool comes through here twice, so these two are native code from the first step on.
+        self.decided = self._decisions.decided  # type: ignore[method-assign]
+        self.ended = self._outcomes.ended  # type: ignore[method-assign]
 
     # ------------------------------------------------------------ what is recorded
 
@@ -143,26 +117,20 @@ class EvidenceLog:
         Raises:
             EvidenceError: it cannot be recorded; never where the operator chose `on_failure="allow"`.
         """
-        self._decisions += 1
-        request = decision.request
-        ticket = self._take_decision(decision, request)
-        if ticket:
-            if ticket & 3 or self._waits:
-                self._see_to(ticket)
-            return
-        tool = request.tool_name if request is not None else ""
+        raise AssertionError("a log that is made has one of native code")
+
+    def ended(self, decision: Decision, outcome: Outcome) -> None:
+        """Write down how a call ended."""
+        raise AssertionError("a log that is made has one of native code")
+
+    def _decided_at_leisure(self, decision: Decision) -> None:
+        tool = decision.request.tool_name if decision.request is not None else ""
         self._keep(
             decision_draft(decision, shown=self._shown_of(tool), subject=self._subjects.get(tool), engine=self._engine)
         )
 
-    def ended(self, decision: Decision, outcome: Outcome) -> None:
-        """Write down how a call ended."""
+    def _ended_at_leisure(self, decision: Decision, outcome: Outcome) -> None:
         request = decision.request
-        ticket = self._take_outcome(outcome, request)
-        if ticket:
-            if ticket & 3 or self._waits:
-                self._see_to(ticket)
-            return
         subject = self._subjects.get(request.tool_name) if request is not None else None
         self._keep(outcome_draft(outcome, request, subject=subject, keep_result=self._keep_results))
 
@@ -186,7 +154,7 @@ class EvidenceLog:
     def shows(self, arguments: Mapping[str, Collection[str]]) -> None:
         """Keep these arguments of each tool in clear from now on, besides those that the log was opened with."""
         self._declared = {tool: frozenset(names) for tool, names in arguments.items() if names}
-        for clerk in self._clerks:
+        for clerk in (self._decisions, self._outcomes):
             clerk.shown = self._shown_of if self._declared or self._shown else None
 
     def erase(self, tenant: str, subject: str, *, reason: str = "") -> list[str]:
@@ -208,7 +176,7 @@ class EvidenceLog:
         try:
             self.write(draft)
         except Exception as error:
-            if self.on_failure != "allow" or self._closed:
+            if self.on_failure != "allow" or self._drain.closed:
                 raise
             self._shed(error)
 
@@ -229,11 +197,11 @@ class EvidenceLog:
         Raises:
             EvidenceError: it cannot be recorded; what happened, and what to do.
         """
-        if self._dead is not None or self._closed or os.getpid() != self._pid:
+        drain = self._drain
+        if drain.dead is not None or drain.closed or os.getpid() != self._pid:
             raise self._why_not()
-        if self._failure is not None:
-            with self._writing:
-                self._drain()
+        if drain.failure is not None:
+            drain.try_again()
             if not self._tray.ready:
                 raise self._why_not()
         ticket = 0
@@ -244,51 +212,24 @@ class EvidenceLog:
             if error.errno in SPACE:
                 raise NoSpace(self.folder.directory, self.folder.settings.segment_bytes) from error
             raise explain(error, self.folder.directory, "write to") from error
-        if self._waits:
-            return self._wait_for(ticket >> 2)
-        self._nudge(ticket)
-        return None
+        return drain.see_to(ticket)
 
     def _see_to(self, ticket: int) -> None:
         """Do for a record that native code drafted what `write` does for another."""
-        if not self._waits:
-            self._nudge(ticket)
-            return
         try:
-            self._wait_for(ticket >> 2)
+            self._drain.see_to(ticket)
         except Exception as error:
-            if self.on_failure != "allow" or self._closed:
+            if not self._drain.waits or self.on_failure != "allow" or self._drain.closed:
                 raise
             self._shed(error)
 
-    def _nudge(self, ticket: int) -> None:
-        """Wake the thread for the first record that waits; make way for it where it is late."""
-        if ticket & 3 == FIRST:
-            self._wake.set()
-        elif ticket & 3 == LATE:
-            if self._tray.count > QUEUE_MAX:
-                with self._writing:
-                    self._drain()
-            else:
-                self._taken.clear()
-                self._hurry.set()
-                self._taken.wait(LATE_US / 1e6)
-
-    def _wait_for(self, ticket: int) -> Place:
-        with self._writing:
-            if self._settled_to < ticket:
-                self._drain()
-            outcome = self._settled.pop(ticket)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
     def _why_not(self) -> Exception:
-        if self._closed:
+        drain = self._drain
+        if drain.closed:
             return EvidenceError("the evidence log was closed; open it again with `evidence.open`")
         if os.getpid() != self._pid:
             return EvidenceError("the evidence log was opened before a fork; open one in each process, after the fork")
-        error = self._dead or self._failure
+        error = drain.dead or drain.failure
         assert error is not None
         return error.with_traceback(None)  # raised again and again, it would hold on to every stack
 
@@ -323,73 +264,20 @@ class EvidenceLog:
             tray.keys[(tenant or None, subject or None)] = key
         return key
 
-    def _drain(self) -> None:
-        """Write everything that waits, as one commit; the caller holds `_writing`."""
-        half, start = self._left, self._left_at
-        if half is None:
-            half, start = self._tray.take(), 0
-            self._boxed = False
-            self._taken.set()
-            if not half.count:
-                return
-        leaves: list[bytes] = []
-        error: Exception | None = None
-        base = self._writer.size
-        try:
-            if half.box_count and not self._boxed:
-                self._vault.write(self._vault.sealed(half), day_of(half.last_us), sync=self.mode == "sync")
-            self._boxed = True
-            try:
-                self._writer.append_half(half, start, leaves)
-                self._append_own(half.last_us)
-            except NoSpace as full:
-                error = full
-            self._writer.commit()
-        except Exception as failed:  # noqa: BLE001 - whoever waits for one of these records must hear of it
-            self._tray.ready = False
-            if isinstance(failed, OSError) and failed.errno in SPACE:
-                error = NoSpace(self.folder.directory, self.folder.settings.segment_bytes)
-            else:
-                # After a failed write or sync nobody knows what is on disk.
-                directory = self.folder.directory
-                self._dead = explain(failed, directory, "write to") if isinstance(failed, OSError) else failed
-                self._settle(half, start, b"", base, self._dead)
-                return
-        written = start + sum(map(len, leaves)) // HASH_SIZE
-        if self.mode == "sync":
-            self._settle(half, start, b"".join(leaves), base, error)
-        elif written < half.count:
-            self._left, self._left_at = half, written
-        else:
-            self._left = None
-            self._tray.give_back(half)
-        self._failure = error if self.mode == "async" else None
-        self._tray.ready = self._failure is None and not self._closed
-        if error is None and self._writer.size - self._writer.signed >= CHECKPOINT_RECORDS:
-            self._sign()
+    # ------------------------------------------------------------ what the log says of itself
 
-    def _settle(self, half: Half, start: int, leaves: bytes, base: int, error: Exception | None) -> None:
-        """Say to everybody who waits what became of their records: those that have leaves are durable."""
-        self._settled_to = half.first_ticket + half.count - 1
-        if self.mode == "async":
-            return
-        for number in range(start, half.count):
-            at = HASH_SIZE * (number - start)
-            outcome: Place | Exception | None = error
-            if at < len(leaves):
-                leaf = leaves[at : at + HASH_SIZE].hex()
-                outcome = Place(self._writer.name, base + number - start, leaf)
-            assert outcome is not None
-            self._settled[half.first_ticket + number] = outcome
+    def due(self, at_us: int) -> bool:
+        """Whether a heartbeat is due, which comes with the records of each second, or something was shed."""
+        return at_us - self._heartbeat_us >= HEARTBEAT_US or self._shed_count > 0
 
-    def _append_own(self, at_us: int) -> None:
-        """What the log says of itself: a heartbeat with the records of each second, and what was shed before them."""
+    def say(self, at_us: int) -> None:
+        """Append what was shed, and a heartbeat if one is due; for the drain."""
         with self._shed_lock:
             count, self._shed_count = self._shed_count, 0
             shed = shed_draft(count, self._shed_since_us, self._shed_until_us, self._shed_why) if count else None
         if shed is not None:
             try:
-                self._writer.append(self._finished(shed, at_us))
+                self._drain.writer.append(self._finished(shed, at_us))
             except NoSpace:
                 with self._shed_lock:
                     self._shed_count += count
@@ -402,90 +290,39 @@ class EvidenceLog:
             opened=opened,
             on_failure=self.on_failure,
             engine=self._engine,
-            decisions=self._decisions,
+            decisions=self._decisions.count,
             shed=self._shed_total,
         )
-        self._writer.append(self._finished(draft, at_us))
+        self._drain.writer.append(self._finished(draft, at_us))
         self._heartbeat_us = at_us
-
-    def _sign(self) -> None:
-        """Sign a checkpoint; the caller holds `_writing`."""
-        self._vault.sync_now()
-        self._writer.checkpoint()
-        self._signed_at = monotonic()
 
     def begin(self, newest_us: int) -> None:
         """Write the first records of a log that was just opened, whose newest one is of `newest_us`, and go on."""
         at_us = max(newest_us, self._storage.now() // 1000)
         self._tray.begin(at_us)
-        dropped = self._writer.recovery.dropped
+        writer = self._drain.writer
+        dropped = writer.recovery.dropped
         if dropped is not None:
             draft = recovered_draft(
                 dropped.seq, dropped.segment, dropped.offset, dropped.byte_count, dropped.digest.hex()
             )
-            self._writer.append(self._finished(draft, at_us))
+            writer.append(self._finished(draft, at_us))
         self._beat(at_us, opened=True)
-        self._writer.commit()
-        self._tray.ready = True
+        writer.commit()
         LOGS.add(self)
         atexit.register(self._close_at_exit)
-        self._thread.start()
+        self._drain.begin()
 
     def left_behind(self) -> None:
         """The process was forked, and this is the child: the log is the parent's."""
         self._tray.ready = False
-
-    # ------------------------------------------------------------ the thread
-
-    def _run(self) -> None:
-        while True:
-            self._wake.wait(self._patience())
-            self._wake.clear()
-            if self._tray.count and self.mode == "async" and not self._closed:
-                self._hurry.wait(LINGER_S)  # others may come, and share the commit
-                self._hurry.clear()
-            try:
-                if self._writer.wants_spare:
-                    self._make_ahead()
-                with self._writing:
-                    if self._closed:
-                        return
-                    self._drain()
-                    self._tick()
-            except Exception as error:  # noqa: BLE001 - whatever it was, the next call must hear of it
-                self._tray.ready = False
-                self._dead = self._dead or error
-            if self._dead is not None:
-                return
-
-    def _make_ahead(self) -> None:
-        with contextlib.suppress(NoSpace):  # there is room in this segment; it is said when there is none
-            self._writer.make_ahead()
-
-    def _tick(self) -> None:
-        now = monotonic()
-        unsigned = self._writer.size - self._writer.signed
-        if unsigned and now - self._signed_at >= CHECKPOINT_S:
-            self._sign()
-            unsigned = 0
-        if not unsigned and now - self._rooted_at >= ROOT_S:
-            self._rooted_at = now
-            with contextlib.suppress(NoSpace):  # the shards' own checkpoints stand; the next update takes them in
-                self._root.update()
-
-    def _patience(self) -> float | None:
-        if self._failure is not None:
-            return RETRY_S
-        if self._writer.size > self._writer.signed:
-            return max(0.01, CHECKPOINT_S - (monotonic() - self._signed_at))
-        return ROOT_S if self._root.held else None
 
     # ------------------------------------------------------------ asking
 
     @property
     def shard(self) -> str:
         """The name of the shard that this log writes."""
-        return self._writer.name
+        return self._drain.writer.name
 
     def flush(self) -> None:
         """Return when everything recorded so far is durable.
@@ -493,20 +330,15 @@ class EvidenceLog:
         Raises:
             EvidenceError: it cannot be.
         """
-        with self._writing:
-            while (self._tray.count or self._left is not None) and self._dead is None:
-                self._drain()
-                if self._failure is not None:
-                    break
-        if self._dead is not None or self._failure is not None:
+        if not self._drain.flush():
             raise self._why_not()
 
     def checkpoint(self) -> bytes | None:
         """Make everything durable, sign it, and return the shard's signed checkpoint."""
         self.flush()
-        with self._writing:
-            self._sign()
-            return self._writer.note
+        with self._drain.held():
+            self._drain.sign()
+            return self._drain.writer.note
 
     def receipts(self, places: Collection[Place]) -> list[Receipt]:
         """Signed receipts for records of this shard, under a checkpoint that is signed now.
@@ -516,8 +348,8 @@ class EvidenceLog:
         note = self.checkpoint()
         assert note is not None
         key = self.folder.signing_key(self.shard).verifier()
-        with self._writing:
-            return [make_receipt(place.seq, note, key, self._writer.hashes) for place in places]
+        with self._drain.held():
+            return [make_receipt(place.seq, note, key, self._drain.writer.hashes) for place in places]
 
     # ------------------------------------------------------------ the end
 
@@ -527,31 +359,10 @@ class EvidenceLog:
         Raises:
             EvidenceError: some of it could not be written; how many records, and why.
         """
-        if self._closed or os.getpid() != self._pid:
+        if self._drain.closed or os.getpid() != self._pid:
             return
         atexit.unregister(self._close_at_exit)
-        try:
-            if self._dead is None:
-                self.flush()
-                with self._writing:
-                    self._closed = True
-                    self._tray.ready = False
-                    self._drain()  # what came since
-                    self._sign()
-                    with contextlib.suppress(NoSpace):
-                        self._root.update()
-        finally:
-            self._closed = True
-            self._tray.ready = False
-            self._wake.set()
-            self._hurry.set()
-            self._thread.join()
-            with contextlib.suppress(OSError):
-                self._vault.close()
-            self._root.close()
-            self._writer.close()
-        if self._dead is not None:
-            raise self._dead
+        self._drain.close(self.flush)
 
     def _close_at_exit(self) -> None:
         with contextlib.suppress(EvidenceError):
@@ -562,11 +373,6 @@ class EvidenceLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _nothing(main: object, request: object) -> int:
-    """Draft nothing."""
-    return 0
 
 
 LOGS: Final[WeakSet[EvidenceLog]] = WeakSet()

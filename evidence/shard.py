@@ -6,12 +6,14 @@ stopped: nobody knows what is on disk, and asking again would not tell.
 """
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator
 from typing import Self
 
 import msgspec
 
+from thoth.native.disk import write_zeros
 from thoth.native.framing import BODY_BYTES_MAX, FRAME_HEADER_BYTES, Batch
 from thoth.native.peaks import Peaks
 from thoth.native.tray import Half
@@ -20,11 +22,13 @@ from .errors import SPACE, CorruptLog, EvidenceError, NoLog, NoSpace, RecordTooL
 from .frames import CHUNK_BYTES, PAGE_BYTES, SegmentHeader, encode_header, frame_bytes, segment_name, segments
 from .head import NAME, SLOT_BYTES, encode_head, encode_slot
 from .recover import SPARE, EachLeaves, Recovery, Survey, mend, read_head, survey
-from .storage import Storage, opened
+from .storage import Bytes, Storage, opened
 
 LOCK = "LOCK"
 SEGMENT_BYTES = 64 << 20
 SEGMENT_BYTES_MIN = 2 * PAGE_BYTES
+SYNCED_BYTES = 4 << 20
+"""Zeros are synced in pieces of so many: whoever syncs another file of the same disk meanwhile waits for one piece."""
 
 
 class Appended(msgspec.Struct, frozen=True, gc=False):
@@ -33,6 +37,14 @@ class Appended(msgspec.Struct, frozen=True, gc=False):
     seq: int
     leaf: bytes
     chain: bytes
+
+
+class Boxes(msgspec.Struct, frozen=True, gc=False):
+    """Sealed boxes, and where they are to be written before the records that they are of."""
+
+    data: Bytes
+    file: int
+    offset: int
 
 
 class Shard:
@@ -199,6 +211,35 @@ class Shard:
         self._room = self._segment_end - self._offset - self._batch.byte_count
         return leaves
 
+    def commit_half(self, half: Half, start: int, peaks: Peaks, boxes: Boxes | None) -> bytes | None:
+        """Write boxes, make the records of `half` durable from number `start` on, and return their leaves.
+
+        It is what `append_half` and `commit` do, in one step without the interpreter's lock; None where that cannot be:
+        records wait already, or a segment ends, or the storage is not the system's.
+
+        Raises:
+            OSError: the boxes could not be written; nothing was accepted.
+            ShardStopped: the records may or may not be on disk, and no reply may claim that they are.
+        """
+        if self._stopped is not None or self._batch.count or not self._storage.direct:
+            return None
+        if self._storage.pid() != self._pid or self._file is None:
+            return None
+        batch, what = self._batch, f"writing records {self._durable} to {self._batch.next_seq + half.count - start - 1}"
+        file, offset, data = (boxes.file, boxes.offset, boxes.data) if boxes is not None else (-1, 0, None)
+        with self._or_stop(what):
+            done = batch.commit_all(
+                half, start, self._room, peaks, self._durable, self._salt, self._file, self._offset, data, file, offset
+            )
+            if done is None:
+                return None
+            if done.errno and done.what != "boxes":
+                raise OSError(done.errno, os.strerror(done.errno))
+        if done.errno:
+            raise OSError(done.errno, os.strerror(done.errno))
+        self._committed()
+        return done.leaves
+
     def commit(self) -> int:
         """Make all records durable that were appended: one write, one sync. The new watermark.
 
@@ -220,10 +261,14 @@ class Shard:
             with batch.seal(self._durable, self._salt) as frames:
                 self._storage.pwrite(self._file, frames, self._offset)
             self._storage.sync(self._file)
-        self._offset += batch.byte_count
-        self._durable = batch.next_seq
-        batch.clear()
+        self._committed()
         return self._durable
+
+    def _committed(self) -> None:
+        self._offset += self._batch.byte_count
+        self._room = self._segment_end - self._offset
+        self._durable = self._batch.next_seq
+        self._batch.clear()
 
     def write_head(self) -> None:
         """Note in HEAD how far the shard is durable; after each checkpoint, and when it is closed."""
@@ -252,10 +297,7 @@ class Shard:
     def _make_spare(self, path: str) -> None:
         try:
             self._spare = file = self._storage.create(path)
-            zeros = bytes(min(CHUNK_BYTES, self._segment_bytes))
-            for offset in range(0, self._segment_bytes, CHUNK_BYTES):
-                self._storage.pwrite(file, memoryview(zeros)[: self._segment_bytes - offset], offset)
-            self._storage.sync(file)
+            self._fill(file)
         except OSError as error:
             # No record is in it, so a full disk is no reason to stop; any other failure is.
             if error.errno not in SPACE:
@@ -266,6 +308,17 @@ class Shard:
                     self._storage.close(unfinished)
                     self._storage.unlink(path)
             raise NoSpace(self._directory, self._segment_bytes) from error
+
+    def _fill(self, file: int) -> None:
+        if self._storage.direct:
+            failed = write_zeros(file, self._segment_bytes, SYNCED_BYTES)
+            if failed:
+                raise OSError(failed, os.strerror(failed))
+            return
+        zeros = bytes(min(CHUNK_BYTES, self._segment_bytes))
+        for offset in range(0, self._segment_bytes, CHUNK_BYTES):
+            self._storage.pwrite(file, memoryview(zeros)[: self._segment_bytes - offset], offset)
+        self._storage.sync(file)
 
     def _rotate(self) -> None:
         """Commit, and go on in a new segment. Its name appears only after its first page is durable."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import Protocol
 
+from ..native.disk import DIRECT
 from .errors import NotSupported, ShardLocked
 
 try:
@@ -27,6 +28,10 @@ class Storage(Protocol):
 
     Nothing is durable before `sync` (what a file holds) and `sync_dir` (which files there are) have returned.
     """
+
+    @property
+    def direct(self) -> bool:
+        """Whether files are the system's own, which native code may write and sync as `pwrite` and `sync` do."""
 
     def make_dir(self, path: str) -> None:
         """A new directory and its missing parents; one that is there already is no error."""
@@ -86,6 +91,11 @@ def opened(storage: Storage, path: str, *, write: bool = False) -> Iterator[int]
 
 class FileStorage:
     """The files of this machine."""
+
+    @property
+    def direct(self) -> bool:
+        # Whoever puts something else in place of these calls wants to be asked.
+        return DIRECT and (type(self).pwrite, type(self).sync) == OWN_CALLS
 
     def make_dir(self, path: str) -> None:
         missing = []
@@ -189,4 +199,5 @@ class FileStorage:
     random = staticmethod(os.urandom)
 
 
+OWN_CALLS = (FileStorage.pwrite, FileStorage.sync)
 CLOEXEC = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)

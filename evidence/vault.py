@@ -18,6 +18,7 @@ from typing import Final
 from ..native.tray import Half, SealKey
 from .canonical import canonical, commitment
 from .errors import EvidenceError, explain
+from .shard import Boxes
 from .storage import Bytes, Storage
 
 KEY_BYTES: Final = 32
@@ -177,8 +178,8 @@ class Vault:
             return raw
         raise EvidenceError(f"the key `{path}` is empty, a crash left it so; it sealed nothing: remove the file")
 
-    def write(self, boxes: Bytes, day: str, *, sync: bool) -> None:
-        """Write sealed boxes; with `sync` they are durable afterwards, and otherwise after `sync_now`."""
+    def place(self, boxes: Bytes, day: str) -> Boxes:
+        """Where boxes of a day are to be written next; `written` says that they are."""
         if self._file is None or day != self._file_day:
             self._close_file()
             folder = f"{self._directory}/boxes/{day}"
@@ -187,9 +188,17 @@ class Vault:
             self._file = self._storage.create(f"{folder}/{self._name}-{self._storage.random(6).hex()}.box")
             self._storage.sync_dir(folder)
             self._file_day, self._offset = day, 0
-        self._storage.pwrite(self._file, boxes, self._offset)
-        self._offset += len(boxes)
+        return Boxes(boxes, self._file, self._offset)
+
+    def written(self, boxes: Boxes) -> None:
+        """Take note that boxes are written; they are durable after `sync_now`."""
+        self._offset = boxes.offset + len(boxes.data)
         self._dirty = True
+
+    def write(self, boxes: Boxes, *, sync: bool) -> None:
+        """Write sealed boxes; with `sync` they are durable afterwards, and otherwise after `sync_now`."""
+        self._storage.pwrite(boxes.file, boxes.data, boxes.offset)
+        self.written(boxes)
         if sync:
             self.sync_now()
 

@@ -13,7 +13,7 @@ from .merkle import HASH_SIZE, Frontier
 from .note import SigningKey
 from .read import leaf_runs
 from .recover import Recovery
-from .shard import Shard
+from .shard import Boxes, Shard
 from .storage import Storage
 
 CHECKPOINT: Final = "checkpoint"
@@ -128,6 +128,13 @@ class TreeWriter:
             self.hashes.extend(added)
             leaves.append(added)
             start += len(added) // HASH_SIZE
+
+    def commit_half(self, half: Half, start: int, boxes: Boxes | None) -> bytes | None:
+        """Make records durable, from number `start` of those taken out on; see `Shard.commit_half`."""
+        leaves = self._shard.commit_half(half, start, self._frontier.peaks, boxes)
+        if leaves is not None:
+            self.hashes.extend(leaves)
+        return leaves
 
     def commit(self) -> None:
         """Make everything durable that was appended."""

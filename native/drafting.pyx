@@ -13,7 +13,18 @@ from libc.string cimport memcpy
 
 from thoth.native.forms cimport Form
 from thoth.native.spelling cimport Ink
-from thoth.native.tray cimport Half, SealKey, Tray
+from thoth.native.tray cimport (
+    DIGEST_DIGITS,
+    Half,
+    ID_BYTES,
+    ID_DIGITS,
+    NONCE_BYTES,
+    Promise,
+    Promises,
+    SALT_BYTES,
+    SealKey,
+    Tray,
+)
 
 cdef extern from "sha256.h" nogil:
     ctypedef struct sha256_run:
@@ -31,9 +42,7 @@ cdef extern from "Python.h":
 sha256_choose(1)
 
 cdef enum:
-    SALT_BYTES = 16
-    ID_BYTES = 16
-    NONCE_BYTES = 12
+    PROMISED_BYTES = 4096     # a longer value is hashed at once, and not held until the record is taken out
     CLOCK_BACK_US_MAX = 1_000_000
 
 # What a member is made from.
@@ -113,7 +122,8 @@ cdef class Sheet:
         draft.tray, draft.key, draft.shown, draft.keep = tray, key, shown, keep
         draft.now_us = max(now_us, tray.newest_us)
         draft.now_at = -1
-        draft.body.used = draft.box.used = draft.clear.used = draft.value_bytes = 0
+        draft.body.used = draft.box.used = draft.clear.used = draft.texts.used = draft.value_bytes = 0
+        draft.promises.count = 0
         if not draft.write(self, main, request) and draft.body.used <= self.body_bytes:
             ticket = draft.lay(tray)
         draft.tray = draft.key = draft.shown = None
@@ -128,26 +138,51 @@ cdef class Clerk:
     """Puts the records of one sheet into one tray, as long as nothing is in the way.
 
     `clock` gives nanoseconds. `shown` says for a tool which names are kept in clear, None where none are. `seals`: values
-    are sealed with the keys of the tray. `keep` is that of `draft`.
+    are sealed with the keys of the tray. `keep` is that of `draft`; with `drafts` False nothing is drafted here.
+    `see_to` is told what the tray says, where it says something, or always with `waits`; `at_leisure` gets the same
+    arguments where the record is not drafted here.
     """
 
     cdef Tray tray
     cdef Sheet sheet
-    cdef object clock
+    cdef object clock, see_to, at_leisure
     cdef public object shown
-    cdef bint seals, keep
+    cdef readonly uint64_t count     # of records that were asked for
+    cdef bint seals, keep, drafts, waits
     cdef Py_ssize_t tenant, user, tool
 
-    def __init__(self, Tray tray not None, Sheet sheet not None, clock, shown, *, bint seals, bint keep):
+    def __init__(self, Tray tray not None, Sheet sheet not None, clock, shown, *, bint seals, bint keep,
+                 see_to=None, at_leisure=None, bint drafts=True, bint waits=False):
         self.tray, self.sheet, self.clock, self.shown, self.seals, self.keep = tray, sheet, clock, shown, seals, keep
+        self.see_to, self.at_leisure, self.drafts, self.waits = see_to, at_leisure, drafts, waits
         self.tenant, self.user, self.tool = map(sheet.request.place, ("tenant_id", "user_id", "tool_name"))
 
-    def take(self, main, request) -> int:
+    def decided(self, decision) -> None:
+        """Record a decision."""
+        cdef uint64_t ticket = self.take(decision, decision.request)
+        self.count += 1
+        if ticket:
+            if ticket & 3 or self.waits:
+                self.see_to(ticket)
+        else:
+            self.at_leisure(decision)
+
+    def ended(self, decision, outcome) -> None:
+        """Record how a call ended that this decision let through."""
+        cdef uint64_t ticket = self.take(outcome, decision.request)
+        self.count += 1
+        if ticket:
+            if ticket & 3 or self.waits:
+                self.see_to(ticket)
+        else:
+            self.at_leisure(decision, outcome)
+
+    cpdef uint64_t take(self, main, request) except? 0:
         """Put in a record; what the tray says, or 0 where somebody else has to."""
         cdef int64_t now_us
         cdef object key = None, shown = None
         cdef Form form = self.sheet.request
-        if not self.tray.ready or type(request) is not form.kind:
+        if not self.drafts or not self.tray.ready or type(request) is not form.kind:
             return 0
         now_us = <int64_t>self.clock() // 1000
         if self.seals:
@@ -184,17 +219,20 @@ cdef class Draft:
     cdef SealKey key
     cdef object shown
     cdef bint keep
-    cdef Ink body, box, clear, value
+    cdef Ink body, box, clear, value, texts
+    cdef Promises promises           # of this record: places in `body`, `texts` and `box`
     cdef int64_t now_us
     cdef Py_ssize_t now_at, value_bytes
 
     def __cinit__(self):
-        self.body, self.box, self.clear, self.value = Ink(), Ink(), Ink(), Ink()
+        self.body, self.box, self.clear, self.value, self.texts = Ink(), Ink(), Ink(), Ink(), Ink()
+        self.promises = Promises()
 
     cdef uint64_t lay(self, Tray tray) except? 0:
         """Put it into the tray, as the newest record, and return what the tray says; 0 where it cannot be."""
         cdef Half half = tray.open
-        cdef Py_ssize_t used = self.body.used
+        cdef Promise *promise
+        cdef Py_ssize_t used = self.body.used, at
         if tray.newest_us > self.now_us:   # another thread was quicker: a record is never older than the one before it
             if self.now_at < 0:
                 return 0
@@ -205,6 +243,16 @@ cdef class Draft:
             self.body.used = used
         half.bodies.reserve(used)
         half.boxes.reserve(self.box.used)
+        half.texts.reserve(self.texts.used)
+        for at in range(self.promises.count):
+            promise = self.promises.all + at
+            half.promises.put(
+                half.bodies.used + promise.digits_at,
+                half.texts.used + promise.text_at,
+                promise.text_bytes,
+                promise.salt_at if promise.salt_at < 0 else half.boxes.used + promise.salt_at,
+            )
+        half.texts.put(self.texts.data, self.texts.used)
         if self.box.used:
             half.boxes.put(self.box.data, self.box.used)
             half.note_box(self.key)
@@ -313,7 +361,9 @@ cdef class Draft:
                 if self.box.used:
                     self.name(member)
                     body.put(b'{"box":"', 8)
-                    body.put_hex(self.box.data, ID_BYTES)
+                    self.promises.put(body.used, 0, 0, 0)
+                    body.reserve(ID_DIGITS)
+                    body.used += ID_DIGITS
                     body.put(PyBytes_AS_STRING(self.key.spelled), PyBytes_GET_SIZE(self.key.spelled))
             elif kind == never:
                 if value:
@@ -423,53 +473,65 @@ cdef class Draft:
         return clear.put(b"]", 1)
 
     cdef int commit(self, bytes path, str name, object value, bint keep) except -1:
-        """Write the commitment to a value, and put the value into the box; with `keep` False only its salt.
+        """Promise the commitment to a value, and put the value into the box; with `keep` False only its salt.
 
         The path is `path.name`, also where the name is empty; `path` alone where there is no name.
         """
-        cdef sha256_run run
-        cdef uint8_t digest[32]
-        cdef uint8_t salt[SALT_BYTES]
-        cdef uint8_t zero = 0
         cdef const char *key = NULL
-        cdef Py_ssize_t key_bytes = 0, path_bytes = PyBytes_GET_SIZE(path)
+        cdef Py_ssize_t key_bytes = 0, path_bytes = PyBytes_GET_SIZE(path), salt_at = -1, begin, value_at
         cdef uint16_t short
         cdef uint32_t size
-        cdef Ink box = self.box
-        self.value.used = 0
-        if self.value.put_value(value, 0):
-            return 1
-        self.value_bytes = self.value.used
+        cdef Ink box = self.box, texts = self.texts
         if name is not None:
             key = PyUnicode_AsUTF8AndSize(name, &key_bytes)
             if key == NULL:
                 PyErr_Clear()
                 return 1
-        if self.key is not None and box.used == 0:
-            box.put(self.tray.chances(ID_BYTES + NONCE_BYTES), ID_BYTES + NONCE_BYTES)
-        memcpy(salt, self.tray.chances(SALT_BYTES), SALT_BYTES)
-        sha256_begin(&run)
-        sha256_take(&run, salt, SALT_BYTES)
-        sha256_take(&run, <const uint8_t *>PyBytes_AS_STRING(path), path_bytes)
+        # The text: salt | path | 0 | the value's one spelling.
+        begin = texts.used
+        texts.reserve(SALT_BYTES + path_bytes + key_bytes + 2)
+        texts.used += SALT_BYTES
+        texts.put(PyBytes_AS_STRING(path), path_bytes)
         if name is not None:
-            sha256_take(&run, <const uint8_t *>b".", 1)
-            sha256_take(&run, <const uint8_t *>key, key_bytes)
-        sha256_take(&run, &zero, 1)
-        sha256_take(&run, self.value.data, self.value.used)
-        sha256_end(&run, digest)
-        self.body.put_hex(digest, 32)
-        if self.key is None:
+            texts.put(b".", 1)
+            texts.put(key, key_bytes)
+        texts.put(b"\0", 1)
+        value_at = texts.used
+        if texts.put_value(value, 0):
+            return 1
+        self.value_bytes = texts.used - value_at
+        if self.key is not None:
+            if box.used == 0:
+                box.reserve(ID_BYTES + NONCE_BYTES)
+                box.used = ID_BYTES + NONCE_BYTES
+            short = <uint16_t>(value_at - 1 - begin - SALT_BYTES)
+            size = <uint32_t>self.value_bytes if keep else 0
+            box.put(&short, 2)
+            box.put(texts.data + begin + SALT_BYTES, short)
+            salt_at = box.used
+            box.reserve(SALT_BYTES)
+            box.used += SALT_BYTES
+            box.put(&size, 4)
+            box.put(texts.data + value_at, size)
+        self.body.reserve(DIGEST_DIGITS)
+        if self.value_bytes <= PROMISED_BYTES:
+            self.promises.put(self.body.used, begin, texts.used - begin, salt_at)
+            self.body.used += DIGEST_DIGITS
             return 0
-        short = <uint16_t>(path_bytes + (1 + key_bytes if name is not None else 0))
-        size = <uint32_t>self.value.used if keep else 0
-        box.put(&short, 2)
-        box.put(PyBytes_AS_STRING(path), path_bytes)
-        if name is not None:
-            box.put(b".", 1)
-            box.put(key, key_bytes)
-        box.put(salt, SALT_BYTES)
-        box.put(&size, 4)
-        return box.put(self.value.data, size)
+        return self.commit_at_once(begin, salt_at)
+
+    cdef int commit_at_once(self, Py_ssize_t begin, Py_ssize_t salt_at) except -1:
+        """Write the commitment to what `texts` holds from `begin` on, and take that away."""
+        cdef sha256_run run
+        cdef uint8_t digest[32]
+        memcpy(self.texts.data + begin, self.tray.chances(SALT_BYTES), SALT_BYTES)
+        if salt_at >= 0:
+            memcpy(self.box.data + salt_at, self.texts.data + begin, SALT_BYTES)
+        sha256_begin(&run)
+        sha256_take(&run, self.texts.data + begin, self.texts.used - begin)
+        sha256_end(&run, digest)
+        self.texts.used = begin
+        return self.body.put_hex(digest, 32)
 
 
 cdef bint fits(object value, Sheet sheet) except -1:

@@ -18,6 +18,11 @@ class Scan(NamedTuple):
     spans: list[tuple[int, int]]
     cut: bool
 
+class Committed(NamedTuple):
+    leaves: bytes
+    errno: int
+    what: str
+
 class Batch:
     next_seq: int
     chain: bytes
@@ -28,6 +33,20 @@ class Batch:
     def byte_count(self) -> int: ...
     def add(self, body: bytes) -> tuple[bytes, bytes]: ...
     def add_all(self, half: Half, start: int, room: int, peaks: Peaks) -> bytes: ...
+    def commit_all(
+        self,
+        half: Half,
+        start: int,
+        room: int,
+        peaks: Peaks,
+        durable: int,
+        salt: int,
+        file: int,
+        offset: int,
+        boxes: Buffer | None,
+        box_file: int,
+        box_offset: int,
+    ) -> Committed | None: ...
     def seal(self, durable: int, salt: int) -> memoryview: ...
     def clear(self) -> None: ...
 

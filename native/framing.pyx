@@ -9,7 +9,7 @@ from collections import namedtuple
 
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
 from thoth.native.peaks cimport Peaks
@@ -19,8 +19,20 @@ cdef extern from "sha256.h" nogil:
     int sha256_choose(int want_ni)
     void sha256_prefixed(uint8_t prefix, const uint8_t *first, size_t first_length,
                          const uint8_t *second, size_t second_length, uint8_t *digest)
-    void sha256_two(uint8_t prefix, const uint8_t *first, size_t first_length, uint8_t *first_digest,
-                    const uint8_t *second, size_t second_length, uint8_t *second_digest)
+    ctypedef struct sha256_message:
+        const uint8_t *data
+        size_t length
+        uint8_t *digest
+    ctypedef struct sha256_chain:
+        uint8_t *link
+        const uint8_t *leaves
+        size_t count
+        int prefix
+    void sha256_many(int prefix, const sha256_message *messages, size_t count, sha256_chain *chain)
+
+cdef extern from "disk.h" nogil:
+    int disk_write(int file, const uint8_t *data, size_t length, int64_t offset)
+    int disk_sync(int file)
 
 cdef extern from "xxh3.h" nogil:
     uint64_t xxh3(const uint8_t *data, size_t length)
@@ -33,6 +45,7 @@ cdef enum:
     FRAME_BYTES = 65_576      # the longest frame
     TAG_LEAF = 0x00
     TAG_CHAIN = 0x02
+    TOGETHER = 64             # leaves that are hashed in one go, while the links of those before them are made
 
 BODY_BYTES_MAX = BODY_BYTES
 FRAME_HEADER_BYTES = HEADER_BYTES
@@ -52,6 +65,9 @@ if not little_endian():
     raise ImportError("evidence frames are little endian, and this machine is not")
 
 HAS_SHA_INSTRUCTIONS = bool(sha256_choose(1))
+
+Committed = namedtuple("Committed", "leaves errno what")
+Committed.__doc__ = """What became of `commit_all`: the leaves, or an errno and what could not be written, boxes or records."""
 
 
 cdef inline Py_ssize_t padded(Py_ssize_t length) noexcept nogil:
@@ -90,6 +106,7 @@ cdef class Batch:
             raise ValueError("a chain hash has 32 bytes")
         self.next_seq = next_seq
         self.frames = bytearray(FRAME_BYTES)
+        self.start = <uint8_t *>PyByteArray_AS_STRING(self.frames)
         memcpy(self.link, PyBytes_AS_STRING(chain), 32)
 
     @property
@@ -110,7 +127,8 @@ cdef class Batch:
             raise ValueError("a record has at most 65,535 bytes")
         self.reserve(padded(HEADER_BYTES + length))
         sha256_prefixed(TAG_LEAF, <const uint8_t *>PyBytes_AS_STRING(body), length, NULL, 0, leaf)
-        self.frame(<const uint8_t *>PyBytes_AS_STRING(body), length, leaf)
+        self.frame(<const uint8_t *>PyBytes_AS_STRING(body), length)
+        sha256_prefixed(TAG_CHAIN, self.link, 32, leaf, 32, self.link)
         return PyBytes_FromStringAndSize(<char *>leaf, 32), PyBytes_FromStringAndSize(<char *>self.link, 32)
 
     def add_all(self, Half half not None, Py_ssize_t start, Py_ssize_t room, Peaks peaks not None):
@@ -118,9 +136,50 @@ cdef class Batch:
 
         The tree of `peaks` grows by them. Cost: a copy and three hashes for each, without the interpreter's lock.
         """
-        cdef Py_ssize_t at, begin, middle, size = 0, stop = start
+        cdef Py_ssize_t stop = self.fitting(half, start, room)
+        cdef bytes leaves = PyBytes_FromStringAndSize(NULL, 32 * (stop - start))
+        cdef uint8_t *leaf = <uint8_t *>PyBytes_AS_STRING(leaves)
+        with nogil:
+            self.frame_all(half, start, stop, leaf)
+            peaks.grow_by(leaf, stop - start)
+        return leaves
+
+    def commit_all(self, Half half not None, Py_ssize_t start, Py_ssize_t room, Peaks peaks not None, durable: int,
+                   salt: int, int file, int64_t offset, const uint8_t[::1] boxes, int box_file, int64_t box_offset):
+        """Write boxes, if there are any, then all records of `half` from `start` on, and sync them; see `Committed`.
+
+        None where they do not fit into `room` bytes: then nothing was done. Where boxes could not be written, no record
+        was taken in. All of it is one stretch without the interpreter's lock, for who waits for that waits long.
+        """
+        cdef Py_ssize_t stop, box_bytes = 0 if boxes is None else boxes.shape[0]
+        cdef const uint8_t *box = &boxes[0] if box_bytes else NULL
+        cdef uint64_t watermark = durable, mark = salt
         cdef bytes leaves
         cdef uint8_t *leaf
+        cdef int error = 0
+        if self.count or self.sealed:
+            raise ValueError("records wait already")
+        stop = self.fitting(half, start, room)
+        if stop < half.count:
+            return None
+        leaves = PyBytes_FromStringAndSize(NULL, 32 * (stop - start))
+        leaf = <uint8_t *>PyBytes_AS_STRING(leaves)
+        with nogil:
+            if box_bytes:
+                error = disk_write(box_file, box, box_bytes, box_offset)
+            if not error:
+                self.frame_all(half, start, stop, leaf)
+                peaks.grow_by(leaf, stop - start)
+                self.seal_all(watermark, mark)
+                box = NULL
+                error = disk_write(file, self.start, self.used, offset)
+                if not error:
+                    error = disk_sync(file)
+        return Committed(leaves, error, "" if not error else "records" if box == NULL else "boxes")
+
+    cdef Py_ssize_t fitting(self, Half half, Py_ssize_t start, Py_ssize_t room) except -1:
+        """Up to which record of `half` all fit into so many bytes; for those there is memory afterwards."""
+        cdef Py_ssize_t at, begin, size = 0, stop = start
         if not 0 <= start <= half.count:
             raise ValueError("there is no such record")
         begin = half.ends[start - 1] if start else 0
@@ -133,28 +192,29 @@ cdef class Batch:
             begin = half.ends[at]
             stop = at + 1
         self.reserve(size)
-        leaves = PyBytes_FromStringAndSize(NULL, 32 * (stop - start))
-        leaf = <uint8_t *>PyBytes_AS_STRING(leaves)
-        with nogil:
-            at = start
-            while at < stop:
-                begin = half.ends[at - 1] if at else 0
-                middle = half.ends[at]
-                if at + 1 < stop:
-                    sha256_two(TAG_LEAF, half.bodies.data + begin, middle - begin, leaf,
-                               half.bodies.data + middle, half.ends[at + 1] - middle, leaf + 32)
-                else:
-                    sha256_prefixed(TAG_LEAF, half.bodies.data + begin, middle - begin, NULL, 0, leaf)
-                self.frame(half.bodies.data + begin, middle - begin, leaf)
-                peaks.grow(leaf)
-                leaf += 32
+        return stop
+
+    cdef void frame_all(self, Half half, Py_ssize_t start, Py_ssize_t stop, uint8_t *leaves) noexcept nogil:
+        """Lay out records of `half`, for which room is reserved; their leaves are put where `leaves` says."""
+        cdef sha256_message messages[TOGETHER]
+        cdef sha256_chain chain
+        cdef Py_ssize_t at = start, begin = half.ends[start - 1] if start else 0, count
+        half.keep_promises()
+        chain.link, chain.leaves, chain.count, chain.prefix = self.link, leaves, 0, TAG_CHAIN
+        while at < stop:
+            count = 0
+            while count < TOGETHER and at < stop:
+                messages[count].data = half.bodies.data + begin
+                messages[count].length = half.ends[at] - begin
+                messages[count].digest = leaves
+                self.frame(half.bodies.data + begin, half.ends[at] - begin)
+                leaves += 32
+                begin = half.ends[at]
                 at += 1
-                if at < stop:
-                    self.frame(half.bodies.data + middle, half.ends[at] - middle, leaf)
-                    peaks.grow(leaf)
-                    leaf += 32
-                    at += 1
-        return leaves
+                count += 1
+            sha256_many(TAG_LEAF, messages, count, &chain)
+            chain.count += count   # what was left is made with the next ones
+        sha256_many(TAG_LEAF, NULL, 0, &chain)
 
     cdef int reserve(self, Py_ssize_t size) except -1:
         cdef Py_ssize_t room = PyByteArray_GET_SIZE(self.frames)
@@ -163,8 +223,8 @@ cdef class Batch:
         self.start = <uint8_t *>PyByteArray_AS_STRING(self.frames)
         return 0
 
-    cdef void frame(self, const uint8_t *body, Py_ssize_t length, const uint8_t *leaf) noexcept nogil:
-        """Lay out the next record, for which room is reserved; `leaf` is its hash."""
+    cdef void frame(self, const uint8_t *body, Py_ssize_t length) noexcept nogil:
+        """Lay out the next record, for which room is reserved."""
         cdef Py_ssize_t size = padded(HEADER_BYTES + length)
         cdef uint8_t *frame = self.start + self.used
         cdef uint32_t word = MAGIC
@@ -175,31 +235,33 @@ cdef class Batch:
         memcpy(frame + 16, &self.next_seq, 8)
         memcpy(frame + HEADER_BYTES, body, length)
         memset(frame + HEADER_BYTES + length, 0, size - HEADER_BYTES - length)
-        sha256_prefixed(TAG_CHAIN, self.link, 32, leaf, 32, self.link)
         self.used += size
         self.next_seq += 1
         self.count += 1
 
     def seal(self, durable: int, salt: int):
         """The frames, ready to be written: once a batch, and released before the next `add`."""
-        cdef uint64_t watermark = durable, mark = salt, check
-        cdef uint8_t *start = <uint8_t *>PyByteArray_AS_STRING(self.frames)
-        cdef uint8_t *frame = start
-        cdef uint8_t *end = start + self.used
-        cdef Py_ssize_t length
+        cdef uint64_t watermark = durable, mark = salt
         if self.sealed:
             raise ValueError("a batch is sealed once, then cleared")
-        self.sealed = True
         with nogil:
-            while frame < end:
-                length = read_u32(frame + 12)
-                memcpy(frame + 24, &watermark, 8)
-                memcpy(frame + 32, &mark, 8)
-                check = xxh3(frame + 8, CHECKED_BYTES + length)
-                memmove(frame, frame + 8, CHECKED_BYTES)
-                memcpy(frame + CHECKED_BYTES, &check, 8)
-                frame += padded(HEADER_BYTES + length)
+            self.seal_all(watermark, mark)
         return memoryview(self.frames)[:self.used]
+
+    cdef void seal_all(self, uint64_t durable, uint64_t salt) noexcept nogil:
+        cdef uint8_t *frame = self.start
+        cdef uint8_t *end = self.start + self.used
+        cdef Py_ssize_t length
+        cdef uint64_t check
+        self.sealed = True
+        while frame < end:
+            length = read_u32(frame + 12)
+            memcpy(frame + 24, &durable, 8)
+            memcpy(frame + 32, &salt, 8)
+            check = xxh3(frame + 8, CHECKED_BYTES + length)
+            memmove(frame, frame + 8, CHECKED_BYTES)
+            memcpy(frame + CHECKED_BYTES, &check, 8)
+            frame += padded(HEADER_BYTES + length)
 
     def clear(self):
         """Begin the next batch; sequence and chain go on."""
@@ -230,8 +292,9 @@ def scan_frames(const uint8_t[::1] data not None, Py_ssize_t start, seq: int, sa
     cdef uint64_t expected = seq, mark = salt, durable = 0, watermark
     cdef Py_ssize_t at = start, end = data.shape[0], length, count = 0, number
     cdef const uint8_t *frame
-    cdef const uint8_t *waiting = NULL
-    cdef Py_ssize_t waiting_length = 0
+    cdef sha256_message messages[TOGETHER]
+    cdef sha256_chain links
+    cdef size_t waiting = 0
     cdef const uint8_t *first = &data[0] if end else NULL
     cdef bint cut = False
     # A frame is at least as long as its leaf and where it lies, so this is room enough.
@@ -241,6 +304,7 @@ def scan_frames(const uint8_t[::1] data not None, Py_ssize_t start, seq: int, sa
     if PyBytes_GET_SIZE(chain) != 32 or start < 0 or start > end:
         raise ValueError("a chain hash has 32 bytes, and frames begin within the data")
     memcpy(link, PyBytes_AS_STRING(chain), 32)
+    links.link, links.leaves, links.count, links.prefix = link, leaf, 0, TAG_CHAIN
     with nogil:
         while True:
             if end - at < HEADER_BYTES:
@@ -258,23 +322,22 @@ def scan_frames(const uint8_t[::1] data not None, Py_ssize_t start, seq: int, sa
                 break
             if not checks(frame, length, scratch):
                 break
-            # Every second frame is hashed together with the one before it.
-            if waiting == NULL:
-                waiting, waiting_length = frame + HEADER_BYTES, length
-            else:
-                sha256_two(TAG_LEAF, waiting, waiting_length, leaf, frame + HEADER_BYTES, length, leaf + 32)
-                sha256_prefixed(TAG_CHAIN, link, 32, leaf, 32, link)
-                sha256_prefixed(TAG_CHAIN, link, 32, leaf + 32, 32, link)
-                leaf += 64
-                waiting = NULL
+            messages[waiting].data, messages[waiting].length = frame + HEADER_BYTES, length
+            messages[waiting].digest = leaf
+            leaf += 32
+            waiting += 1
+            if waiting == TOGETHER:
+                sha256_many(TAG_LEAF, messages, waiting, &links)
+                links.count += waiting
+                waiting = 0
             if watermark > durable:
                 durable = watermark
             at += padded(HEADER_BYTES + length)
             expected += 1
             count += 1
-        if waiting != NULL:
-            sha256_prefixed(TAG_LEAF, waiting, waiting_length, NULL, 0, leaf)
-            sha256_prefixed(TAG_CHAIN, link, 32, leaf, 32, link)
+        sha256_many(TAG_LEAF, messages, waiting, &links)
+        links.count += waiting
+        sha256_many(TAG_LEAF, NULL, 0, &links)
     if want_spans:
         number = start
         while number < at:

@@ -6,3 +6,4 @@ cdef class Peaks:
     cdef int count
     cdef void grow(self, const uint8_t *leaf) noexcept nogil
     cdef void grow_by_block(self, const uint8_t *leaves) noexcept nogil
+    cdef void grow_by(self, const uint8_t *leaves, Py_ssize_t count) noexcept nogil

@@ -8,8 +8,8 @@ cdef extern from "sha256.h" nogil:
     int sha256_choose(int want_ni)
     void sha256_prefixed(uint8_t prefix, const uint8_t *first, size_t first_length,
                          const uint8_t *second, size_t second_length, uint8_t *digest)
-    void sha256_two(uint8_t prefix, const uint8_t *first, size_t first_length, uint8_t *first_digest,
-                    const uint8_t *second, size_t second_length, uint8_t *second_digest)
+    void sha256_two_nodes(uint8_t prefix, const uint8_t *first, uint8_t *first_digest, const uint8_t *second,
+                          uint8_t *second_digest)
 
 sha256_choose(1)
 
@@ -58,8 +58,8 @@ cdef class Peaks:
         while width > 1:
             # Node `at` is written where nothing is read any more: what it is of lies at 2 * at and behind it.
             for at in range(0, width, 2):
-                sha256_two(TAG_NODE, below + 2 * at * HASH_BYTES, 2 * HASH_BYTES, nodes[at],
-                           below + 2 * (at + 1) * HASH_BYTES, 2 * HASH_BYTES, nodes[at + 1])
+                sha256_two_nodes(TAG_NODE, below + 2 * at * HASH_BYTES, nodes[at],
+                                 below + 2 * (at + 1) * HASH_BYTES, nodes[at + 1])
             below = nodes[0]
             width >>= 1
         sha256_prefixed(TAG_NODE, below, 2 * HASH_BYTES, NULL, 0, self.hashes[self.count])
@@ -73,15 +73,20 @@ cdef class Peaks:
 
     def extend(self, const uint8_t[::1] leaves not None, Py_ssize_t start = 0, stop = None) -> None:
         """Add leaves, 32 bytes each, end to end: those from `start` up to `stop`."""
-        cdef Py_ssize_t at, end = leaves.shape[0] // HASH_BYTES if stop is None else stop
+        cdef Py_ssize_t end = leaves.shape[0] // HASH_BYTES if stop is None else stop
         if leaves.shape[0] % HASH_BYTES or not 0 <= start <= end <= leaves.shape[0] // HASH_BYTES:
             raise ValueError("leaves are 32 bytes each")
         with nogil:
-            at = start
-            while at < end:
-                if self.size % BLOCK == 0 and end - at >= BLOCK:
-                    self.grow_by_block(&leaves[at * HASH_BYTES])
-                    at += BLOCK
-                else:
-                    self.grow(&leaves[at * HASH_BYTES])
-                    at += 1
+            self.grow_by(&leaves[start * HASH_BYTES] if start < end else NULL, end - start)
+
+    cdef void grow_by(self, const uint8_t *leaves, Py_ssize_t count) noexcept nogil:
+        """Add so many leaves, 32 bytes each."""
+        while count:
+            if self.size % BLOCK == 0 and count >= BLOCK:
+                self.grow_by_block(leaves)
+                leaves += BLOCK * HASH_BYTES
+                count -= BLOCK
+            else:
+                self.grow(leaves)
+                leaves += HASH_BYTES
+                count -= 1

@@ -193,65 +193,188 @@ static inline void sha256_take(sha256_run *run, const uint8_t *data, size_t leng
     memcpy(run->tail, data, length % 64);
 }
 
-/* Lays out the last block, or the last two, of a message of so many bits; returns how many. `last` has room for them. */
-static inline size_t sha256_pad(uint8_t *last, const uint8_t *tail, size_t held, uint64_t bits) {
-    size_t padded = held < 56 ? 64 : 128;
-    memset(last, 0, padded);
-    memcpy(last, tail, held);
+static inline void sha256_put_word(uint8_t *to, uint32_t word) {
+    to[0] = (uint8_t)(word >> 24), to[1] = (uint8_t)(word >> 16), to[2] = (uint8_t)(word >> 8), to[3] = (uint8_t)word;
+}
+
+/* Ends the last block, or the last two, of a message of so many bits, of which `held` bytes lie in `last` already, which
+ * has room for two blocks; returns how many. */
+static inline size_t sha256_end_blocks(uint8_t *last, size_t held, uint64_t bits) {
+    size_t blocks = held < 56 ? 1 : 2;
     last[held] = 0x80;
-    for (int i = 0; i < 8; i++) last[padded - 1 - i] = (uint8_t)(bits >> 8 * i);
-    return padded / 64;
+    memset(last + held + 1, 0, 64 * blocks - held - 1);
+    sha256_put_word(last + 64 * blocks - 8, (uint32_t)(bits >> 32));
+    sha256_put_word(last + 64 * blocks - 4, (uint32_t)bits);
+    return blocks;
 }
 
 static inline void sha256_put(const uint32_t *state, uint8_t *digest) {
-    for (int i = 0; i < 32; i++) digest[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i % 4)));
+    for (int i = 0; i < 8; i++) sha256_put_word(digest + 4 * i, state[i]);
 }
 
 static inline void sha256_end(sha256_run *run, uint8_t *digest) {
     uint8_t last[128];
-    sha256_blocks(run->state, last, sha256_pad(last, run->tail, run->total % 64, run->total * 8));
+    memcpy(last, run->tail, 64);
+    sha256_blocks(run->state, last, sha256_end_blocks(last, run->total % 64, run->total * 8));
     sha256_put(run->state, digest);
 }
 
-/* SHA256(prefix || first) and SHA256(prefix || second): two leaves at once. */
-static void sha256_two(uint8_t prefix, const uint8_t *first, size_t first_length, uint8_t *first_digest,
-                       const uint8_t *second, size_t second_length, uint8_t *second_digest) {
-    sha256_run one, two;
-    sha256_begin(&one);
-    sha256_begin(&two);
+/* Rounds over `count` blocks of two messages that have nothing to do with each other. */
+static inline void sha256_blocks_two(uint32_t *state0, const uint8_t *data0, uint32_t *state1, const uint8_t *data1,
+                                     size_t count) {
 #if THOTH_SHA256_NI
-    if (sha256_blocks == sha256_blocks_ni && first_length >= 63 && second_length >= 63) {
-        uint8_t begin_one[64], begin_two[64];
-        size_t both = ((first_length < second_length ? first_length : second_length) - 63) / 64;
-        begin_one[0] = begin_two[0] = prefix;
-        memcpy(begin_one + 1, first, 63);
-        memcpy(begin_two + 1, second, 63);
-        sha256_blocks_ni_twice(one.state, begin_one, two.state, begin_two, 1);
-        sha256_blocks_ni_twice(one.state, first + 63, two.state, second + 63, both);
-        size_t rest_one = first_length - 63 - 64 * both, rest_two = second_length - 63 - 64 * both;
-        if (rest_one < 56 && rest_two < 56) { /* the ends of both are one block each */
-            uint8_t last_one[64], last_two[64];
-            sha256_pad(last_one, first + 63 + 64 * both, rest_one, (1 + (uint64_t)first_length) * 8);
-            sha256_pad(last_two, second + 63 + 64 * both, rest_two, (1 + (uint64_t)second_length) * 8);
-            sha256_blocks_ni_twice(one.state, last_one, two.state, last_two, 1);
-            sha256_put(one.state, first_digest);
-            sha256_put(two.state, second_digest);
-            return;
-        }
-        one.total = two.total = 64 + 64 * both;
-        sha256_take(&one, first + 63 + 64 * both, first_length - 63 - 64 * both);
-        sha256_take(&two, second + 63 + 64 * both, second_length - 63 - 64 * both);
-        sha256_end(&one, first_digest);
-        sha256_end(&two, second_digest);
+    if (sha256_blocks == sha256_blocks_ni) {
+        sha256_blocks_ni_twice(state0, data0, state1, data1, count);
         return;
     }
 #endif
-    sha256_take(&one, &prefix, 1);
-    sha256_take(&one, first, first_length);
-    sha256_end(&one, first_digest);
-    sha256_take(&two, &prefix, 1);
-    sha256_take(&two, second, second_length);
-    sha256_end(&two, second_digest);
+    sha256_blocks(state0, data0, count);
+    sha256_blocks(state1, data1, count);
+}
+
+/* A message to be hashed behind one byte of prefix, or behind none where the prefix is below zero. */
+typedef struct {
+    const uint8_t *data;
+    size_t length;
+    uint8_t *digest; /* where 32 bytes of it go */
+} sha256_message;
+
+/* A message on its way: up to three runs of blocks, of which only the one in the middle lies where the caller has it. */
+typedef struct {
+    uint32_t state[8];
+    const uint8_t *at[3];
+    size_t count[3]; /* blocks left of each run; none is empty but the last */
+    int run;
+    uint8_t *digest;
+    uint8_t first[64], last[128];
+} sha256_lane;
+
+static inline void sha256_start(uint32_t *state) {
+    sha256_run run;
+    sha256_begin(&run);
+    memcpy(state, run.state, sizeof run.state);
+}
+
+static inline void sha256_lane_begin(sha256_lane *lane, int prefix, const sha256_message *message) {
+    const uint8_t *rest = message->data;
+    size_t left = message->length, held = 0, blocks;
+    uint64_t bits = (left + (prefix >= 0)) * (uint64_t)8;
+    int run = 0;
+    sha256_start(lane->state);
+    lane->count[1] = lane->count[2] = 0;
+    if (prefix >= 0) {
+        if (left >= 63) {
+            lane->first[0] = (uint8_t)prefix;
+            memcpy(lane->first + 1, rest, 63);
+            lane->at[0] = lane->first;
+            lane->count[0] = run = 1;
+            rest += 63;
+            left -= 63;
+        } else {
+            lane->last[0] = (uint8_t)prefix;
+            held = 1;
+        }
+    }
+    blocks = held ? 0 : left / 64;
+    if (blocks) {
+        lane->at[run] = rest;
+        lane->count[run++] = blocks;
+        rest += 64 * blocks;
+        left -= 64 * blocks;
+    }
+    if (left) memcpy(lane->last + held, rest, left);
+    lane->at[run] = lane->last;
+    lane->count[run] = sha256_end_blocks(lane->last, held + left, bits);
+    lane->run = 0;
+    lane->digest = message->digest;
+}
+
+/* Lays out prefix and 64 bytes, two halves, as the two blocks that they fill. */
+static inline void sha256_lay_pair(uint8_t *blocks, int prefix, const uint8_t *left, const uint8_t *right) {
+    blocks[0] = (uint8_t)prefix;
+    memcpy(blocks + 1, left, 32);
+    memcpy(blocks + 33, right, 32);
+    sha256_end_blocks(blocks, 65, 65 * 8);
+}
+
+/* Takes note of `count` blocks that were hashed; whether that was the end of the message, whose digest is then put. */
+static inline int sha256_lane_step(sha256_lane *lane, size_t count) {
+    int run = lane->run;
+    lane->at[run] += 64 * count;
+    lane->count[run] -= count;
+    if (lane->count[run]) return 0;
+    if (run < 2 && lane->count[run + 1]) {
+        lane->run = run + 1;
+        return 0;
+    }
+    sha256_put(lane->state, lane->digest);
+    return 1;
+}
+
+/* A chain that is to be made while messages are hashed: link = SHA256(prefix || link || next of the leaves). */
+typedef struct {
+    uint8_t *link;
+    const uint8_t *leaves; /* 32 bytes each */
+    size_t count;
+    int prefix;
+} sha256_chain;
+
+/* Begins the next message of a lane; whether there was one. Links come first, one at a time, in the second lane. */
+static inline int sha256_lane_next(sha256_lane *lane, int prefix, const sha256_message **messages, size_t *count,
+                                   sha256_chain *chain) {
+    if (chain && chain->count) {
+        sha256_start(lane->state);
+        sha256_lay_pair(lane->last, chain->prefix, chain->link, chain->leaves);
+        lane->at[0] = lane->last;
+        lane->count[0] = 2;
+        lane->count[1] = 0;
+        lane->run = 0;
+        lane->digest = chain->link;
+        chain->leaves += 32;
+        chain->count--;
+        return 1;
+    }
+    if (!*count) return 0;
+    sha256_lane_begin(lane, prefix, (*messages)++);
+    (*count)--;
+    return 1;
+}
+
+/* Hashes messages, and the links of a chain or NULL, two at a time: one instruction waits for the one before it, so two
+ * runs take little longer than one. Nothing may depend on a digest of the same call. */
+static void sha256_many(int prefix, const sha256_message *messages, size_t count, sha256_chain *chain) {
+    sha256_lane lane0, lane1;
+    int more0 = sha256_lane_next(&lane0, prefix, &messages, &count, NULL);
+    int more1 = sha256_lane_next(&lane1, prefix, &messages, &count, chain);
+    while (more0 && more1) {
+        size_t left0 = lane0.count[lane0.run], left1 = lane1.count[lane1.run];
+        size_t both = left0 < left1 ? left0 : left1;
+        sha256_blocks_two(lane0.state, lane0.at[lane0.run], lane1.state, lane1.at[lane1.run], both);
+        if (sha256_lane_step(&lane0, both)) more0 = sha256_lane_next(&lane0, prefix, &messages, &count, NULL);
+        if (sha256_lane_step(&lane1, both)) more1 = sha256_lane_next(&lane1, prefix, &messages, &count, chain);
+    }
+    while (more0 || more1) {
+        sha256_lane *lane = more0 ? &lane0 : &lane1;
+        size_t left = lane->count[lane->run];
+        sha256_blocks(lane->state, lane->at[lane->run], left);
+        if (!sha256_lane_step(lane, left)) continue;
+        if (more0) more0 = 0;
+        else more1 = sha256_lane_next(&lane1, prefix, &messages, &count, chain);
+    }
+}
+
+/* SHA256(prefix || 64 bytes), twice: two nodes of a tree. */
+static inline void sha256_two_nodes(uint8_t prefix, const uint8_t *first, uint8_t *first_digest, const uint8_t *second,
+                                    uint8_t *second_digest) {
+    uint32_t states[2][8];
+    uint8_t blocks[2][128];
+    sha256_start(states[0]);
+    sha256_start(states[1]);
+    sha256_lay_pair(blocks[0], prefix, first, first + 32);
+    sha256_lay_pair(blocks[1], prefix, second, second + 32);
+    sha256_blocks_two(states[0], blocks[0], states[1], blocks[1], 2);
+    sha256_put(states[0], first_digest);
+    sha256_put(states[1], second_digest);
 }
 
 /* SHA256(prefix || first || second): a leaf, a tree node, or a link of the chain. */

@@ -17,6 +17,9 @@ cdef extern from "Python.h":
     char *PyOS_double_to_string(double value, char code, int precision, int flags, int *kind) except NULL
     void PyErr_Clear()
 
+cdef extern from "digits.h" nogil:
+    void put_digits(uint8_t *to, const uint8_t *data, size_t length)
+
 cdef extern from *:
     """
     #define ONES 0x0101010101010101ULL
@@ -30,11 +33,8 @@ cdef enum:
 
 cdef uint8_t plain[256]        # bytes of a text that stand for themselves
 cdef char *hexadecimal = b"0123456789abcdef"
-cdef uint8_t pairs[512]        # two digits for each byte
 cdef int byte_value
 for byte_value in range(256):
-    pairs[2 * byte_value] = hexadecimal[byte_value >> 4]
-    pairs[2 * byte_value + 1] = hexadecimal[byte_value & 15]
     plain[byte_value] = byte_value >= 0x20 and byte_value != 0x22 and byte_value != 0x5C
 
 
@@ -63,12 +63,8 @@ cdef class Ink:
         return 0
 
     cdef int put_hex(self, const uint8_t *data, Py_ssize_t length) except -1:
-        cdef Py_ssize_t at
-        cdef uint8_t *to
         self.reserve(2 * length)
-        to = self.data + self.used
-        for at in range(length):
-            memcpy(to + 2 * at, pairs + 2 * data[at], 2)
+        put_digits(self.data + self.used, data, length)
         self.used += 2 * length
         return 0
 

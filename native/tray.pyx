@@ -3,6 +3,8 @@
 One thread puts records in while another takes out what is there. Putting in and taking out are each one call that keeps
 the interpreter's lock, so no other lock is needed; what was taken out belongs to who took it.
 
+What is random in a record, and what is hashed with it, is filled in when it is taken out: by then nobody waits for it.
+
     box, before it is sealed:  id, 16 bytes | nonce, 12 bytes | for each value:
                                u16 length | path | salt, 16 bytes | u32 length | the value's one spelling
     box, on disk:              9e "TV1" | u32 length of what is sealed | id | nonce | sealed
@@ -14,10 +16,25 @@ from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 
+cdef extern from "digits.h" nogil:
+    void put_digits(uint8_t *to, const uint8_t *data, size_t length)
+
+cdef extern from "sha256.h" nogil:
+    ctypedef struct sha256_message:
+        const uint8_t *data
+        size_t length
+        uint8_t *digest
+    ctypedef struct sha256_chain:
+        pass
+    int sha256_choose(int want_ni)
+    void sha256_many(int prefix, const sha256_message *messages, size_t count, sha256_chain *chain)
+
+sha256_choose(1)
+
 cdef enum:
-    ID_BYTES = 16
-    NONCE_BYTES = 12
     BOX_HEAD_BYTES = 36
+    TOGETHER = 64             # promises that are kept in one go
+    SEED_BYTES = 32
     CHANCE_BYTES = 8192
     TAKEN_AT_ONCE = 256
     KEPT_BYTES_MAX = 1 << 24
@@ -37,15 +54,75 @@ cdef class SealKey:
         self.spelled = b'","key":"' + name.encode("ascii") + b'"}'
 
 
+cdef class Promises:
+    """What is still to be filled in."""
+
+    def __dealloc__(self):
+        PyMem_Free(self.all)
+
+    cdef int put(self, Py_ssize_t digits_at, Py_ssize_t text_at, Py_ssize_t text_bytes, Py_ssize_t salt_at) except -1:
+        cdef Promise *grown
+        if self.count == self.room:
+            grown = <Promise *>PyMem_Realloc(self.all, (2 * self.room + 64) * sizeof(Promise))
+            if grown == NULL:
+                raise MemoryError
+            self.all, self.room = grown, 2 * self.room + 64
+        grown = self.all + self.count
+        grown.digits_at, grown.text_at, grown.text_bytes, grown.salt_at = digits_at, text_at, text_bytes, salt_at
+        self.count += 1
+        return 0
+
+
 cdef class Half:
     """Records that were taken out of a tray, in order."""
 
     def __cinit__(self):
-        self.bodies, self.boxes, self.keys = Ink(), Ink(), []
+        self.bodies, self.boxes, self.texts, self.keys, self.promises = Ink(), Ink(), Ink(), [], Promises()
 
     def __dealloc__(self):
         PyMem_Free(self.ends)
         PyMem_Free(self.box_ends)
+
+    cdef void keep_promises(self) noexcept nogil:
+        """Draw salts, and ids and nonces of boxes, and make the commitments; where that is done, nothing.
+
+        Chance is SHA256(seed, number): who does not know the seed, which is random and never written, can tell none
+        from another. Cost: a hash for what is drawn, one for what is committed to, two at a time.
+        """
+        cdef uint8_t asked[TOGETHER][SEED_BYTES + 8]
+        cdef uint8_t drawn[TOGETHER][32]
+        cdef sha256_message messages[TOGETHER]
+        cdef Promise *promise
+        cdef Py_ssize_t begin = 0, count, at, made
+        cdef uint64_t number
+        while begin < self.promises.count:
+            count = min(<Py_ssize_t>TOGETHER, self.promises.count - begin)
+            for at in range(count):
+                number = begin + at
+                memcpy(asked[at], self.seed, SEED_BYTES)
+                memcpy(asked[at] + SEED_BYTES, &number, 8)
+                messages[at].data, messages[at].length, messages[at].digest = asked[at], SEED_BYTES + 8, drawn[at]
+            sha256_many(-1, messages, count, NULL)
+            made = 0
+            for at in range(count):
+                promise = self.promises.all + begin + at
+                if promise.text_bytes == 0:
+                    memcpy(self.boxes.data + promise.salt_at, drawn[at], ID_BYTES + NONCE_BYTES)
+                    put_digits(self.bodies.data + promise.digits_at, drawn[at], ID_BYTES)
+                    continue
+                memcpy(self.texts.data + promise.text_at, drawn[at], SALT_BYTES)
+                if promise.salt_at >= 0:
+                    memcpy(self.boxes.data + promise.salt_at, drawn[at], SALT_BYTES)
+                messages[made].data, messages[made].length = self.texts.data + promise.text_at, promise.text_bytes
+                messages[made].digest = drawn[at]
+                made += 1
+            sha256_many(-1, messages, made, NULL)
+            for at in range(count):
+                promise = self.promises.all + begin + at
+                if promise.text_bytes:
+                    put_digits(self.bodies.data + promise.digits_at, drawn[at], 32)
+            begin += count
+        self.promises.count = self.texts.used = 0
 
     cdef int note_body(self, int64_t at_us) except -1:
         """Say that a body ends here."""
@@ -84,6 +161,7 @@ cdef class Half:
         """Return one body."""
         if not 0 <= number < self.count:
             raise IndexError(number)
+        self.keep_promises()
         cdef Py_ssize_t begin = self.ends[number - 1] if number else 0
         return PyBytes_FromStringAndSize(<char *>self.bodies.data + begin, self.ends[number] - begin)
 
@@ -106,6 +184,7 @@ cdef class Half:
         cdef bytes sealed, nonce, plain, bound
         cdef uint32_t size
         cdef uint8_t *to
+        self.keep_promises()
         for number in range(self.box_count):
             key, end = <SealKey>self.keys[number], self.box_ends[number]
             box = self.boxes.data + begin
@@ -200,14 +279,19 @@ cdef class Tray:
 
     def take(self) -> Half:
         """Take out everything that waits."""
-        cdef Half taken = self.open
+        cdef Half taken
+        cdef uint8_t[SEED_BYTES] seed
+        if self.open.promises.count:
+            memcpy(seed, self.chances(SEED_BYTES), SEED_BYTES)   # first, for asking for more lets others in
+            memcpy(self.open.seed, seed, SEED_BYTES)
+        taken = self.open
         self.open = Half() if self.spare is None else self.spare
         self.spare = None
         return taken
 
     def give_back(self, Half half not None) -> None:
         """Say that what was taken out is done with: its memory is used again."""
-        half.bodies.used = half.boxes.used = half.count = half.box_count = 0
+        half.bodies.used = half.boxes.used = half.texts.used = half.count = half.box_count = half.promises.count = 0
         half.keys.clear()
-        if half.bodies.room <= KEPT_BYTES_MAX and half.boxes.room <= KEPT_BYTES_MAX:
+        if max(half.bodies.room, half.boxes.room, half.texts.room) <= KEPT_BYTES_MAX:
             self.spare = half

@@ -96,6 +96,8 @@ def resize(content: bytearray, size: int) -> None:
 class SimulatedStorage:
     """A `Storage` in memory. `arm` chooses the call that goes wrong, and how: kill, eio or enospc."""
 
+    direct = False
+
     def __init__(self, seed: int = 0) -> None:
         self.chance = Random(seed)
         self.names: dict[str, Inode] = {}

@@ -105,7 +105,7 @@ def test_the_vault_of_the_page_is_what_is_written() -> None:
     storage = Counting()
     vault, tray = Vault("vault", storage, "00"), Tray(Counting().random, 10, 1_000_000)
     assert tray.put(b"{}", vault.key("acme", "ann", "2026-01-31"), spell_box(SECRETS, CHANCE), 1)
-    vault.write(vault.sealed(tray.take()), "2026-01-31", sync=True)
+    vault.write(vault.place(vault.sealed(tray.take()), "2026-01-31"), sync=True)
     for path in (KEY, BOX):
         assert in_page(path) == dump(bytes(storage.names[path].cache))
 

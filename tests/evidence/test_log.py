@@ -15,11 +15,11 @@ import pytest
 from thoth import evidence
 from thoth.contract import Answer, Approval, Effect
 from thoth.engine import Engine
-from thoth.evidence.browse import Disclosure, LogReader, verify_disclosure
+from thoth.evidence.browse import Disclosure, LogReader, Wanted, verify_disclosure
+from thoth.evidence.drain import QUEUE_MAX
 from thoth.evidence.errors import ClockWentBack, NoLog, ShardLocked
 from thoth.evidence.frames import leaf_hash
 from thoth.evidence.keys import KeyFileError
-from thoth.evidence.log import QUEUE_MAX
 from thoth.evidence.receipt import verify_receipt
 from thoth.evidence.record import policy_load_draft
 from thoth.evidence.storage import FileStorage
@@ -352,6 +352,51 @@ def test_in_mode_async_the_next_call_hears_that_the_disk_is_full(directory: Path
         assert pay(engine).reason_code == "evidence_unavailable"
         assert log._tray.count <= QUEUE_MAX + 1
         disk.full = False
+    assert evidence.audit(directory).whole
+
+
+def over(file: int, path: str) -> None:
+    """Let a file that is open be another one."""
+    other = os.open(path, os.O_RDWR)
+    os.dup2(other, file)
+    os.close(other)
+
+
+def until_blocked(engine: Engine) -> None:
+    until = time.monotonic() + 20
+    while pay(engine).reason_code != "evidence_unavailable":
+        assert time.monotonic() < until
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_a_disk_that_refuses_records_in_mode_async_stops_the_log_for_good(directory: Path) -> None:
+    log = evidence.open(directory)
+    engine = Engine.from_text(POLICY, recorder=log)
+    pay(engine)
+    log.flush()
+    over(log._drain.writer._shard._file or 0, "/dev/full")
+    until_blocked(engine)
+    with pytest.raises(evidence.EvidenceError, match=r"start again|end the process"):
+        log.close()
+    assert evidence.audit(directory).whole
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_a_vault_that_finds_no_room_in_mode_async_blocks_until_there_is_some_and_loses_nothing(directory: Path) -> None:
+    with evidence.open(directory) as log:
+        engine = Engine.from_text(POLICY, recorder=log)
+        first = pay(engine)
+        log.flush()
+        (boxes,) = (directory / "vault" / "boxes").rglob("*.box")
+        over(log._vault._file or 0, "/dev/full")
+        until_blocked(engine)
+        over(log._vault._file or 0, str(boxes))
+        assert pay(engine).effect is Effect.ALLOW
+    reader = LogReader(directory)
+    found = list(reader.entries(Wanted(kind="decision")))
+    assert found[0].record["id"] == first.id
+    assert len(found) > 1
+    assert all(reader.disclose(entry, "args.amount") for entry in found)
     assert evidence.audit(directory).whole
 
 

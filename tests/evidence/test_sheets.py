@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -282,6 +283,25 @@ def test_no_two_values_have_the_same_salt() -> None:
         found |= {salt for salt, _ in read_box(boxes[at + 36 : at + 36 + length]).values()} | {boxes[at + 8 : at + 24]}
         at += 36 + length
     assert len(found) == 60 * 3
+
+
+def test_what_is_taken_out_later_has_other_salts() -> None:
+    tray = Tray(os.urandom, 10_000, 10**12)
+    boxes = []
+    for _ in range(3):
+        assert SHEET.draft(tray, DECISION, REQUEST, KEY, NOW_US, None, True)
+        boxes.append(bytes(tray.take().sealed()))
+    assert len({box[8:36] for box in boxes}) == 3
+    assert len({salt for box in boxes for salt, _ in read_box(box[36:]).values()}) == 6
+
+
+@pytest.mark.parametrize("length", [4_093, 4_094, 4_095, 100_000])
+def test_a_long_value_is_committed_to_as_a_short_one_is(length: int) -> None:
+    request = msgspec.structs.replace(REQUEST, tool_args={"a": 1, "long": "x" * length, "z": 2})
+    decision = replace(DECISION, request=request, args=request.tool_args)
+    half = drafted(SHEET, decision, request)
+    assert half is not None
+    assert half.body(0) == plain(decision_draft(decision, engine="build 1"), half)
 
 
 def test_whoever_puts_a_record_in_hears_what_to_do() -> None:

@@ -21,7 +21,7 @@ def kept(vault: Vault, subject: str = "ann", day: str = "2026-01-31") -> tuple[s
     tray = Tray(os.urandom, 100, 1_000_000)
     key, box = vault.key("acme", subject, day), spell_box(SECRETS, os.urandom(28))
     assert tray.put(b"{}", key, box, 1)
-    vault.write(vault.sealed(tray.take()), day, sync=True)
+    vault.write(vault.place(vault.sealed(tray.take()), day), sync=True)
     return box[:16].hex(), key.name
 
 

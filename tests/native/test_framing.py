@@ -1,14 +1,17 @@
 """Frames in C: the same hashes as the standard library gives, and nothing is taken for a frame that is none."""
 
+import errno
 import hashlib
 import struct
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
+from thoth.native.disk import DIRECT, write_zeros
 from thoth.native.framing import (
     BODY_BYTES_MAX,
     HAS_SHA_INSTRUCTIONS,
@@ -21,7 +24,7 @@ from thoth.native.framing import (
     zeros_end,
 )
 from thoth.native.peaks import Peaks
-from thoth.native.tray import Tray
+from thoth.native.tray import Half, Tray
 
 START = bytes(32)
 
@@ -73,6 +76,53 @@ def test_two_leaves_at_once_hash_as_one_after_the_other() -> None:
         tree.extend(leaves, at, at + 1)
     assert (peaks.size, peaks.all) == (tree.size, tree.all)
     assert scan_frames(laid_out, 0, 7, 5, START, False).leaves == leaves
+
+
+def waiting(bodies: list[bytes]) -> Half:
+    tray = Tray(bytes, 10_000, 10**12)
+    for body in bodies:
+        tray.put(body, None, None, 1)
+    return tray.take()
+
+
+@pytest.mark.skipif(not DIRECT, reason="files are written by the storage here")
+@pytest.mark.parametrize("boxes", [None, b"sealed"])
+def test_what_is_written_in_one_stretch_is_what_is_written_step_by_step(tmp_path: Path, boxes: bytes | None) -> None:
+    half, peaks, batch = waiting([b"one", b"two" * 100, b""] * 70), Peaks(), Batch(7, START)
+    step, its_peaks = Batch(7, START), Peaks()
+    leaves = step.add_all(half, 1, 10**6, its_peaks)
+    with Path(tmp_path, "records").open("w+b") as records, Path(tmp_path, "boxes").open("w+b") as kept:
+        place = (records.fileno(), 16, boxes, kept.fileno(), 3)
+        assert batch.commit_all(half, 1, 100, peaks, 7, 5, *place) is None
+        assert (batch.count, peaks.size, records.read(), kept.read()) == (0, 0, b"", b"")
+        done = batch.commit_all(half, 1, 10**6, peaks, 7, 5, *place)
+        assert done == (leaves, 0, "")
+        with step.seal(7, 5) as frames:
+            assert records.read() == bytes(16) + bytes(frames)
+        assert kept.read() == (bytes(3) + boxes if boxes else b"")
+    assert (batch.chain, batch.next_seq, peaks.all) == (step.chain, step.next_seq, its_peaks.all)
+
+
+@pytest.mark.skipif(not DIRECT or not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_boxes_that_cannot_be_written_leave_the_batch_as_it_was_and_records_say_so(tmp_path: Path) -> None:
+    half, peaks, batch = waiting([b"one"]), Peaks(), Batch(7, START)
+    with Path("/dev/full").open("wb", 0) as full, Path(tmp_path, "good").open("wb") as good:
+        failed = batch.commit_all(half, 0, 10**6, peaks, 7, 5, good.fileno(), 0, b"box", full.fileno(), 0)
+        assert failed is not None
+        assert failed[1:] == (errno.ENOSPC, "boxes")
+        assert (batch.count, batch.chain, peaks.size) == (0, START, 0)
+        failed = batch.commit_all(half, 0, 10**6, peaks, 7, 5, full.fileno(), 0, b"box", good.fileno(), 0)
+        assert failed is not None
+        assert failed[1:] == (errno.ENOSPC, "records")
+
+
+@pytest.mark.skipif(not DIRECT, reason="files are written by the storage here")
+@pytest.mark.parametrize("size", [0, 1, 4096, (1 << 20) + 4096, 3 << 20])
+def test_a_file_is_filled_with_zeros(tmp_path: Path, size: int) -> None:
+    with Path(tmp_path, "zeros").open("w+b") as file:
+        assert write_zeros(file.fileno(), size, 1 << 20) == 0
+        assert file.read() == bytes(size)
+    assert write_zeros(10**6, 4096, 4096) == errno.EBADF
 
 
 @pytest.mark.usefixtures("rounds")
