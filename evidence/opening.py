@@ -55,7 +55,8 @@ def open_log(
     storage = storage or FileStorage()
     need_cryptography()
     folder = open_folder(directory, storage)
-    writer = _open_shard(folder, storage, shard)
+    # Nobody waits for a commit in mode `async`, and there are many records in it.
+    writer = _open_shard(folder, storage, shard, zeroed=mode == "sync")
     try:
         log = EvidenceLog(
             folder,
@@ -76,7 +77,7 @@ def open_log(
     return log
 
 
-def _open_shard(folder: LogFolder, storage: Storage, shard: str | None) -> TreeWriter:
+def _open_shard(folder: LogFolder, storage: Storage, shard: str | None, *, zeroed: bool) -> TreeWriter:
     """The shard of this name, or the first that nobody writes, or a new one."""
 
     def opened(name: str) -> TreeWriter:
@@ -86,6 +87,7 @@ def _open_shard(folder: LogFolder, storage: Storage, shard: str | None) -> TreeW
             storage,
             folder.signing_key(name),
             segment_bytes=folder.settings.segment_bytes,
+            zeroed=zeroed,
         )
 
     if shard is not None:

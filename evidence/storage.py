@@ -53,6 +53,12 @@ class Storage(Protocol):
 
     def pwrite(self, file: int, data: Bytes, offset: int) -> None: ...
 
+    def reserve(self, file: int, size: int) -> bool:
+        """Make an empty file one of so many zeros with room on the disk for what will be written there.
+
+        False, and nothing was done, where the system knows no other way than to write them.
+        """
+
     def truncate(self, file: int, size: int) -> None: ...
 
     def sync(self, file: int) -> None: ...
@@ -139,6 +145,17 @@ class FileStorage:
             if more == 0:
                 raise OSError(errno.EIO, "a write wrote nothing")
             written += more
+
+    def reserve(self, file: int, size: int) -> bool:
+        try:
+            os.posix_fallocate(file, 0, size)
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+                return False
+            raise
+        except AttributeError:
+            return False
+        return True
 
     def truncate(self, file: int, size: int) -> None:
         os.ftruncate(file, size)

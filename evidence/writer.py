@@ -53,8 +53,12 @@ class TreeWriter:
         self.note: bytes | None = None
 
     @classmethod
-    def open(cls, name: str, directory: str, storage: Storage, key: SigningKey, *, segment_bytes: int) -> Self:
+    def open(
+        cls, name: str, directory: str, storage: Storage, key: SigningKey, *, segment_bytes: int, zeroed: bool = True
+    ) -> Self:
         """Open a shard to write, or begin it where there was none; what is there is held against its checkpoint.
+
+        `zeroed` is that of `Shard.open`.
 
         Raises:
             EvidenceError: what is wrong, and what to do.
@@ -87,6 +91,7 @@ class TreeWriter:
             storage,
             directory,
             segment_bytes=segment_bytes,
+            zeroed=zeroed,
             create=size is None,
             newest_checkpoint_size=size,
             each_leaves=grow,

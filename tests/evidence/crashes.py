@@ -31,13 +31,14 @@ class Story:
     issued: list[bytes] = field(default_factory=list)
     acknowledged: int = 0  # records that somebody was told of
     checkpoint: int | None = None  # records that a signed checkpoint covers
+    zeroed: bool = True  # how segments are made
 
 
 def crash_state(seed: int) -> None:
     """Raises AssertionError where a promise was broken, or whatever the code under test should not have raised."""
     chance = Random(seed)
     storage = SimulatedStorage(seed)
-    story = Story()
+    story = Story(zeroed=seed % 2 == 0)
     segment_bytes = chance.choice((8192, 8192, 12288, 32768))
     for _ in range(chance.choice((1, 2, 2, 3, 5))):
         fault = chance.choice(FAULTS)
@@ -58,7 +59,12 @@ def crash_state(seed: int) -> None:
 def open_shard(storage: SimulatedStorage, story: Story, segment_bytes: int) -> Shard:
     create = story.checkpoint is None and not story.acknowledged
     return Shard.open(
-        storage, FOLDER, segment_bytes=segment_bytes, create=create, newest_checkpoint_size=story.checkpoint
+        storage,
+        FOLDER,
+        segment_bytes=segment_bytes,
+        zeroed=story.zeroed,
+        create=create,
+        newest_checkpoint_size=story.checkpoint,
     )
 
 

@@ -16,7 +16,7 @@ from thoth.evidence.errors import ShardLocked
 from thoth.evidence.storage import Bytes
 
 BLOCK = 512
-TAKES_SPACE = frozenset({"pwrite", "create", "rename", "make_dir", "lock", "sync", "truncate"})
+TAKES_SPACE = frozenset({"pwrite", "create", "rename", "make_dir", "lock", "sync", "truncate", "reserve"})
 # Of 1: blocks lost, up to; kept as written, up to; torn, up to; the rest is garbled. One row for each power cut.
 HABITS = ((0.5, 0.9, 0.97), (0.1, 0.8, 0.9), (0.9, 0.95, 1.0), (0.3, 0.5, 0.75), (0.0, 1.0, 1.0))
 
@@ -231,6 +231,12 @@ class SimulatedStorage:
         inode.write(data if fault is None else data[: self.chance.randint(0, len(data))], offset)
         if fault is not None:
             raise self.failure()
+
+    def reserve(self, file: int, size: int) -> bool:
+        self.call("reserve")
+        self.changed += 1
+        resize(self.files[file][0].cache, size)
+        return True
 
     def truncate(self, file: int, size: int) -> None:
         self.call("truncate")

@@ -55,22 +55,23 @@ def script(storage: SimulatedStorage, story: Story) -> None:
         story.acknowledged = len(story.issued)
 
 
-def calls_of_the_script() -> int:
+def calls_of_the_script(*, zeroed: bool) -> int:
     storage = SimulatedStorage()
-    script(storage, Story())
+    script(storage, Story(zeroed=zeroed))
     return storage.calls
 
 
 @pytest.mark.parametrize("then", ["power", "restart"])
 @pytest.mark.parametrize("fault", ["kill", "eio", "enospc"])
-def test_a_fault_at_any_call_loses_nothing_that_was_acknowledged(fault: str, then: str) -> None:
-    calls = calls_of_the_script()
+@pytest.mark.parametrize("zeroed", [True, False], ids=["zeros", "room"])
+def test_a_fault_at_any_call_loses_nothing_that_was_acknowledged(zeroed: bool, fault: str, then: str) -> None:
+    calls = calls_of_the_script(zeroed=zeroed)
     assert calls > 150
     ended = 0
     expected = Killed if fault == "kill" else EvidenceError
     for call in range(calls):
         for seed in range(3):
-            storage, story = SimulatedStorage(seed), Story()
+            storage, story = SimulatedStorage(seed), Story(zeroed=zeroed)
             storage.arm(fault, call)
             try:
                 script(storage, story)
