@@ -2,17 +2,23 @@
 
 import difflib
 import json
+import os
 import sys
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
 from ..contract import OperationError
 from ..proxy.asking import tools_of
+from ..proxy.child import Child
 from ..proxy.instructions import suspicions
 from ..proxy.pins import Change, PinFile, Pinned, PinnedServer, changes, digests_of
+from ..proxy.process import CannotStart, ServerProcess
+from ..proxy.server import Server
 from .clients import configurations
+from .elsewhere import server_at
 from .home import PINS, home
 from .printing import counted, note, plain, say
 
@@ -30,8 +36,8 @@ For example:
 
 Commands:
   list  show the pinned servers and their tools
-  diff  start a server and show what is different from its pins
-  pin   start a server and accept its tools as they are now
+  diff  ask a server and show what is different from its pins
+  pin   ask a server and accept its tools as they are now
 
 Exit codes: 0 fine, 1 there are differences or suspicions, 2 wrong usage, or a
 server that cannot be asked.
@@ -40,6 +46,14 @@ server that cannot be asked.
 app = App(name="mcp", help=HELP)
 Name = Annotated[
     str, Parameter(name="SERVER", help="the server's name, as `--server` or the client's configuration says it")
+]
+Upstream = Annotated[str | None, Parameter(help="a server elsewhere: its Streamable HTTP URL, https://…")]
+HeaderEnv = Annotated[
+    list[str] | None,
+    Parameter(help="NAME=VARIABLE: a header for it, its value from the environment; may be repeated"),
+]
+CertificateFile = Annotated[
+    str | None, Parameter(help="a file of certificates to trust for it, in place of the system's")
 ]
 Command = Annotated[
     str,
@@ -67,19 +81,29 @@ def list_() -> int:
 
 
 @app.command(show=False)
-def diff(server: Name, /, *command: Command) -> int:
-    """Start a server and show what is different from its pins.
+def diff(
+    server: Name,
+    /,
+    *command: Command,
+    upstream: Upstream = None,
+    header_env: HeaderEnv = None,
+    ca: CertificateFile = None,
+) -> int:
+    """Ask a server for its tools and show what is different from its pins.
 
-    Nothing is accepted. It also reports what may be hidden instructions in the
+    Nothing is accepted. A program is started and ended again; a server elsewhere
+    is asked over Streamable HTTP. Unsaid, it is reached as a client of this
+    machine reaches it, with that client's headers. It also reports what may be hidden instructions in the
     descriptions: characters that nobody sees, and orders to the model.
 
     For example:
       thoth mcp diff filesystem
       thoth mcp diff filesystem -- npx -y @modelcontextprotocol/server-filesystem ~/Documents
+      thoth mcp diff crm --header-env Authorization=TOKEN --upstream https://mcp.example/mcp
 
     Exit codes: 0 nothing is different, 1 something is, or is suspicious, 2 the server cannot be asked.
     """
-    pinned, now = _both(server, list(command))
+    pinned, now = _both(server, command, upstream, header_env or (), ca)
     found = changes(pinned.tools, now) if pinned is not None else []
     for change in found:
         _show(change)
@@ -97,8 +121,11 @@ def pin(
     *command: Command,
     accept: Annotated[bool, Parameter(help="write it down; without this it is only shown")] = False,
     by: Annotated[str | None, Parameter(help="who accepts; your login name if unsaid")] = None,
+    upstream: Upstream = None,
+    header_env: HeaderEnv = None,
+    ca: CertificateFile = None,
 ) -> int:
-    """Start a server and accept its tools as they are now.
+    """Ask a server for its tools and accept its tools as they are now.
 
     Without --accept it shows what would be accepted, as `thoth mcp diff` does.
 
@@ -109,7 +136,7 @@ def pin(
 
     Exit codes: 0 accepted, or there is nothing to accept, 1 it waits for --accept, 2 the server cannot be asked.
     """
-    pinned, now = _both(server, list(command))
+    pinned, now = _both(server, command, upstream, header_env or (), ca)
     found = changes({} if pinned is None else pinned.tools, now)
     for change in found:
         _show(change)
@@ -128,21 +155,51 @@ def pin(
     return 0
 
 
-def _both(server: str, command: list[str]) -> tuple[PinnedServer | None, dict[str, Pinned]]:
-    pinned = PinFile(home() / PINS).servers().get(server)
-    return pinned, digests_of(tools_of(command or _command_of(server)))
+def _both(
+    name: str, command: Sequence[str], upstream: str | None, header_env: Sequence[str], ca: str | None
+) -> tuple[PinnedServer | None, dict[str, Pinned]]:
+    if command and upstream is not None:
+        raise OperationError("name one server: `-- COMMAND ARGS…`, or `--upstream https://…`")
+    if upstream is None and (header_env or ca):
+        raise OperationError("`--header-env` and `--ca` are for `--upstream https://…`")
+    pinned = PinFile(home() / PINS).servers().get(name)
+    server: Server
+    if upstream is not None:
+        server, _ = server_at(upstream, header_env, os.environ, ca)
+    elif command:
+        server = _started(command)
+    else:
+        server = _known(name)
+    return pinned, digests_of(tools_of(server))
 
 
-def _command_of(name: str) -> list[str]:
-    """Return how a client of this machine starts a server."""
+def _started(command: Sequence[str]) -> Child:
+    try:
+        return Child(ServerProcess(command))
+    except CannotStart as error:
+        raise OperationError(str(error)) from error
+
+
+def _known(name: str) -> Server:
+    """Return the server of this name that a client of this machine has, as that client reaches it."""
     for _, config in configurations():
         if isinstance(config, OperationError):
             continue
-        for server in config.servers():
-            if name in (server.name, server.option("--server")) and server.server_command:
-                return server.server_command
+        for entry in config.servers():
+            if name not in (entry.name, entry.option("--server")):
+                continue
+            url = entry.upstream or entry.url
+            if entry.server_command:
+                return _started(entry.server_command)
+            if url is not None and entry.transport == "sse":
+                raise OperationError(f"`{name}` in `{config.path}` is spoken to over sse, which is not spoken here")
+            if url is not None:
+                values = {f"H{at}": value for at, value in enumerate(entry.headers.values())}
+                pairs = [f"{header}={variable}" for header, variable in zip(entry.headers, values, strict=True)]
+                return server_at(url, pairs, values, entry.option("--ca"))[0]
     raise OperationError(
-        f"no client of this machine has a server `{name}`; write how it is started: `{name} -- COMMAND`"
+        f"no client of this machine has a server `{name}`; write how it is reached: `{name} -- COMMAND`, or "
+        f"`{name} --upstream https://…`"
     )
 
 

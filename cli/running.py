@@ -9,14 +9,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from ..contract import MODE_NAMES, OperationError
 from .beginning import begin
 from .home import PINS, api_key, home, intents
-
-if TYPE_CHECKING:
-    from ..proxy.upstream import HttpServer
 
 Mode: TypeAlias = Literal["observe", "progressive", "step_up", "block", "shadow"]
 OnHold: TypeAlias = Literal["wait", "pending"]
@@ -86,7 +83,8 @@ def serve(command: Sequence[str], options: Options) -> int:
     from ..proxy.lineage import ancestors, facts_of, intents_of, standing
     from ..proxy.log import Log
     from ..proxy.process import CannotStart
-    from ..proxy.serve import Run, Server, refuse_all
+    from ..proxy.serve import Run, refuse_all
+    from ..proxy.server import Server
     from ..proxy.settings import Settings
     from ..violation import ConfigurationError
     from .authority import SdkAuthority
@@ -96,10 +94,11 @@ def serve(command: Sequence[str], options: Options) -> int:
     if options.upstream is None and (options.header_env or options.ca):
         raise OperationError("`--header-env` and `--ca` are for `--upstream https://…`")
     log = Log()
-    elsewhere = None if options.upstream is None else _elsewhere(options)
     server: Server
-    if elsewhere is not None:
-        server, program = elsewhere
+    if options.upstream is not None:
+        from .elsewhere import server_at
+
+        server, program = server_at(options.upstream, options.header_env or (), os.environ, options.ca)
         name = options.server or program.partition("://")[2]
         pid = 0
     else:
@@ -149,26 +148,6 @@ def serve(command: Sequence[str], options: Options) -> int:
         session_id=options.session,
     )
     return run.run()
-
-
-def _elsewhere(options: Options) -> "tuple[HttpServer, str]":
-    """Return the server at a URL, and what of that may be told."""
-    from ..proxy.web_address import WrongAddress, headers_from, origin_of
-
-    assert options.upstream is not None
-    try:
-        origin = origin_of(options.upstream)
-        headers = headers_from(options.header_env or (), os.environ)
-    except WrongAddress as error:
-        raise OperationError(str(error)) from error
-    try:
-        from ..proxy.upstream import HttpServer
-    except ModuleNotFoundError as error:
-        raise OperationError(f"`--upstream` needs `{error.name}`: pip install 'thoth-runtime[mcp]'") from error
-    try:
-        return HttpServer(options.upstream, origin, headers=headers, ca=options.ca), origin
-    except OSError as error:
-        raise OperationError(f"`--ca {options.ca}` cannot be used: {error.strerror or error}") from error
 
 
 def _about(options: Options, name: str) -> dict[str, Any]:

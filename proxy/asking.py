@@ -1,17 +1,18 @@
-"""A server's tools, asked for outside of any client: started, asked, ended."""
+"""A server's tools, asked for outside of any client: attached to, asked, and let go."""
 
-import subprocess
-import threading
-from collections.abc import Sequence
-from queue import Empty, Queue
+import asyncio
+from collections import deque
 from typing import Any, Final
 
 from ..contract import OperationError
-from .lines import Lines
+from .lines import TooLong
+from .log import Log
 from .message import Malformed, Message, loosely, notification, read_message, request_message
-from .process import CannotStart, ServerProcess
+from .server import Server
 
 PAGES_MAX: Final = 1000
+STDERR_BYTES_MAX: Final = 2000
+GRACE_S: Final = 0.5
 HANDSHAKE: Final = "2025-11-25"
 STATELESS: Final = "2026-07-28"
 US: Final = {"name": "thoth", "version": "1"}
@@ -22,63 +23,85 @@ META: Final = {
 }
 
 
-def tools_of(command: Sequence[str], *, patience_s: float = 60.0) -> list[dict[str, Any]]:
-    """Start a server, return every tool that it lists, and end it.
+def tools_of(server: Server, *, patience_s: float = 60.0) -> list[dict[str, Any]]:
+    """Return every tool that a server lists, and end it, or its session.
 
     Raises:
-        OperationError: it cannot be started, does not answer in time, or lists no tools; the text says which.
+        OperationError: it ends, does not answer in time, or lists no tools; the text says which.
     """
+    return asyncio.run(_tools_of(server, patience_s))
+
+
+async def _tools_of(server: Server, patience_s: float) -> list[dict[str, Any]]:
+    said = _Kept()
+    asking = _Asking(server, patience_s)
+    await server.attach(asking.heard, asking.end, said, full=_nothing, taken=_nothing)
+    found = None
     try:
-        process = ServerProcess(command)
-    except CannotStart as error:
-        raise OperationError(str(error)) from error
-    try:
-        return _Asking(process, patience_s).tools()
+        found = await asking.tools()
+    except Ended:
+        pass
     finally:
-        process.kill()
+        code = await server.stop(asyncio.Event(), grace_s=GRACE_S)
+    if found is None:
+        last = f"; it said last: {said.last}" if said.last else ""
+        raise OperationError(f"the server has ended (exit code {code}){last}")
+    return found
+
+
+def _nothing() -> None:
+    """What is asked here waits for its answer, so nothing piles up."""
+
+
+class Ended(Exception):
+    """The server says no more."""
+
+
+class _Kept(Log):
+    """What the server says on stderr is kept, for when it ends; nobody reads it otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__(-1)
+        self._pieces_kept: deque[bytes] = deque(maxlen=64)
+
+    def event(self, event: str, **facts: object) -> None:
+        """Nothing of ours is of interest here: what goes wrong is raised."""
+
+    def pass_on(self, data: bytes) -> None:
+        self._pieces_kept.append(data[-STDERR_BYTES_MAX:])
+
+    @property
+    def last(self) -> str:
+        """The last line that is none of spaces."""
+        text = b"".join(self._pieces_kept)[-STDERR_BYTES_MAX:].decode("utf-8", "replace")
+        return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 class _Asking:
-    def __init__(self, process: ServerProcess, patience_s: float) -> None:
-        self._popen = process.popen
+    def __init__(self, server: Server, patience_s: float) -> None:
+        self._server = server
         self._patience_s = patience_s
         self._numbers = 0
-        self._lines: Queue[bytes | None] = Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-        threading.Thread(target=self._drain, args=(process.popen,), daemon=True).start()
+        self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
 
-    def _read(self) -> None:
-        lines = Lines()
-        assert self._popen.stdout is not None
-        try:
-            while data := self._popen.stdout.read(65536):
-                for line in lines.feed(data):
-                    if isinstance(line, bytes):
-                        self._lines.put(line)
-        except (OSError, ValueError):
-            pass  # the server was ended while it was read
-        self._lines.put(None)
+    def heard(self, line: bytes | TooLong) -> None:
+        if isinstance(line, bytes):
+            self._lines.put_nowait(line)
 
-    @staticmethod
-    def _drain(popen: "subprocess.Popen[bytes]") -> None:
-        assert popen.stderr is not None
-        try:
-            while popen.stderr.read(65536):
-                pass
-        except (OSError, ValueError):
-            pass
+    def end(self) -> None:
+        self._lines.put_nowait(None)
 
-    def tools(self) -> list[dict[str, Any]]:
+    async def tools(self) -> list[dict[str, Any]]:
         hello = {"protocolVersion": HANDSHAKE, "capabilities": {}, "clientInfo": US}
-        modern = "error" in self._ask("initialize", hello).fields
-        if not modern:
+        stateless = "error" in (await self._ask("initialize", hello)).fields
+        if not stateless:
             self._send(notification("notifications/initialized", {}))
-        params: dict[str, Any] = {"_meta": META} if modern else {}
+        params: dict[str, Any] = {"_meta": META} if stateless else {}
         found: list[dict[str, Any]] = []
         for _ in range(PAGES_MAX):
-            answer = self._ask("tools/list", params)
+            answer = await self._ask("tools/list", params)
             if "error" in answer.fields:
-                raise OperationError(f"the server lists no tools: {answer.fields['error'][:200]!r}")
+                raise OperationError(_why(answer))
             result = loosely(answer.fields["result"])
             tools = result.get("tools") if isinstance(result, dict) else None
             if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
@@ -91,28 +114,34 @@ class _Asking:
         raise OperationError(f"the server's list of tools has more than {PAGES_MAX:,} pages")
 
     def _send(self, line: bytes) -> None:
-        assert self._popen.stdin is not None
-        try:
-            self._popen.stdin.write(line + b"\n")
-        except OSError as error:
-            raise OperationError(f"the server has ended (exit code {self._popen.poll()})") from error
+        if not self._server.line(line):
+            raise Ended
 
-    def _ask(self, method: str, params: object) -> Message:
+    async def _ask(self, method: str, params: object) -> Message:
         self._numbers += 1
         id = f"thoth-{self._numbers}"
         self._send(request_message(id, method, params))
-        while True:
-            try:
-                line = self._lines.get(timeout=self._patience_s)
-            except Empty:
-                raise OperationError(
-                    f"the server does not answer `{method}` in {self._patience_s:.0f} seconds"
-                ) from None
-            if line is None:
-                raise OperationError(f"the server has ended (exit code {self._popen.wait(1)})")
-            try:
-                message = read_message(line)
-            except Malformed:
-                continue
-            if message.is_response and message.id == id:
-                return message
+        try:
+            async with asyncio.timeout(self._patience_s):
+                while True:
+                    line = await self._lines.get()
+                    if line is None:
+                        raise Ended
+                    try:
+                        message = read_message(line)
+                    except Malformed:
+                        continue
+                    if message.is_response and message.id == id:
+                        return message
+        except TimeoutError:
+            raise OperationError(f"the server does not answer `{method}` in {self._patience_s:.0f} seconds") from None
+
+
+def _why(answer: Message) -> str:
+    """Return why there is no list: our own words where we could not ask, the server's otherwise."""
+    error = loosely(answer.fields["error"])
+    text = error.get("message") if isinstance(error, dict) else None
+    if not isinstance(text, str):
+        return "the server lists no tools, and does not say why"
+    ours = text.removeprefix("thoth: ")
+    return ours if ours != text else f"the server lists no tools: {text[:200]!a}"

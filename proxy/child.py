@@ -10,6 +10,7 @@ from .lines import LINE_BYTES_MAX, TooLong
 from .log import Log
 from .pipes import Ear, Inlet, Outlet, listen, speak
 from .process import ServerProcess
+from .server import MayRepeat, always
 
 TERM_GRACE_S: Final = 1.0
 STEP_S: Final = 0.01
@@ -22,6 +23,7 @@ class Child:
         self._process = process
         self._inlet: Inlet
         self._outlet: Outlet
+        self._ear: asyncio.ReadTransport
 
     async def attach(
         self,
@@ -31,7 +33,7 @@ class Child:
         *,
         full: Callable[[], None],
         taken: Callable[[], None],
-        may_repeat: object = None,
+        may_repeat: MayRepeat = always,
         bytes_max: int = LINE_BYTES_MAX,
     ) -> None:
         """Hand on what it writes; `ended` is called once its output is at its end. A process has no session to lose."""
@@ -43,7 +45,7 @@ class Child:
         self._outlet = Outlet(full, taken, lambda: None)
         await speak(popen.stdin, self._outlet)
         await listen(popen.stdout, self._inlet)
-        await asyncio.get_running_loop().connect_read_pipe(lambda: Ear(log.pass_on), popen.stderr)
+        self._ear, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: Ear(log.pass_on), popen.stderr)
 
     def line(self, line: bytes) -> bool:
         """Send it one line; False where its input is closed."""
@@ -68,6 +70,7 @@ class Child:
         if code is None:
             code = await self._exit(TERM_GRACE_S, asyncio.Event())
         self._inlet.close()
+        self._ear.close()
         self._process.ended = True
         self._process.keeper.dismiss()
         return -signal.SIGKILL if code is None else code

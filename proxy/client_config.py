@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import Any, Final
 
@@ -78,13 +79,23 @@ class Server:
 
     def option(self, name: str) -> str | None:
         """Return what an option of the proxy says, where it stands in front."""
+        return next(iter(self.options(name)), None)
+
+    def options(self, name: str) -> list[str]:
+        """Return what each of an option's repetitions says."""
         words = self.command[: len(self.command) - len(self.server_command)] if self.wrapped else []
-        for at, word in enumerate(words):
-            if word == name and at + 1 < len(words):
-                return words[at + 1]
-            if word.startswith(f"{name}="):
-                return word.partition("=")[2]
-        return None
+        found = [after for word, after in pairwise(words) if word == name]
+        return found + [word.partition("=")[2] for word in words if word.startswith(f"{name}=")]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that a server elsewhere is given, by the entry itself or by the proxy in front."""
+        env = self.entry.get("env")
+        if self.upstream is not None and isinstance(env, dict):
+            pairs = [pair.partition("=") for pair in self.options("--header-env")]
+            return {name: env[variable] for name, _, variable in pairs if isinstance(env.get(variable), str)}
+        said = self.entry.get("headers")
+        return {k: v for k, v in said.items() if isinstance(v, str)} if isinstance(said, dict) else {}
 
 
 def behind(command: Sequence[str]) -> list[str] | None:

@@ -7,7 +7,7 @@ and the evidence is written.
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -17,12 +17,13 @@ from ..sessions import Session
 from .calls import Calls
 from .catalog import Catalog, PinPolicy
 from .floor import Floor, FloorCheck
-from .lines import LINE_BYTES_MAX, TooLong
+from .lines import TooLong
 from .log import Log
-from .message import SERVER_GONE, Malformed, Message, error_message, read_message
+from .message import SERVER_GONE, Malformed, error_message, read_message
 from .pins import PinFile
 from .pipes import Inlet, Outlet, listen, speak, standard
 from .relay import Relay
+from .server import Server
 from .settings import Settings
 
 NOT_STARTED_S: Final = 10.0
@@ -58,38 +59,6 @@ class Authority(Protocol):
 
     def close(self) -> None:
         """Write what is still to be written."""
-
-
-class Server(Protocol):
-    """The server behind us: a process, or one at a URL."""
-
-    async def attach(
-        self,
-        line: Callable[[bytes | TooLong], None],
-        ended: Callable[[], None],
-        log: Log,
-        *,
-        full: Callable[[], None],
-        taken: Callable[[], None],
-        may_repeat: Callable[[Message], Awaitable[str | None]],
-        bytes_max: int = LINE_BYTES_MAX,
-    ) -> None:
-        """Hand on what it says; `ended` is called once it will say no more.
-
-        `may_repeat` says why a request that it has not run may not be sent again; None where it may.
-        """
-
-    def line(self, line: bytes) -> bool:
-        """Send it one message; False where it cannot arrive."""
-
-    def pause(self) -> None:
-        """Take no more from it for now."""
-
-    def resume(self) -> None:
-        """Take from it again."""
-
-    async def stop(self, hurry: asyncio.Event, *, grace_s: float) -> int:
-        """End it, within a bounded time; return its exit code."""
 
 
 class Run:

@@ -7,17 +7,18 @@ error in its place, so nobody waits for a server that is away. Loaded where `--u
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 from .challenge import refused
 from .http_session import SESSION, HttpSession
 from .lines import LINE_BYTES_MAX, TooLong
 from .log import Log
-from .message import SERVER_GONE, Id, Malformed, Message, error_message, joined, notification
+from .message import SERVER_GONE, Id, Malformed, error_message, joined, notification
 from .pipes import WRITE_HELD_BYTES
 from .posts import Post, post_of, readable
 from .renewal import FORGOTTEN, INITIALIZED, Forgotten, Renewal
+from .server import MayRepeat, always
 from .web_client import (
     EVENTS,
     PARALLEL_MAX,
@@ -38,14 +39,6 @@ RETRY_S: Final = 1.0
 RETRY_MAX_S: Final = 10.0
 DELETE_S: Final = 1.0
 NO_EVENTS: Final = "the server ended its answer before the result"
-
-MayRepeat = Callable[[Message], Awaitable[str | None]]
-"""Says why a request that a server did not run may not be sent again in a new session; None where it may."""
-
-
-async def always(message: Message) -> str | None:
-    """Any request may be."""
-    return None
 
 
 class HttpServer:

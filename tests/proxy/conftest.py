@@ -25,6 +25,8 @@ from thoth.proxy.relay import Relay
 from thoth.proxy.settings import Settings
 from thoth.sessions import Session
 
+from .web import POLICY, Web
+
 SERVER = Path(__file__).with_name("scripted_server.py")
 FLOOR = Path(__file__).parents[2] / "policies" / "floor.thoth"
 FIELDS = {"agent_id": "desk", "tenant_id": "acme", "user_id": "ann", "environment": "prod", "enforcement_mode": "block"}
@@ -338,3 +340,24 @@ def proxied(tmp_path: Path) -> Iterator[Start]:
     yield start
     for one in made:
         one.close()
+
+
+# ---------------------------------------------------------------- the real thing, in front of a server elsewhere
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[Web]:
+    made = Web(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def in_front(web: Web, proxied: Start) -> Start:
+    """Start `thoth run --upstream` in front of the web server."""
+
+    def start(*options: str, trusted: bool = True, **env: str) -> Any:
+        ca = ["--ca", str(web.cert)] if trusted else []
+        return proxied(POLICY, "--upstream", web.url, *ca, *options, env=env)
+
+    return start
