@@ -43,7 +43,7 @@ def connect(config: ThothConfig) -> Enforcer:
     if where == EMBEDDED:
         from .embedded import embedded
 
-        return embedded(config.policy_files(), config.evidence_folder())
+        return embedded(config.policy_files(), config.evidence_folder(), config.recording or "async")
     scheme = where.partition(":")[0]
     try:
         transport = import_module(TRANSPORTS[scheme], __package__)

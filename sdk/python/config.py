@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 EnforcementMode = Mode
 EMBEDDED: Final = "embedded"
+RECORDINGS: Final = ("sync", "async")
 HANDED_OUT: Final = ("raise", "interrupt")
 YES: Final = frozenset(("1", "true", "yes", "on"))
 NO: Final = frozenset(("", "0", "false", "no", "off"))
@@ -32,6 +33,7 @@ ENVIRONMENT: Final = {
     "environment": "THOTH_ENVIRONMENT",
     "policy": "THOTH_POLICY",
     "evidence": "THOTH_EVIDENCE",
+    "recording": "THOTH_RECORDING",
     "spool": "THOTH_SPOOL",
 }
 
@@ -42,7 +44,8 @@ class ThothConfig:
 
     `api_url` is `embedded`, `unix:/run/thoth/thoth.sock` or `https://…`; unsaid, it is `embedded` where a `policy` is
     named. `policy` is a file, or several: one root and the modules that it uses. `evidence` is the folder of the log of
-    an embedded engine, `off` to keep none. `step_up_timeout_minutes` counts where the enforcer says no time of its own.
+    an embedded engine, `off` to keep none; `recording` is `async` (the default: a decision is on disk within 5 ms) or
+    `sync` (it is before a call runs). `step_up_timeout_minutes` counts where the enforcer says no time of its own.
     `on_hold` is called with each held call; `"raise"` raises `ThothHeldError` in place of waiting, `"interrupt"` is for
     graphs (`integrations/langgraph.py`). `tell_results` sends
     results to an enforcer on another machine too. `spool` is the folder in which reports wait for an enforcer that is
@@ -69,6 +72,7 @@ class ThothConfig:
     session_id: str | None = None
     policy: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None
     evidence: str | os.PathLike[str] | None = None
+    recording: str | None = None
     spool: str | os.PathLike[str] | None = None
     on_hold: Callable[[Any], Any] | str | None = None
     tell_results: bool = False
@@ -100,6 +104,9 @@ class ThothConfig:
         self.environment = self.environment or "prod"
         if self.fail_open is None:
             self.fail_open = _truth("THOTH_FAIL_OPEN")
+        self.recording = self.recording or "async"
+        if self.recording not in RECORDINGS:
+            raise ConfigurationError(f"`recording` is sync or async, not {self.recording!r}")
         if isinstance(self.task_context, str):
             self.task_context = {"task_id": self.task_context}
         if self.on_hold is not None and self.on_hold not in HANDED_OUT and not callable(self.on_hold):
@@ -188,6 +195,7 @@ class Settings(TypedDict, total=False):
     session_id: str | None
     policy: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
     evidence: str | os.PathLike[str] | None
+    recording: str | None
     spool: str | os.PathLike[str] | None
     on_hold: Callable[[Any], Any] | str | None
     tell_results: bool

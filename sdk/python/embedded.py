@@ -37,9 +37,13 @@ class Recording:
     to 4,096 of them, and is written before the next record.
     """
 
-    def __init__(self, directory: str, *, shown: Any = None) -> None:
-        """Name the log in `directory`; it is opened when it is used, and made where there is none."""
+    def __init__(self, directory: str, *, shown: Any = None, mode: str = "async") -> None:
+        """Name the log in `directory`; it is opened when it is used, and made where there is none.
+
+        `mode` says when a decision is given out: `sync` when it is on disk, `async` at once.
+        """
         self.directory = directory
+        self.mode = mode
         self.lost = 0
         self._shown = shown
         self._late: deque[tuple[Decision, Outcome]] = deque()
@@ -56,7 +60,7 @@ class Recording:
                 evidence.init(self.directory)
             except Exists:
                 pass  # made by another process just now
-        return evidence.open(self.directory, shown=self._shown)
+        return evidence.open(self.directory, shown=self._shown, mode="sync" if self.mode == "sync" else "async")
 
     @property
     def log(self) -> EvidenceLog:
@@ -335,30 +339,31 @@ class Embedded:
 # ---------------------------------------------------------------- one for all that name the same
 
 
-_SHARED: Final[dict[tuple[tuple[str, ...], str | None], Embedded]] = {}
+_SHARED: Final[dict[tuple[tuple[str, ...], str | None, str], Embedded]] = {}
 _SHARING: Final = threading.Lock()
 
 
-def embedded(files: tuple[str, ...], evidence: str | None) -> Embedded:
-    """Return the engine for a policy and an evidence folder; the same pair has the same engine in a process.
+def embedded(files: tuple[str, ...], evidence: str | None, mode: str = "async") -> Embedded:
+    """Return the engine for a policy, an evidence folder and the mode of its log; the same have the same engine.
 
     Raises:
         PolicyError: with every mistake of the policy.
         ConfigurationError: a file cannot be read, or the log not be opened.
     """
-    key = (tuple(os.path.abspath(file) for file in files), None if evidence is None else os.path.abspath(evidence))  # noqa: PTH100
+    folder = None if evidence is None else os.path.abspath(evidence)  # noqa: PTH100
+    key = (tuple(os.path.abspath(file) for file in files), folder, mode)  # noqa: PTH100
     with _SHARING:
         found = _SHARED.get(key)
         if found is None:
-            found = _SHARED[key] = _made(key[0], key[1])
+            found = _SHARED[key] = _made(*key)
         return found
 
 
-def _made(files: tuple[str, ...], evidence: str | None) -> Embedded:
+def _made(files: tuple[str, ...], evidence: str | None, mode: str) -> Embedded:
     from .engine import Engine
 
     shown: dict[str, list[str]] = {}
-    recording = None if evidence is None else Recording(evidence, shown=shown)
+    recording = None if evidence is None else Recording(evidence, shown=shown, mode=mode)
     try:
         engine = Engine.from_files(files, recorder=recording)
         if recording is None:
