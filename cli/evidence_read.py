@@ -13,6 +13,7 @@ from rich.text import Text
 from ..contract import Effect, OperationError
 from ..evidence import LogReader
 from ..evidence.browse import Entry, Wanted
+from ..evidence.unfinished import unfinished as open_calls
 from .arguments import Format
 from .evidence_write import Directory
 from .printing import EFFECT_STYLES, counted, note, plain, print_json, say
@@ -47,6 +48,9 @@ def show(
     effect: EffectName = None,
     rule: Rule = None,
     kind: Kind = None,
+    unfinished: Annotated[
+        bool, Parameter(help="calls that were let through and have no outcome: killed meanwhile, or under way")
+    ] = False,
     limit: Annotated[int | None, Parameter(help="stop after so many records")] = None,
     disclose: Annotated[
         str | None, Parameter(help="give out one sealed value of the record, e.g. args.to, with its proof")
@@ -58,6 +62,10 @@ def show(
     A line says when, where in the log, what was decided, which tool, for whom,
     and why. --format json prints each record whole, as it was stored.
 
+    --unfinished shows decisions that let a call through and after which nobody
+    said how it ended: the process was killed, so the call may have run, or it is
+    under way now.
+
     --disclose gives out one value that a record seals, with the salt, the record
     and a signed receipt: whoever gets it can check that this value, and no other,
     was in that call, and learns nothing else. `thoth evidence verify` takes it.
@@ -65,6 +73,7 @@ def show(
     For example:
       thoth evidence show var/evidence --effect BLOCK --since 24h
       thoth evidence show var/evidence --session s1 --format json
+      thoth evidence show var/evidence --unfinished
       thoth evidence show var/evidence 00/17 --disclose args.to > value.json
 
     Exit codes: 0 shown, 1 nothing fits, 2 there is no log, or it cannot be read.
@@ -92,7 +101,7 @@ def show(
         rule=rule,
     )
     count = 0
-    for entry in reader.entries(wanted):
+    for entry in filter(wanted.fits, open_calls(reader.entries())) if unfinished else reader.entries(wanted):
         _print(entry, format)
         count += 1
         if limit is not None and count >= limit:
