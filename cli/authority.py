@@ -29,8 +29,9 @@ ABOUT: Final = (
 class LocalFloor:
     """The floor's policy in an engine of this process, which records where the calls' own engine does."""
 
-    def __init__(self, evidence: str | None) -> None:
+    def __init__(self, evidence: str | None, mode: str = "async") -> None:
         self._evidence = evidence
+        self._mode = mode
         self._made: Embedded | None = None
         self.recording: Recording | None = None
 
@@ -42,7 +43,7 @@ class LocalFloor:
             from ..engine import Engine
 
             if self.recording is None and self._evidence is not None:
-                self.recording = Recording(self._evidence)
+                self.recording = Recording(self._evidence, mode=self._mode)
             text = importlib.resources.files("thoth.policies").joinpath("floor.thoth").read_text("utf-8")
             engine = Engine.from_text(text, source="floor.thoth", recorder=self.recording)
             if self.recording is not None:
@@ -65,7 +66,7 @@ class SdkAuthority:
         self._enforcer: Enforcer | None = None
         self._spool: Spool | None = None
         self._visible: dict[str, bool] = {}
-        self.floor = LocalFloor(config.evidence_folder())
+        self.floor = LocalFloor(config.evidence_folder(), config.recording or "async")
 
     @property
     def enforcer(self) -> Enforcer:

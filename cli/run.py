@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .running import Mode, OnHold, Options, Pins, serve
+from .running import Mode, OnHold, Options, Pins, Recording, serve
 
 
 def run(
@@ -47,6 +47,10 @@ def run(
     session: Annotated[str | None, Parameter(help="go on with this session; a new one if unsaid")] = None,
     evidence: Annotated[
         str | None, Parameter(help="the folder of the evidence log, made if need be; `off` keeps none")
+    ] = None,
+    recording: Annotated[
+        Recording | None,
+        Parameter(help="a call runs when its decision is on disk (sync), or at once (async, the default)"),
     ] = None,
     on_hold: Annotated[
         OnHold,
@@ -98,6 +102,7 @@ def run(
             purpose=purpose,
             session=session,
             evidence=evidence,
+            recording=recording,
             on_hold=on_hold,
             pins=pins,
             wrapped=wrapped,

@@ -16,10 +16,12 @@ from .beginning import begin
 from .home import PINS, api_key, home, intents
 
 Mode: TypeAlias = Literal["observe", "progressive", "step_up", "block", "shadow"]
+Recording: TypeAlias = Literal["sync", "async"]
 OnHold: TypeAlias = Literal["wait", "pending"]
 Pins: TypeAlias = Literal["first-use", "required", "off"]
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "enforcement_mode": get_args(Mode),
+    "recording": get_args(Recording),
     "on_hold": get_args(OnHold),
     "pins": get_args(Pins),
 }
@@ -45,6 +47,7 @@ class Options:
     purpose: str | None = None
     session: str | None = None
     evidence: str | None = None
+    recording: Recording | None = None
     on_hold: OnHold = "wait"
     pins: Pins = "first-use"
     wrapped: str | None = None
@@ -122,6 +125,7 @@ def serve(command: Sequence[str], options: Options) -> int:
             api_key=options.api_key or api_key(),
             policy=options.policy,
             evidence=options.evidence,
+            recording=options.recording,
         )
         where = config.where
     except ConfigurationError as error:

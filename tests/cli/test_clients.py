@@ -163,10 +163,10 @@ def test_discover_says_of_each_server_whether_it_is_governed(machine: Any) -> No
 
 def test_tools_are_accepted_by_somebody_and_differences_shown(machine: Any) -> None:
     install(machine, wrapped=True)
-    assert "scripted is not pinned; it has 10 tools" in machine.type("thoth mcp diff scripted").out
+    assert "scripted is not pinned; it has 11 tools" in machine.type("thoth mcp diff scripted").out
     assert machine.type("thoth mcp pin scripted").code == 1
     assert machine.type("thoth mcp pin --accept --by ann scripted").code == 0
-    assert "scripted: 10 tools, as they were accepted" in machine.type("thoth mcp diff scripted").out
+    assert "scripted: 11 tools, as they were accepted" in machine.type("thoth mcp diff scripted").out
     pins = machine.folder / "home" / ".thoth" / "mcp-pins.json"
     said = json.loads(pins.read_text())
     tools = said["servers"]["scripted"]["tools"]
@@ -181,7 +181,7 @@ def test_tools_are_accepted_by_somebody_and_differences_shown(machine: Any) -> N
     assert "new pid" in shown.out
     assert "gone gone" in shown.out
     assert "MEND pins: scripted, echo, description" in machine.type("thoth doctor").out
-    assert "scripted: 10 tools" in machine.type("thoth mcp list").out
+    assert "scripted: 11 tools" in machine.type("thoth mcp list").out
 
 
 def test_a_server_that_nobody_knows_or_that_is_none_is_said(machine: Any) -> None:

@@ -2,12 +2,13 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from typing import Any
 
-TOOLS = ("echo", "crash", "hang", "flood", "babble", "huge", "fail", "orphan", "pid", "torn")
+TOOLS = ("echo", "crash", "hang", "flood", "babble", "huge", "fail", "orphan", "pid", "torn", "kill")
 
 
 def say(message: dict[str, Any]) -> None:
@@ -47,6 +48,8 @@ def call(id: Any, name: str, args: dict[str, Any]) -> None:
             sys.stdout.write(f'{{"jsonrpc": "2.0", "id": {json.dumps(id)}, "res')
             sys.stdout.flush()
             os._exit(0)
+        case "kill":
+            os.kill(os.getppid(), signal.SIGKILL)
         case "orphan":
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
             result(id, str(child.pid))

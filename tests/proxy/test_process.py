@@ -15,11 +15,13 @@ from typing import Any, ClassVar
 
 import pytest
 
+from thoth.cli import main
 from thoth.evidence import LogReader
 
 Start = Callable[..., Any]
 GONE_S = 10.0
 BIG = 50_000_000
+PERMISSIVE = "policy p\n    default allow\n"
 
 
 def texts(result: dict[str, Any]) -> str:
@@ -121,6 +123,46 @@ def test_a_killed_proxy_leaves_no_process_of_the_server_s(proxied: Start) -> Non
     assert all(map(runs, pids))
     proxy.process.kill()
     assert all(map(soon_gone, pids))
+
+
+def test_a_proxy_that_is_killed_while_its_call_runs_has_recorded_the_decision_before(
+    proxied: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--recording sync`: the server kills the proxy as soon as the call reaches it, and the record is there."""
+    proxy = proxied(None, "--recording", "sync")
+    (proxy.folder / "policy.thoth").write_text(PERMISSIVE)
+    proxy.initialize()
+    assert texts(proxy.call(1, "echo", text="before")) == "before"
+    proxy.says({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "kill", "arguments": {}}})
+    assert proxy.ended() == -signal.SIGKILL
+    folder = str(proxy.folder / "state" / "thoth" / "evidence")
+    assert recorded(proxy) == [("decision", "ALLOW"), ("outcome", "completed"), ("decision", "ALLOW")]
+    assert main(["evidence", "verify", folder]) == 0
+    capsys.readouterr()
+    again = proxied()
+    again.initialize()
+    assert texts(again.call(1, "echo", text="after")) == "after"
+    again.leave()
+    assert main(["evidence", "show", folder, "--unfinished"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert len(shown) == 1
+    assert "ALLOW   kill for scripted" in shown[0]
+    assert main(["evidence", "show", folder, "--unfinished", "--tool", "echo"]) == 1
+    assert main(["evidence", "verify", folder]) == 0
+
+
+def test_a_killed_proxy_whose_records_are_written_at_leisure_leaves_evidence_that_fits(
+    proxied: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without `sync` what was not written in the last milliseconds may be missing; what is there is whole."""
+    proxy = proxied()
+    proxy.initialize()
+    assert texts(proxy.call(1, "echo", text="before")) == "before"
+    proxy.says({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "kill", "arguments": {}}})
+    assert proxy.ended() == -signal.SIGKILL
+    assert main(["evidence", "verify", str(proxy.folder / "state" / "thoth" / "evidence")]) == 0
+    whole = [("decision", "ALLOW"), ("outcome", "completed"), ("decision", "ALLOW")]
+    assert recorded(proxy) == whole[: len(recorded(proxy))]
 
 
 def test_a_terminated_proxy_answers_what_waits_and_ends_its_server(proxied: Start) -> None:
