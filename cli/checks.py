@@ -13,7 +13,7 @@ from ..config import state_folder
 from ..contract import OperationError
 from ..grammar import PolicyError
 from ..proxy.client_config import Server
-from ..proxy.instructions import suspicions
+from ..proxy.instructions import suspicious
 from ..proxy.pins import PinFile
 from ..proxy.process import CannotStart, find_program
 from .clients import configurations, decides
@@ -95,9 +95,8 @@ def pins(machine: Machine) -> Iterator[Finding]:
         return
     yield Finding("pins", f"{len(servers)} servers pinned")
     for name, server in servers.items():
-        for tool, pinned in server.tools.items():
-            for where, what in suspicions(pinned.tool):
-                yield Finding("pins", f"{name}, {tool}, {where}: {what}", f"look at it: `thoth mcp diff {name}`", False)
+        for tool, where, what in suspicious(server.tools):
+            yield Finding("pins", f"{name}, {tool}, {where}: {what}", f"look at it: `thoth mcp diff {name}`", False)
 
 
 def clients(machine: Machine) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 from ..contract import OperationError
 from ..proxy.asking import tools_of
 from ..proxy.child import Child
-from ..proxy.instructions import suspicions
+from ..proxy.instructions import suspicious
 from ..proxy.pins import Change, PinFile, Pinned, PinnedServer, changes, digests_of
 from ..proxy.process import CannotStart, ServerProcess
 from ..proxy.server import Server
@@ -218,9 +218,8 @@ def _lines(tool: dict[str, Any] | None) -> list[str]:
 def _report(tools: dict[str, Pinned]) -> int:
     """Say what may be hidden instructions; return how many were found."""
     found = 0
-    for name, pinned in sorted(tools.items()):
-        for where, what in suspicions(pinned.tool):
-            found += 1
-            sys.stdout.flush()
-            say(f"suspicious: {plain(name)}, {plain(where)}: {plain(what)}", style="bold yellow")
+    for name, where, what in suspicious(tools):
+        found += 1
+        sys.stdout.flush()
+        say(f"suspicious: {plain(name)}, {plain(where)}: {plain(what)}", style="bold yellow")
     return found

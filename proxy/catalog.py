@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 from ..contract import OperationError
-from .instructions import suspicions
+from .instructions import suspicious
 from .log import Log
 from .message import Message, encode, joined, loosely, members, request_message
 from .pins import PinFile, Pinned, PinnedServer, digests_of
 from .relay import Relay, Waiting
 
 PAGES_MAX: Final = 1000
+ASKED_MAX: Final = 3
 LIST_PATIENCE_S: Final = 30.0
 State = Literal["pinned", "changed", "new", "unlisted", "unknown"]
 PinPolicy = Literal["first-use", "required", "off"]
@@ -46,19 +47,20 @@ class Catalog:
         self._readable = policy == "off"
         self._listed: dict[str, Pinned] = {}
         self._whole = False
+        self._age = 0  # how often the server has said that its tools changed
         self._pages: dict[str, list[dict[str, Any]]] = {}  # what came before the page that a cursor names
         self._listing: asyncio.Task[None] | None = None
         self._reported: set[str] = set()
         self._open = False
-        self._held_back: list[tuple[Message, Message]] = []
+        self._held_back: list[tuple[Message, Message, int]] = []
         relay.handlers["tools/list"] = self._list
         relay.heard["notifications/tools/list_changed"] = self._changed
 
     def open(self) -> None:
         """From now on it is known what this agent could call; lists that came before are sent now."""
         self._open = True
-        for request, response in self._held_back:
-            self._relay.client.line(self.listed(request, response))
+        for request, response, age in self._held_back:
+            self._relay.client.line(self.listed(request, response, age))
         self._held_back.clear()
 
     def read_pins(self) -> None:
@@ -123,11 +125,20 @@ class Catalog:
         await asyncio.shield(self._listing)
 
     async def _ask(self, meta: bytes | None) -> None:
-        found: list[dict[str, Any]] = []
-        cursor: str | None = None
         params: dict[str, Any] = {}
         if meta is not None:
             params["_meta"] = {key: value for key, value in loosely(meta).items() if key != "progressToken"}
+        for _ in range(ASKED_MAX):
+            age = self._age
+            await self._ask_once(params)
+            if age == self._age:  # else it has changed while it was listed, and nobody knows which list this was
+                return
+        self._log.event("tools_unlisted", problem="they change as often as they are listed")
+
+    async def _ask_once(self, params: dict[str, Any]) -> None:
+        found: list[dict[str, Any]] = []
+        cursor: str | None = None
+        age = self._age
         try:
             for _ in range(PAGES_MAX):
                 id = self._relay.new_id()
@@ -136,8 +147,8 @@ class Catalog:
                 answer = await self._relay.ask(self._relay.upstream, id, line, LIST_PATIENCE_S)
                 tools, cursor = _page(answer)
                 found += tools
-                if cursor is None:
-                    self._take(found)
+                if cursor is None or age != self._age:
+                    self._take(found, age)
                     return
             self._log.event("tools_unlisted", problem=f"more than {PAGES_MAX} pages")
         except (TimeoutError, ConnectionError, ValueError) as error:
@@ -146,16 +157,16 @@ class Catalog:
     # ------------------------------------------------------------ lists that pass
 
     def _list(self, message: Message) -> None:
-        self._relay.forward(_Listing(self, message, self._relay.now()), message.line)
+        self._relay.forward(_Listing(self, message, self._relay.now(), self._age), message.line)
 
-    def answered(self, request: Message, response: Message) -> bytes | None:
+    def answered(self, request: Message, response: Message, age: int) -> bytes | None:
         """Take in the server's answer to a client's request for tools; None where it is sent later."""
         if self._open:
-            return self.listed(request, response)
-        self._held_back.append((request, response))
+            return self.listed(request, response, age)
+        self._held_back.append((request, response, age))
         return None
 
-    def listed(self, request: Message, response: Message) -> bytes:
+    def listed(self, request: Message, response: Message, age: int) -> bytes:
         """Take in one page for the client; return it without the tools that it must not see."""
         if "result" not in response.fields:
             return response.line
@@ -171,7 +182,7 @@ class Catalog:
         )
         if before is not None:
             if cursor is None:
-                self._take(before + tools)
+                self._take(before + tools, age)
             else:
                 self._pages[cursor] = before + tools
                 while len(self._pages) > PAGES_MAX:
@@ -196,8 +207,10 @@ class Catalog:
             return False
         return self._visible(name)
 
-    def _take(self, tools: list[dict[str, Any]]) -> None:
-        """The whole list is known."""
+    def _take(self, tools: list[dict[str, Any]], age: int) -> None:
+        """The whole list is known, unless the server has said that it changed since it was asked."""
+        if age != self._age:
+            return
         self._listed = digests_of(tools)
         self._whole = True
         if self._policy == "first-use" and self._readable and self._pinned is None:
@@ -216,26 +229,27 @@ class Catalog:
             return
         self._pinned = dict(self._listed)
         self._log.event("tools_pinned", server=self._server, tools=len(self._listed), by="first use")
-        for name, pinned in self._listed.items():
-            for where, what in suspicions(pinned.tool):
-                self._log.event("tool_suspicious", server=self._server, tool=name, where=where, what=what)
+        for name, where, what in suspicious(self._listed):
+            self._log.event("tool_suspicious", server=self._server, tool=name, where=where, what=what)
 
     def _changed(self, message: Message) -> None:
         self._whole = False
+        self._age += 1
         self._pages.clear()
 
 
 class _Listing(Waiting):
     """A client's request for a page of tools."""
 
-    __slots__ = ("_catalog",)
+    __slots__ = ("_age", "_catalog")
 
-    def __init__(self, catalog: Catalog, message: Message, now: float) -> None:
+    def __init__(self, catalog: Catalog, message: Message, now: float, age: int) -> None:
         super().__init__(message, now)
         self._catalog = catalog
+        self._age = age
 
     def answered(self, message: Message) -> bytes | None:
-        return self._catalog.answered(self.message, message)
+        return self._catalog.answered(self.message, message, self._age)
 
 
 def _page(answer: Message) -> tuple[list[dict[str, Any]], str | None]:

@@ -5,8 +5,10 @@ Findings are reported to people; they stop nothing, for a description may speak 
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
+
+from .pins import Pinned
 
 INVISIBLE: Final = {
     **dict.fromkeys((8203, 8204, 8205, 8288, 65279, 6158, 173, 847), "zero-width character"),
@@ -38,6 +40,17 @@ def suspicions(tool: Any) -> Iterator[tuple[str, str]]:
             match = pattern.search(text)
             if match is not None:
                 yield path, f"{what} {_excerpt(text, match.start())}"
+
+
+def suspicious(tools: Mapping[str, Pinned]) -> Iterator[tuple[str, str, str]]:
+    """Return what a person should see in a server's tools: the tool, where in it, and what it is."""
+    alike: dict[str, str] = {}
+    for name, pinned in sorted(tools.items()):
+        for where, what in suspicions(pinned.tool):
+            yield name, where, what
+        other = alike.setdefault(unicodedata.normalize("NFKC", name).casefold(), name)
+        if other != name:
+            yield name, "name", f"is spelt almost as another tool, {other!a}"
 
 
 def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:

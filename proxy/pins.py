@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,16 +60,27 @@ def digest_of(tool: Mapping[str, Any]) -> str:
 
 
 def digests_of(tools: list[dict[str, Any]]) -> dict[str, Pinned]:
-    """Return the tools by name; a name that stands twice gets a digest of both, which no single tool has."""
+    """Return the tools by name; a name that stands twice gets a digest of both, which no single tool has.
+
+    Names are the same where Unicode says so (NFC), as they are to a policy: who may call one may call the other.
+    """
     found: dict[str, Pinned] = {}
+    spelt: dict[str, set[str]] = {}
+    digests: dict[str, str] = {}
     for tool in tools:
         name = tool.get("name")
         if not isinstance(name, str):
             continue
+        one = unicodedata.normalize("NFC", name)
         digest = digest_of(tool)
-        if name in found:
-            digest = hashlib.sha256(f"{found[name].digest} {digest}".encode()).hexdigest()
-        found[name] = Pinned(digest, {key: value for key, value in tool.items() if key not in NOT_PINNED})
+        if one in digests:
+            digest = hashlib.sha256(f"{digests[one]} {digest}".encode()).hexdigest()
+        digests[one] = digest
+        spelt.setdefault(one, set()).add(name)
+        found[name] = Pinned("", {key: value for key, value in tool.items() if key not in NOT_PINNED})
+    for one, names in spelt.items():
+        for name in names:
+            found[name].digest = digests[one]
     return found
 
 

@@ -126,6 +126,9 @@ class Relay:
             raise Malformed("`id` is a text or a whole number")
         elif message.id in self.waiting:
             raise Malformed("this `id` belongs to a request that is still under way", message.raw_id)
+        elif message.id in self._cancelled:
+            # The answer to that one may still come, and would be taken for the answer to this one.
+            raise Malformed("this `id` belonged to a request that was given up; take a new one", message.raw_id)
         elif self.gone is not None:
             self.client.line(error_message(message.raw_id, SERVER_GONE, self.gone))
         else:
@@ -146,7 +149,6 @@ class Relay:
         """Send a request to the server and remember it."""
         id = request.message.id
         assert id is not None
-        self._cancelled.pop(id, None)
         request.touched = self.now()
         request.at_server = True
         self.waiting[id] = request
@@ -180,10 +182,10 @@ class Relay:
         self.upstream.line(message.line)
 
     def _batch(self, line: bytes) -> None:
-        """A batch passes as it came where it holds nothing that is decided; a decided call comes alone."""
+        """A batch passes as it came where it only asks, for nothing that is decided; a decided call comes alone."""
         messages = [read_message(item) for item in read_batch(line)]
         decided = [one for one in messages if one.method in self.handlers]
-        reused = [one for one in messages if one.is_request and one.id in self.waiting]
+        reused = [one for one in messages if one.id in self.waiting or one.id in self._cancelled if one.is_request]
         if decided or reused or not messages:
             for one in messages:
                 if one.is_request:
@@ -191,6 +193,10 @@ class Relay:
                     self.client.line(error_message(one.raw_id, INVALID_REQUEST, text))
             if not messages:
                 raise Malformed("an empty batch")
+            return
+        if any(one.is_response or one.method == "notifications/cancelled" for one in messages):
+            for one in messages:
+                self._from_client(one)  # it ends something that is under way, which has to be known here
             return
         for one in messages:
             if one.is_request and one.id is not None:
@@ -244,7 +250,7 @@ class Relay:
         if id is None or request is None:
             if message.id is None and "error" in message.fields:
                 self.client.line(message.line)  # it could not read a message, and says so
-            elif message.id not in self._cancelled:
+            elif message.id is None or self._cancelled.pop(message.id, 0) == 0:
                 self.log.event("response_dropped", id=message.raw_id.decode("utf-8", "replace")[:64])
             return
         del self.waiting[id]

@@ -249,6 +249,26 @@ def test_a_batch_with_a_tool_call_is_refused_and_any_other_passes(play: Play) ->
     assert world.called == []
 
 
+def test_what_ends_something_is_known_also_from_a_batch(play: Play) -> None:
+    """A cancellation, or an answer to the server's question, is not lost in an array of the older era."""
+
+    async def scene(world: Any) -> None:
+        world.returns = lambda params: None
+        id = world.request("read", {"path": "/a"})
+        await world.settle()
+        world.server_says({"jsonrpc": "2.0", "id": "q", "method": "roots/list"})
+        answer = {"jsonrpc": "2.0", "id": "q", "result": {"roots": []}}
+        cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}
+        world.says([answer, cancel, {"jsonrpc": "2.0", "id": 9, "method": "ping"}])
+        assert world.server.messages[-3:] == [answer, cancel, {"jsonrpc": "2.0", "id": 9, "method": "ping"}]
+        began = world.relay.now()
+        world.relay.now = lambda: began + 1000
+        world.relay.sweep()  # the question is answered, so silence counts again
+        assert world.client.messages[-1]["error"]["code"] == -32001
+
+    assert play(scene).endings == ["cancelled"]
+
+
 def test_a_server_cannot_slip_a_result_past_in_a_batch(play: Play) -> None:
     async def scene(world: Any) -> None:
         world.returns = lambda params: None
@@ -285,6 +305,29 @@ def test_a_request_id_under_way_is_not_used_again(play: Play) -> None:
         assert "under way" in world.client.messages[-1]["error"]["message"]
 
     assert [call["name"] for call in play(scene).called] == ["read"]
+
+
+def test_a_late_answer_to_a_cancelled_call_is_not_taken_for_that_of_another_one(play: Play) -> None:
+    """Under the same id a result of one tool would be judged by the rules of another."""
+
+    async def scene(world: Any) -> None:
+        world.returns = lambda params: None
+        id = world.request("read", {"path": "/a"})
+        await world.settle()
+        world.says({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}})
+        again = {"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "write", "arguments": {}}}
+        for spelt in (again, [again], [{**again, "method": "ping"}]):
+            world.says(spelt)
+            assert "error" in world.client.messages[-1]
+        result = {"content": [{"type": "text", "text": "078-05-1120"}]}
+        world.server_says({"jsonrpc": "2.0", "id": id, "result": result})
+        assert b"078" not in b"".join(world.client.lines)
+        world.returns = lambda params: {"content": []}
+        world.says(again)  # that answer has come, and no other will
+        await world.settle()
+        assert "result" in world.client.messages[-1]
+
+    assert [call["name"] for call in play(scene).called] == ["read", "write"]
 
 
 def test_a_cancelled_call_is_recorded_as_cancelled_and_its_late_result_dropped(play: Play) -> None:

@@ -10,7 +10,7 @@ import pytest
 from thoth.contract import OperationError
 from thoth.engine import Engine
 from thoth.engine.reachable import could_be_let_through
-from thoth.proxy.instructions import suspicions
+from thoth.proxy.instructions import suspicions, suspicious
 from thoth.proxy.pins import PinFile, changes, digest_of, digests_of
 from thoth.proxy.refusals import META
 
@@ -101,6 +101,82 @@ def test_two_tools_of_one_name_are_none_of_the_approved_ones(play: Play) -> None
         assert await rules(world, "read") == ["tool-changed"]
 
     play(scene, tools=[READ])
+
+
+def test_a_tool_whose_name_unicode_takes_for_that_of_another_is_none_of_the_approved_ones(play: Play) -> None:
+    """To a policy both are one name, so an allow for the one would let the other through."""
+    composed, apart = {**READ, "name": "caf\u00e9"}, {**SEND, "name": "cafe\u0301"}
+
+    async def scene(world: Any) -> None:
+        assert await rules(world, "caf\u00e9") == []
+        assert await rules(world, "cafe\u0301") == ["tool-unlisted"]
+        world.tools = [composed, apart]
+        world.server_says({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+        assert await rules(world, "caf\u00e9") == ["tool-changed"]
+        assert await rules(world, "cafe\u0301") == ["tool-new"]
+
+    play(scene, tools=[composed])
+    alike = list(suspicious(digests_of([composed, apart, READ, {**READ, "name": "Read"}])))
+    assert [(name, where) for name, where, _ in alike] == [("caf\u00e9", "name"), ("read", "name")]
+
+
+def test_a_tool_that_comes_later_is_stopped_whether_the_server_says_so_or_not(play: Play) -> None:
+    async def scene(world: Any) -> None:
+        assert await listed(world) == ["read"]
+        world.tools = [READ, SEND]
+        assert await rules(world, "send") == ["tool-unlisted"]
+        assert await listed(world) == ["read"]
+        assert await rules(world, "send") == ["tool-new"]
+        assert await rules(world, "read") == []
+
+    assert [call["name"] for call in play(scene, tools=[READ]).called] == ["read"]
+
+
+@pytest.mark.parametrize("asks", ["the client", "the proxy"])
+def test_a_list_that_changes_while_it_is_asked_for_is_asked_for_again(play: Play, asks: str) -> None:
+    """Nobody knows which of both lists such an answer was."""
+    changed = [{**READ, "description": "else"}, SEND]
+
+    async def scene(world: Any) -> None:
+        assert await rules(world, "read") == []
+        say, serve = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}, world.server.react
+        world.server.react = lambda message: None
+        if asks == "the client":
+            world.says({"jsonrpc": "2.0", "id": "list", "method": "tools/list"})
+            id = "list"
+            world.server_says(say)
+        else:
+            world.server_says(say)
+            wanted = world.request("read", {})
+            await world.settle()
+            id = world.server.messages[-1]["id"]
+            world.server_says(say)
+        world.tools, world.server.react = changed, serve
+        world.server_says({"jsonrpc": "2.0", "id": id, "result": {"tools": [READ, SEND]}})
+        if asks == "the client":
+            assert await rules(world, "read") == ["tool-changed"]
+        else:
+            answer = (await world.response(wanted))["result"]
+            assert answer["_meta"][META]["rules"] == ["tool-changed"]
+
+    assert len(play(scene, tools=[READ, SEND]).called) == 1
+
+
+def test_a_list_that_never_stays_the_same_lets_nothing_run(play: Play) -> None:
+    async def scene(world: Any) -> None:
+        serve = world.server.react
+
+        def restless(message: dict[str, Any]) -> None:
+            serve(message)
+            if message.get("method") == "tools/list":
+                world.server_says({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+
+        world.server.react = restless
+        assert await rules(world, "read") == ["tools-unknown"]
+
+    world = play(scene, tools=[READ])
+    assert world.called == []
+    assert any("change as often" in line for line in world.log.lines)
 
 
 def test_where_pins_are_required_nothing_runs_before_somebody_accepts(play: Play) -> None:

@@ -54,6 +54,13 @@ def test_a_stream_gives_progress_and_then_the_result(web: Web, in_front: Start) 
     assert text(heard[1]["result"]) == "done"
 
 
+def test_a_result_of_fifty_megabytes_arrives_as_one_event(web: Web, in_front: Start) -> None:
+    proxy = in_front()
+    proxy.initialize()
+    assert len(text(proxy.call(1, "huge", bytes=50_000_000))) == 50_000_000
+    assert text(proxy.call(2, "echo", text="next")) == "done"
+
+
 def test_a_broken_stream_is_taken_up_once_behind_its_last_event(web: Web, in_front: Start) -> None:
     web.offers_stream = False
     proxy = in_front()
@@ -238,7 +245,7 @@ def test_a_server_elsewhere_is_asked_for_its_pins_as_its_client_reaches_it(
         return code, told.out + told.err
 
     assert typed("pin", "web", *reached)[0] == 1
-    assert typed("pin", "--accept", "web", *reached) == (0, told_new(web) + "web: 6 tools accepted\n")
+    assert typed("pin", "--accept", "web", *reached) == (0, told_new(web) + "web: 7 tools accepted\n")
     assert {said["authorization"] for _, said, _ in web.heard} == {"Bearer hush-1234"}
     assert web.heard[-1][0] == "DELETE"
     wrapped = {"command": "thoth", "args": ["run", *reached[2:], *reached[:2], "--server", "web"]}

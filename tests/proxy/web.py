@@ -20,12 +20,13 @@ policy p
 allow echo as e
 allow slow as s
 allow cut as c
+allow huge as h
 allow write as w
 modify write as m
     set args.text = "changed"
 """
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string", "x-mcp-header": "Text"}}}
-TOOLS = [{"name": name, "inputSchema": SCHEMA} for name in ("echo", "slow", "cut", "write", "delete", "away")]
+TOOLS = [{"name": name, "inputSchema": SCHEMA} for name in ("echo", "slow", "cut", "write", "delete", "away", "huge")]
 PATIENCE_S = 30.0
 
 
@@ -179,6 +180,11 @@ class Web:
             progress = {"progressToken": 1, "progress": 1}
             event({"jsonrpc": "2.0", "method": "notifications/progress", "params": progress}, "id: a\n")
             event(result(done), "id: b\n")
+            raise ConnectionError
+        elif body["params"]["name"] == "huge":
+            begin()
+            event(result({"content": [{"type": "text", "text": "h" * body["params"]["arguments"]["bytes"]}]}))
+            await writer.drain()
             raise ConnectionError
         elif body["params"]["name"] == "cut":
             self.cut = id
