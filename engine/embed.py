@@ -143,6 +143,7 @@ class Engine:
             recorder=recorder,
             ledger=Ledger(),
             running=self._running,
+            sessions=self._sessions,
             engine=self,
             explain=_explain,
             session_of=self._session_of,

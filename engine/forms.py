@@ -29,6 +29,6 @@ COUNTS: Final = Sessions(
     ),
     Form(Call, ("tool", "classes", "at", "ending", "pending")),
 )
-CALLS: Final = Form(Session, ("calls", "labels", "version", "counted", "digest"))
+CALLS: Final = Form(Session, ("calls", "labels", "version", "counted", "digest", "tenant"))
 CALL: Final = Form(Call, ("id", "tool", "classes", "at", "ending", "told", "pending", "number"))
 ACCOUNTS: Final = Accounts(Form(Ledger, ("spent", "lost_until")), Form(Account, ("times", "sums", "before")))

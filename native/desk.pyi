@@ -29,6 +29,7 @@ class Desk:
         recorder: object,
         ledger: object,
         running: Any,
+        sessions: Any,
         engine: object,
         explain: Callable[[Any, Any, Any, int, Any], str],
         session_of: Callable[[Any], Any],

@@ -3,14 +3,18 @@
 The decisions of one desk are taken one after another. What few calls need is left to the engine's own methods.
 """
 
+from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from cpython.unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_New
 from libc.string cimport memcpy
 
-from thoth.native.digests import after
+from thoth.native.digests cimport after_call
 from thoth.native.entry cimport Entry
 from thoth.native.forms cimport Form
+
+cdef extern from "Python.h":
+    void PyObject_GC_UnTrack(void *one)
 
 cdef extern from "pythread.h":
     PyThread_type_lock PyThread_allocate_lock()
@@ -29,9 +33,9 @@ cdef enum:
     VERSION = 2
     COUNTED = 3
     DIGEST = 4
+    TENANT = 5
     CALL_FIELDS = 8
 
-cdef object _after = after
 cdef object _text = str
 cdef object _bytes = bytes
 
@@ -103,10 +107,10 @@ cdef class Explainer:
 cdef class Desk:
     """One engine's decisions."""
 
-    def __init__(self, *, str prefix not None, admit_text, clock, recorder, ledger, running, engine, explain, session_of,
+    def __init__(self, *, str prefix not None, admit_text, clock, recorder, ledger, running, sessions, engine, explain, session_of,
                  unrecorded, account, remember, allow, Form request not None, Form decision not None, Form session not None, Form call not None,
                  Py_ssize_t running_max, Py_ssize_t calls_max):
-        assert session.names == ("calls", "labels", "version", "counted", "digest")
+        assert session.names == ("calls", "labels", "version", "counted", "digest", "tenant")
         assert call.names == ("id", "tool", "classes", "at", "ending", "told", "pending", "number")
         self.lock, self.ids = Lock(), Ids(prefix)
         self.admit_text, self.clock, self.recorder, self.ledger, self.running = admit_text, clock, recorder, ledger, running
@@ -115,7 +119,9 @@ cdef class Desk:
         self.request, self.decision, self.session, self.call = request, decision, session, call
         self.running_max, self.calls_max = running_max, calls_max
         self.explainer = self.explainer_of(None, None, 0)
-        self.session_id, self.tool_name = request.place("session_id"), request.place("tool_name")
+        assert isinstance(sessions, dict)
+        self.sessions = sessions
+        self.session_id, self.tenant_id, self.tool_name = map(request.place, ("session_id", "tenant_id", "tool_name"))
         self.asked, self.effect, self.reservations, self.violation, self.explaining = map(
             decision.place, ("request", "effect", "reservations", "violation", "explainer")
         )
@@ -152,10 +158,31 @@ cdef class Desk:
         try:
             if session is None and type(admitted) is self.request.kind \
                     and self.request.read(admitted, self.session_id) is not None:
-                session = self.session_of(admitted)
+                session = self.known_session(admitted)
+                if session is None:
+                    session = self.session_of(admitted)
             return self.decided(admitted, session, approval)
         finally:
             self.lock.leave()
+
+    cdef object known_session(self, object request):
+        """Return the session that a request names, if it is open, and the request's to ask in; else None."""
+        cdef object id = self.request.read(request, self.session_id)
+        cdef object tenant = self.request.read(request, self.tenant_id), session
+        cdef PyObject *found
+        if type(id) is not str or (tenant is not None and type(tenant) is not str):
+            return None
+        found = PyDict_GetItemWithError(<dict>self.sessions, id)
+        if found == NULL:
+            return None
+        session = <object>found
+        if type(session) is not self.session.kind:
+            return None
+        owner = self.session.read(session, TENANT)
+        if owner is not None and owner != tenant:
+            return None
+        self.sessions.move_to_end(id)
+        return session
 
     cdef object decided(self, object admitted, object session, object approval):
         cdef object now = self.clock(), decision
@@ -217,13 +244,14 @@ cdef class Desk:
             Py_INCREF(<object>(<tuple>fields)[field])
             values[field] = <PyObject *>(<tuple>fields)[field]
         call = self.call.made(values)
+        PyObject_GC_UnTrack(<void *>call)  # it holds texts and sets of them, and is in no circle
         calls = form.read(session, CALLS)
         if len(calls) >= self.calls_max:
             session.let_through(call, labels)  # one has to go
             return 0
         form.write(session, VERSION, form.read(session, VERSION) + 1)
         form.write(session, COUNTED, counted)
-        form.write(session, DIGEST, _after(form.read(session, DIGEST), LET_THROUGH, now, name, classes, labels, pending))
+        form.write(session, DIGEST, after_call(form.read(session, DIGEST), LET_THROUGH, now, name, classes, labels, pending))
         calls.append(call)
         if labels:
             (<set>form.read(session, LABELS)).update(labels)

@@ -118,6 +118,39 @@ def after(bytes previous not None, int kind, double at, *parts) -> bytes:
     return PyBytes_FromStringAndSize(<char *>digest, 32)
 
 
+cdef int take_texts(sha256_run *run, object texts) except -1:
+    """Take in a set of texts, or None."""
+    cdef bytes given
+    if texts is None:
+        sha256_take(run, <const uint8_t *>b"\x00", 1)
+    else:
+        given = spelling(<frozenset?>texts)
+        sha256_take(run, <const uint8_t *>PyBytes_AS_STRING(given), PyBytes_GET_SIZE(given))
+    return 0
+
+
+cdef bytes after_call(bytes previous, int kind, double at, str name, object classes, object labels, object pending):
+    """Return `after(previous, kind, at, name, classes, labels, pending)`: a text, and three sets or None."""
+    cdef sha256_run run
+    cdef uint8_t head[42]
+    cdef uint8_t digest[32]
+    cdef int64_t whole = <int64_t>rint(min(US_MAX, max(-US_MAX, at * 1e6))) if at == at else 0
+    if PyBytes_GET_SIZE(previous) != 32:
+        raise ValueError("a digest has 32 bytes")
+    head[0] = TAG_EVENT
+    memcpy(head + 1, PyBytes_AS_STRING(previous), 32)
+    head[33] = <uint8_t>kind
+    memcpy(head + 34, &whole, 8)
+    sha256_begin(&run)
+    sha256_take(&run, head, 42)
+    take_text(&run, name)
+    take_texts(&run, classes)
+    take_texts(&run, labels)
+    take_texts(&run, pending)
+    sha256_end(&run, digest)
+    return PyBytes_FromStringAndSize(<char *>digest, 32)
+
+
 def digest_of(str text not None) -> bytes:
     """Return the SHA-256 of a text in UTF-8."""
     cdef sha256_run run

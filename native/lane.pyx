@@ -19,6 +19,9 @@ from thoth.native.replies cimport DIGEST_BYTES, Replies, digest_into
 from thoth.native.results cimport Results
 from thoth.native.spelling cimport Ink
 
+cdef extern from "Python.h":
+    void PyObject_GC_UnTrack(void *one)
+
 cdef extern from "sys/socket.h" nogil:
     ssize_t c_send "send"(int descriptor, const void *data, size_t length, int flags)
     enum:
@@ -56,9 +59,12 @@ cdef class Street:
     cdef int note(self, object decision, bint allowed, str asker, bytes payload, bytes answer) except -1:
         cdef Tally tally = self.tally
         cdef object request
+        cdef tuple kept
         if allowed:
             tally.allowed += 1
-            PyObject_SetItem(self.running, self.answer.read(decision, self.id), (asker, payload, answer))
+            kept = (asker, payload, answer)
+            PyObject_GC_UnTrack(<void *>kept)  # it holds a text and bytes
+            PyObject_SetItem(self.running, self.answer.read(decision, self.id), kept)
             if len(self.running) > self.running_max:
                 self.forget_oldest()
         else:

@@ -13,6 +13,7 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memchr
 
 from thoth.native.admission cimport Intake
+from thoth.native.packed cimport Packed
 from thoth.native.texts cimport text_is_ascii
 
 cdef enum:
@@ -23,7 +24,7 @@ cdef class Wire:
     """Takes requests in as bytes; `json` and `msgpack` decode them."""
 
     def __init__(self, Intake intake not None, json, msgpack):
-        self.intake, self.json, self.msgpack = intake, json, msgpack
+        self.intake, self.json, self.msgpack, self.packed = intake, json, msgpack, Packed(intake)
 
     def read(self, data):
         """Return a request, or None where the bytes hold no plain one that can be read in one way only.
@@ -66,7 +67,9 @@ cdef class Wire:
 
     cdef object read_msgpack(self, object data, const uint8_t *bytes, Py_ssize_t length):
         cdef Seen seen = Seen(0, 0)
-        cdef object value
+        cdef object value = self.packed.read_in(bytes, length)
+        if value is not None:
+            return value
         try:
             value = self.msgpack(data)
         except Exception:

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from thoth.engine import Engine
+from thoth.engine.session import LET_THROUGH
 from thoth.native.digests import FIRST, after, digest_of
 
 Part = str | frozenset[str] | bytes | int | None
@@ -53,3 +55,14 @@ def test_no_time_is_too_much(at: float) -> None:
 def test_what_is_no_part_is_refused(wrong: object) -> None:
     with pytest.raises((ValueError, TypeError, OverflowError)):
         after(FIRST, 0, 0.0, wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("tool", ["pay", "unknown"])
+def test_a_call_of_a_session_is_one_link_of_its_digest(tool: str) -> None:
+    engine = Engine.from_text("tool pay(to: string) is write yields paid\nallow *", clock=lambda: 7.0)
+    session = engine.session("s")
+    before = session.digest
+    engine.decide({"tool_name": tool, "tool_args": {"to": "x"}, "session_id": "s"})
+    (call,) = session.calls
+    labels = frozenset(session.labels)
+    assert session.digest == after(before, LET_THROUGH, 7.0, tool, call.classes, labels, call.pending)

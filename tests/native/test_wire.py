@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.strategies.decisions import requests
 from thoth.contract import Fault, admit, admit_json
-from thoth.engine.decide import WIRE, admitted_bytes
+from thoth.engine.decide import INTAKE, WIRE, admitted_bytes
+from thoth.native.packed import Packed
 
 TEXTS = st.text(alphabet='ab:"\\{},é\u20ac\n', max_size=4)
 
@@ -76,6 +77,55 @@ def test_json_is_read_as_the_strict_reader_reads_it(args: Any, more: Any, ascii_
 def test_messagepack_is_read_where_no_key_stands_twice(args: Any, more: Any) -> None:
     taken = admitted_bytes(packed(call_of(args, more)))
     assert isinstance(taken, Fault) == twice(call_of(args, more))
+
+
+PACKED = Packed(INTAKE)
+CALL = {
+    "tool_name": "t",
+    "tool_args": {
+        "x": [1, -2, 300, -40_000, 2**40, -(2**40), 1.5, True, None, "\u00e9", "a" * 40, {"": {}}],
+        "y": 2**64 - 1,
+    },
+    "agent_id": None,
+    "session_id": "s" * 33,
+}
+
+
+@given(requests(), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=2), st.integers(0, 400))
+def test_what_is_read_in_one_pass_is_what_the_plain_reader_reads(
+    call: Any, changes: list[tuple[int, int]], cut: int
+) -> None:
+    """Bytes changed and cut anywhere: a request comes out as `admit` takes it in, or nothing does."""
+    try:
+        data = bytearray(msgspec.msgpack.encode(call))
+    except OverflowError:
+        data = bytearray(msgspec.msgpack.encode(CALL))
+    for place, byte in changes:
+        data[place % len(data)] = byte
+    if cut < len(data) and changes:
+        del data[cut:]
+    read = PACKED.read(bytes(data))
+    if read is not None:
+        assert repr(read) == repr(admit(msgspec.msgpack.decode(bytes(data))))
+
+
+def test_one_pass_reads_every_kind_of_value() -> None:
+    short = b"\x81\xa1f\xca\x3f\xc0\0\0"  # a float of 32 bits, which our own encoder never writes
+    data = msgspec.msgpack.encode(CALL)
+    assert PACKED.read(data) == admit(CALL)
+    assert PACKED.read(data + b"\0") is None
+    data = msgspec.msgpack.encode({"tool_name": "t"}) + b"\xa9tool_args" + short
+    assert PACKED.read(b"\x82" + data[1:]) == admit({"tool_name": "t", "tool_args": {"f": 1.5}})
+
+
+@pytest.mark.parametrize("depth", [62, 63, 64, 65, 300])
+def test_one_pass_reads_no_deeper_than_may_be(depth: int) -> None:
+    args: Any = {}
+    for _ in range(depth):
+        args = {"a": args}
+    call = {"tool_name": "t", "tool_args": args}
+    read = PACKED.read(msgspec.msgpack.encode(call))
+    assert (None if isinstance(admit(call), Fault) else admit(call)) == read
 
 
 @given(st.binary(max_size=60))

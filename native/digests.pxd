@@ -1,0 +1,1 @@
+cdef bytes after_call(bytes previous, int kind, double at, str name, object classes, object labels, object pending)
