@@ -34,7 +34,10 @@ cdef class Lane:
     cdef Py_ssize_t at, end
     cdef Ink out
     cdef readonly object failed             # (code, what was wrong), once what came was no frame
+    cdef uint64_t reads
     cdef readonly uint64_t count            # of frames that have come whole
     cdef readonly uint64_t id               # of the frame that is taken, or was last
+    cdef object found                       # a frame that `next` is to return
+    cdef object advance(self)
     cdef bint question(self, uint64_t id, bytes payload) except -1
     cdef int put_by(self) except -1

@@ -99,6 +99,7 @@ cdef class Lane:
 
     def feed(self, bytes data not None):
         """Take in what was read; `next` is to be called until it returns None."""
+        self.reads += 1
         if self.failed is not None:
             return
         if self.rest.used:
@@ -109,11 +110,30 @@ cdef class Lane:
         else:
             self.data, self.text, self.at, self.end = data, <const uint8_t *>PyBytes_AS_STRING(data), 0, PyBytes_GET_SIZE(data)
 
+    def took(self, bytes data not None) -> bool:
+        """Take in what was read, and say whether that was all: whole frames, plain questions, answered at once.
+
+        Otherwise `next` is to be called until it returns None.
+        """
+        if self.rest.used or self.failed is not None or self.street.waits:
+            self.feed(data)
+            return False
+        self.feed(data)
+        self.found = self.advance()
+        return self.found is None and self.rest.used == 0 and self.failed is None
+
     def next(self):
         """Decide the plain questions that come next; return the frame behind them as (kind, flags, id, payload).
 
         None: nothing has come whole any more, or it is no frame, as `failed` says then.
         """
+        cdef object found = self.found
+        if found is not None:
+            self.found = None
+            return found
+        return self.advance()
+
+    cdef object advance(self):
         cdef const uint8_t *head
         cdef uint32_t length
         cdef bytes payload
@@ -170,7 +190,7 @@ cdef class Lane:
             return False
         if not (0x80 <= first <= 0x8F or first == 0xDE or first == 0xDF):
             return False
-        if street.load.arrived():
+        if street.load.arrived(<void *>self, self.reads):
             return False
         decision = street.desk.decide_one(payload, None, None)
         effect = street.answer.read(decision, street.effect)

@@ -7,6 +7,7 @@ and much cheaper than deciding.
 
 import time
 
+from libc.stdint cimport uint64_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 WAIT_S = 0.005
@@ -23,7 +24,7 @@ cdef class Load:
 
     def arrive(self) -> bool:
         """Say whether what is reached now has to be refused."""
-        return self.arrived()
+        return self.arrived(NULL, 0)
 
     cdef double read(self) except? -1:
         cdef timespec moment
@@ -34,24 +35,45 @@ cdef class Load:
             self.now = self.clock()
         return self.now
 
-    cdef bint arrived(self) except -1:
-        cdef double now = self.read(), waited
+    cdef bint arrived(self, const void *reader, uint64_t read) except -1:
+        """As `arrive`, of a frame in the read of this number by somebody whom the loop lets read once in a turn.
+
+        While nobody else has come, the turn is seen to have ended when the same one reads again: asking the loop to
+        say so costs another turn.
+        """
+        cdef double before = self.now, now = self.read(), waited
+        if self.turn_began and not self.told and reader == self.reader and reader != NULL and read != self.reading:
+            self.ended(before)
         if not self.turn_began:
             self.turn_began = now
             if now - self.turn_ended > self.wait_s:
                 self.crowded_since = 0.0  # there was nothing to do in between
-            self.soon(self._end_turn)
+            self.reader, self.reading = reader, read
+            if reader == NULL:
+                self.be_told()
             return False
         waited = now - self.turn_began
+        if not self.told and (reader != self.reader or waited > self.wait_s):
+            self.be_told()
         if waited <= self.wait_s:
             return False
         return self.crowded_since != 0 and now - self.crowded_since >= self.patience_s
 
+    cdef int be_told(self) except -1:
+        self.told = True
+        self.soon(self._end_turn)
+        return 0
+
     def _end_turn(self):
-        cdef double now = self.read(), turn = now - self.turn_began
+        self.told = False
+        self.ended(self.read())
+
+    cdef int ended(self, double now) except -1:
+        cdef double turn = now - self.turn_began
         self.longest = max(self.longest, turn)
         if turn <= self.wait_s:
             self.crowded_since = 0.0
         elif not self.crowded_since:
             self.crowded_since = self.turn_began
         self.turn_began, self.turn_ended = 0.0, now
+        return 0

@@ -116,7 +116,8 @@ class FrameConnection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=WRITE_BYTES_MAX)
         door = self.door
-        with socket.socket(fileno=os.dup(self.transport.get_extra_info("socket").fileno())) as sock:
+        self.descriptor = self.transport.get_extra_info("socket").fileno()
+        with socket.socket(fileno=os.dup(self.descriptor)) as sock:
             self.uid = peer_of(sock).uid
         self.asker = f"uid:{self.uid}"
         self.lane = Lane(door.street, self.asker, self.at_leisure, self.when_durable)
@@ -187,8 +188,14 @@ class FrameConnection(asyncio.Protocol):
         if self.failed:
             return
         lane = self.lane
-        lane.feed(data)
         before = lane.count
+        try:
+            if lane.took(data):
+                self.flush()
+                return
+        except Exception:
+            log.exception("internal id=%d", lane.id)
+            self.mistaken(lane.id)
         while True:
             try:
                 frame_of = lane.next()
@@ -501,10 +508,14 @@ class FrameConnection(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write what there is; to a closed or failed client nothing, for the loop would raise."""
-        if self.lane.waiting:
-            data = self.lane.taken()
-            if not self.failed and not self.transport.is_closing():
-                self.transport.write(data)
+        lane, transport = self.lane, self.transport
+        if lane.waiting:
+            if self.failed or transport.is_closing():
+                lane.taken()
+            elif transport.get_write_buffer_size():
+                transport.write(lane.taken())
+            elif left := lane.send(self.descriptor):
+                transport.write(left)  # the loop waits until there is room, or finds out what is wrong
 
 
 def decoded(payload: bytes) -> object:

@@ -53,6 +53,9 @@ class Transport:
     def write(self, data: bytes) -> None:
         self.written += data
 
+    def get_write_buffer_size(self) -> int:
+        return 1
+
     def is_closing(self) -> bool:
         return self.closing
 
