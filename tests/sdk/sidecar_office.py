@@ -19,5 +19,5 @@ class SidecarHttpWorld(UnixWorld):
         keys = Keys(Path(sidecar.settings.state) / "keys.db")
         key, _ = keys.create("desk-bot-key", ("execute",), self.clock())
         keys.close()
-        (sock,) = sidecar.http
+        (sock,) = sidecar.listeners.sockets
         self.enforcer = HttpEnforcer(f"http://127.0.0.1:{sock.getsockname()[1]}", api_key=key, poll_s=0.01)

@@ -12,7 +12,7 @@ from thoth.contract import OperationError
 from thoth.server import read_settings
 from thoth.server.settings import http_address
 
-from ..proxy.test_upstream import certificate
+from ..proxy.web import certificate
 from .live import Live, live
 from .test_http import Served
 
