@@ -34,7 +34,7 @@ from .collecting import not_collecting
 from .columns import Columns
 from .compile import DecisionTable, Placement, compile, row_of, table_of
 from .digest import versions
-from .flat import Flat
+from .flat import LINE, Flat
 from .forms import REQUEST
 from .packing import PackingError, pack, unpack
 
@@ -127,7 +127,7 @@ def build(policy: c.CheckedPolicy, sources: Mapping[str, str], signing_key: byte
     places, body = [], []
     for name in SECTIONS:
         section = sections[name]
-        padding = -offset % 8
+        padding = -offset % LINE
         places.append(SECTION.pack(offset + padding, len(section)))
         body.append(bytes(padding) + section)
         offset += padding + len(section)

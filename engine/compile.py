@@ -14,6 +14,7 @@ from ..native.answer import Answers
 from ..native.arena import FAILS, HOLDS, Arena
 from ..native.limits import Limit
 from ..native.names import nfc
+from ..native.pages import Pages
 from ..native.table import MASK_DOUBT, MASK_NO, MASK_YES, Rows, Table
 from . import checked as c
 from .answers import Bucket, Posture, Row, answers_of, asks_for, laid_out, postures
@@ -167,7 +168,7 @@ class _Layout:
             policy,
             self.columns,
             self.declarations,
-            self.flat.build(),
+            memoryview(Pages(self.flat.build())),
             Placement(known, unknown, results),
             rows,
             [laid_out(row) for row in rows],

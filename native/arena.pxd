@@ -81,6 +81,7 @@ cdef struct Node:
     int32_t column
     int32_t accepted     # where to go on: a node before this one, or HOLDS, or FAILS
     int32_t refused
+    Test test            # the column's, at hand
     uint8_t mask         # the answers that are accepted, a bit each
     uint8_t alone        # no other node looks at the column: its answer need not be written down
     uint8_t spare[2]

@@ -189,6 +189,8 @@ cdef const char *wrong_in(const Sections *arena, Py_ssize_t readers, Py_ssize_t 
         # Nodes point back only, so that every walk ends.
         if not 0 <= node.column < arena.test_count or node.mask == 0 or node.mask > 15:
             return "a node asks nothing"
+        if memcmp(&node.test, arena.tests + node.column, sizeof(Test)) != 0:
+            return "a node asks something else than its column"
         if not (_FAILS <= node.accepted < one and _FAILS <= node.refused < one):
             return "a node leads on"
     for one in range(arena.row_count):

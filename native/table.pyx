@@ -357,7 +357,7 @@ cdef class Walk:
                 node = nodes + at
                 answer = ANSWER_COUNT if node.alone else answers[node.column] - stamp
                 if answer >= ANSWER_COUNT:
-                    test = arena.tests + node.column
+                    test = &node.test
                     told = DECLINED
                     if test.op != ASK:
                         if not self.filled[test.reader]:
