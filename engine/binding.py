@@ -6,6 +6,8 @@ is for those that do not.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from sys import intern
 from typing import Any, Final
 
 from ..native.glob import match_glob
@@ -17,8 +19,9 @@ NO_KINDS: Final[dict[str, Kind]] = {}
 SPELLED_CHARS_MAX: Final = 1300
 
 
+@lru_cache(maxsize=4096)
 def kind_of(type_: Type) -> Kind:
-    """Return a declared type in the form in which values are read."""
+    """Return a declared type in the form in which values are read: for equal types the same one."""
     return Kind(type_.name, None if type_.items is None else kind_of(type_.items), type_.values)
 
 
@@ -37,7 +40,8 @@ class Declared:
     def __init__(self, tool: Tool, number: int) -> None:
         self.tool = tool
         self.number = number
-        self.params = tuple((param.name, kind_of(param.type), param.optional) for param in tool.params)
+        # What tools have in common lies in one place, so that it is at hand whichever of them is called.
+        self.params = tuple((intern(param.name), kind_of(param.type), param.optional) for param in tool.params)
         self.kinds = {name: kind for name, kind, _ in self.params}
         self.optional = frozenset(name for name, _, optional in self.params if optional)
         self.keys = tuple(param.name for param in tool.params if param.key)

@@ -121,10 +121,10 @@ class Flat:
         return found, len(records)
 
     def hash_of(self, record: bytes) -> int:
-        """Return what a constant hashes to: its form is the seed."""
+        """Return what a constant hashes to."""
         value, size, _, form, _ = CONSTANT.unpack(record)
         hashed = record[:8] if form in (INTEGER, DOUBLE) else bytes(self.texts[value : value + size])
-        return xxhash.xxh64_intdigest(hashed, seed=form) & 0xFFFFFFFF
+        return xxhash.xxh3_64_intdigest(hashed) & 0xFFFFFFFF
 
     def entry(self, record: bytes, run: int) -> bytes:
         """Return the record of an entry: a constant, and the rows that lie under it."""

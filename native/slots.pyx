@@ -23,8 +23,8 @@ cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
     double PyFloat_AS_DOUBLE(object number)
 
-cdef extern from "xxh64.h":
-    uint64_t xxh64(const void *bytes, size_t length, uint64_t seed) noexcept nogil
+cdef extern from "xxh3.h":
+    uint64_t xxh3(const uint8_t *bytes, size_t length) noexcept nogil
 
 
 # ---------------------------------------------------------------- filling
@@ -171,7 +171,7 @@ cdef bint glob_covers(const uint8_t *pattern, uint32_t length, const uint8_t *te
 
 
 cdef enum:
-    TOGETHER_BYTES_MIN = 128
+    TOGETHER_BYTES_MIN = 32
     NO_KIND = 0xFFFFFFFF
 
 cdef enum:
@@ -338,7 +338,7 @@ cdef int answer_of(const Sections *arena, const Test *test, Slot *slot, Slot *it
 cdef void seek(Probe *probe, const Sections *arena, uint32_t first, uint32_t count, const void *bytes, size_t size, int form) noexcept nogil:
     """Begin to look for a text, or for a number's eight bytes; the entries are fetched meanwhile."""
     probe.entries, probe.bytes, probe.mask = arena.entries + first, bytes, count - 1
-    probe.hash = <uint32_t>xxh64(bytes, size, form)
+    probe.hash = <uint32_t>xxh3(<const uint8_t *>bytes, size)
     probe.kind = <uint32_t>form
     if form != INTEGER and form != DOUBLE:
         # Of a text too long for an entry: no entry has this form.

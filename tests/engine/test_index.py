@@ -4,16 +4,18 @@ import math
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
+from unittest import mock
 
 import pytest
 import re2
+import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies.decisions import NOW
 from thoth.contract import Effect, Request
 from thoth.engine import checked as c
-from thoth.engine import reference
+from thoth.engine import pivots, reference
 from thoth.engine.automaton import automaton_of
 from thoth.engine.call import Call
 from thoth.engine.compile import DecisionTable, compile
@@ -45,6 +47,7 @@ FLOATS = [
     2.0**63,
     2.0**53,
 ]
+NO_NUMBERS = [math.nan, math.inf, -math.inf]
 TEXTS = [
     "",
     "a",
@@ -84,6 +87,22 @@ FOLDERS = ["/", "/etc", "/srv", "/srv/a", "/srv/a/b", "/é"]
 REGEXES = ["^(a[b-d]*)$", "b", "^ab", "c$", "^$", "(?i)ABC", "é", "^(a|ab)(c|bcd)$", "\\bab", "[^a]", "a{2,}"]
 
 
+def colliding() -> tuple[str, str]:
+    """Return two texts that share all 32 bits of the hash that an entry keeps."""
+    seen: dict[int, str] = {}
+    for number in range(400_000):
+        text = f"v{number}"
+        hashed = xxhash.xxh3_64_intdigest(text.encode()) & 0xFFFFFFFF
+        if hashed in seen:
+            return seen[hashed], text
+        seen[hashed] = text
+    raise AssertionError("400,000 texts, and no two hash alike")
+
+
+COLLIDING = colliding()
+ALIKE = [c.Constant(text) for text in COLLIDING]
+
+
 def argument(name: str) -> c.Argument:
     return c.Argument((name,))
 
@@ -100,7 +119,7 @@ anything = st.one_of(numbers, texts, st.booleans().map(c.Constant))
 @st.composite
 def predicates(draw: st.DrawFn) -> Any:
     left = argument(draw(st.sampled_from("xyz")))
-    match draw(st.integers(0, 8)):
+    match draw(st.integers(0, 9)):
         case 0:
             return c.Compare(left, "is", draw(anything))
         case 1:
@@ -115,6 +134,9 @@ def predicates(draw: st.DrawFn) -> Any:
             return c.Like(left, tuple(draw(st.lists(st.sampled_from(GLOBS), min_size=1, max_size=3))))
         case 7:
             return c.Under(left, tuple(draw(st.lists(st.sampled_from(FOLDERS), min_size=1, max_size=3))))
+        case 8:
+            few = draw(st.lists(st.sampled_from(ALIKE), min_size=1, max_size=2))
+            return c.Member(left, tuple(few + draw(st.lists(texts, max_size=9))))
     return c.Matches(left, c.Pattern(draw(st.sampled_from(REGEXES))))
 
 
@@ -170,7 +192,21 @@ def policies(draw: st.DrawFn) -> c.CheckedPolicy:
 
 
 values = st.one_of(
-    st.sampled_from([*NUMBERS, *FLOATS, *TEXTS, *PATHS, True, False, None, "a@b.c", "A@B.C", "b.c."]),
+    st.sampled_from(
+        [
+            *NUMBERS,
+            *FLOATS,
+            *TEXTS,
+            *PATHS,
+            *COLLIDING,
+            True,
+            False,
+            None,
+            "a@b.c",
+            "A@B.C",
+            "b.c.",
+        ]
+    ),
     st.lists(st.sampled_from([1, 1.0, True, "a", "ab", None, "é", 2**53 + 1, []]), max_size=4),
     st.just({}),
 )
@@ -186,6 +222,29 @@ def test_large_buckets_agree_with_the_reference(policy: c.CheckedPolicy, given_c
         decided = decide(table, call, now=NOW)
         assert decided.facts() == expected.facts()
         surveyed(table, call)
+
+
+@settings(max_examples=EXAMPLES // 4)
+@given(policies(), st.lists(st.one_of(values, st.sampled_from(NO_NUMBERS)), min_size=3, max_size=3))
+def test_an_index_finds_what_looking_at_each_rule_finds_whatever_the_values(
+    policy: c.CheckedPolicy, given_values: list[Any]
+) -> None:
+    """No request carries NaN or infinity; a search that meets one all the same says what it says of any value."""
+    table = compile(policy)
+    with mock.patch.multiple(pivots, PIVOTED_MIN=10**9, FAMILY_MIN=10**9):
+        unindexed = compile(policy)
+    call = {"tool_name": "t", "tool_args": dict(zip("xyz", given_values, strict=True))}
+    expected = reference.decide(policy, call, now=NOW).facts()
+    found = []
+    for one in (table, unindexed):
+        assert decide(one, call, now=NOW).facts() == expected
+        request = Request(tool_name="t", tool_args=call["tool_args"])
+        binding = one.declarations.bind("t", None, request.tool_args)
+        about = Call(one.knowledge, request, "t", binding, None, NOW)
+        bucket = one.bucket("t", -1 if about.declared is None else about.declared.number)
+        found.append([Walk(one.table, about).holding(rows, NOW) for rows in bucket.rules])
+    assert found[0] == found[1]
+    surveyed(table, call)
 
 
 def surveyed(table: DecisionTable, call: dict[str, Any]) -> None:
@@ -208,28 +267,28 @@ def surveyed(table: DecisionTable, call: dict[str, Any]) -> None:
             assert sum(table.rows[n].rule.effect is effect and n < number for n in told) >= 16
 
 
-def test_a_list_of_five_thousand_is_looked_up() -> None:
-    members = tuple(c.Constant(f"v{number}") for number in range(5_000))
-    rule = c.Rule("r", Effect.ALLOW, TOOL, c.Test(c.Member(argument("x"), members)))
-    table = compile(policy_of([rule], ("string",) * 3))
-    for value, effect in (("v0", "ALLOW"), ("v4999", "ALLOW"), ("v5000", "BLOCK"), ("", "BLOCK")):
-        assert decide(table, {"tool_name": "t", "tool_args": {"x": value}}, now=NOW).effect.value == effect
+MANY = tuple(c.Constant(f"v{number}") for number in range(5_000))
+LISTED = [
+    c.Rule("among", Effect.BLOCK, TOOL, c.Test(c.Member(argument("x"), (*ALIKE[:1], *MANY)))),
+    c.Rule(
+        "mixed", Effect.DEFER, TOOL, c.Test(c.Member(argument("y"), (*MANY, c.Constant(2**53 + 1), c.Constant(True))))
+    ),
+    c.Rule("not", Effect.ALLOW, TOOL, c.Test(c.Member(argument("x"), MANY), negated=True)),
+]
+LISTED_POLICY = policy_of(LISTED, ("any", "any", "any"))
+LISTED_TABLE = compile(LISTED_POLICY)
+members = st.one_of(values, st.sampled_from(["v0", "v2500", "v4999", "v5000", "V0", "v"]))
+
+
+@given(st.dictionaries(st.sampled_from("xy"), members))
+def test_lists_of_five_thousand_are_looked_up_as_the_reference_walks_them(args: dict[str, Any]) -> None:
+    call = {"tool_name": "t", "tool_args": args}
+    expected = reference.decide(LISTED_POLICY, call, now=NOW)
+    assert decide(LISTED_TABLE, call, now=NOW).facts() == expected.facts()
 
 
 def test_what_hashes_alike_is_told_apart_by_its_bytes() -> None:
-    """Of 400,000 texts some share all 32 bits of the hash that an entry keeps."""
-    import xxhash
-
-    seen: dict[int, str] = {}
-    pairs = []
-    for number in range(400_000):
-        text = f"v{number}"
-        hashed = xxhash.xxh64_intdigest(text.encode(), seed=1) & 0xFFFFFFFF
-        if hashed in seen:
-            pairs.append((seen[hashed], text))
-        seen[hashed] = text
-    assert pairs
-    for one, other in pairs:
+    for one, other in (COLLIDING, COLLIDING[::-1]):
         rules = [
             c.Rule(f"r{n}", Effect.ALLOW, TOOL, c.Test(c.Compare(argument("x"), "is", c.Constant(text))))
             for n, text in enumerate([one, *(f"w{k}" for k in range(10))])
