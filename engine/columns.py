@@ -32,6 +32,7 @@ from ..native.questions import (
     Question,
 )
 from ..native.scan import Scan
+from ..native.sweep import PATTERNS_MAX, Sweep
 from ..native.table import Asked, Column, Sought, Tested, Together
 from ..native.values import ABSENT, ANY_KIND, HOST_CODE, UNKNOWN, Named, equal, follow, text_of_value
 from . import checked as c
@@ -50,6 +51,9 @@ CHOSEN, COMPARED, EACH_COMPARED, FOUND, CALLED, SCANNED, REMEMBERED = range(7)
 TOGETHER_MIN: Final = 4
 TOGETHER_MAX: Final = 256
 """So many patterns at least, and at most, are sought in a value by one pass."""
+
+PREPARED_MAX: Final = 1_024
+"""For more patterns than this what seeks them together is made when it is first asked."""
 
 AMONG_MIN: Final = 8
 """More texts than this are looked up, fewer compared one by one."""
@@ -164,13 +168,14 @@ class Columns:
     def join_patterns(self) -> None:
         """Say of tests that look for patterns in one value that they may do it together, where they are some."""
         self._met = {}  # every test has been met
-        by_reader: dict[int, list[int]] = {}
+        by_reader: dict[tuple[int, bool], list[int]] = {}
         for number, test in enumerate(self.tests):
             predicate = test.predicate
             if not isinstance(predicate, c.Matches) or test.each or isinstance(predicate.left, c.Listing):
                 continue
             if self.scan(predicate.pattern).compiled is not None:
-                by_reader.setdefault(self.reader(predicate.left), []).append(number)
+                plain = self.plain(predicate.pattern) is not None
+                by_reader.setdefault((self.reader(predicate.left), plain), []).append(number)
         for numbers in by_reader.values():
             if len(numbers) >= TOGETHER_MIN:
                 for first in range(0, len(numbers), TOGETHER_MAX):
@@ -184,12 +189,39 @@ class Columns:
         if number not in self._sought:
             numbers = self._joined.get(number, [number])
             columns: list[Sought] = []
-            together = Together(self.searching(numbers), columns) if len(numbers) > 1 else None
+            together = None
+            if len(numbers) > 1:
+                sweep = self.sweep(numbers)
+                # Texts in other letters than ASCII are left to the set, too.
+                together = Together(sweep, self.searching(numbers), columns)
             for one in numbers:
                 predicate: Any = self.tests[one].predicate
                 columns.append(Sought(self.reader(predicate.left), one, self.scan(predicate.pattern), together))
                 self._sought[one] = columns[-1]
         return self._sought[number]
+
+    def plain(self, pattern: c.Pattern) -> tuple[bytes, int, int, int] | None:
+        """Return the automaton that finds a pattern in ASCII, None where there is none."""
+        return None if pattern.detector else automaton_of(pattern.regex)
+
+    def sweep(self, numbers: list[int]) -> Sweep | None:
+        """Return the automaton of all of some patterns, None where one has none or they make too many states."""
+        automata = []
+        for number in numbers[:PATTERNS_MAX]:
+            predicate: Any = self.tests[number].predicate
+            automaton = self.plain(predicate.pattern)
+            if automaton is not None:
+                automata.append(automaton)
+        if len(automata) < len(numbers):
+            return None
+        sweep = Sweep(automata)
+        return sweep if sweep.made else None
+
+    def prepare(self) -> None:
+        """Make what seeks patterns together, so that no call waits for it; of very many, each when it is asked."""
+        if len(self._joined) <= PREPARED_MAX:
+            for number in list(self._joined):
+                self.sought(number)
 
     def searching(self, numbers: list[int]) -> Callable[[bytes], list[int]] | None:
         """Return what says which of some patterns are found in a text, and behind them one that always is."""
@@ -249,8 +281,8 @@ class Columns:
                 return "like", *flat.constants_of([self.glob(glob_of(glob)) for glob in globs]), COMPARED
             case c.Under(_, folders):
                 return "under", *flat.constants_of([flat.text(folder_of(folder)) for folder in folders]), COMPARED
-            case c.Matches(_, pattern) if not pattern.detector and self.scan(pattern).compiled is not None:
-                automaton = automaton_of(pattern.regex)
+            case c.Matches(_, pattern) if self.scan(pattern).compiled is not None:
+                automaton = self.plain(pattern)
                 if automaton is not None:
                     return "find", flat.automaton(automaton), 0, FOUND
         return None

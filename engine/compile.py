@@ -164,6 +164,7 @@ class _Layout:
         results = self.results(policy.result_rules)
         rows = [row_of(rule, self.columns) for rule in rules]
         self.columns.join_patterns()
+        self.columns.prepare()
         return table_of(
             policy,
             self.columns,

@@ -1,10 +1,11 @@
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from thoth.native.arena cimport Arena, Bucket, Family, Pivot, Row, Sections
 from thoth.native.facts cimport Facts
 from thoth.native.questions cimport Question
 from thoth.native.scan cimport Scan
 from thoth.native.slots cimport Probe, Slot
+from thoth.native.sweep cimport Sweep
 
 # What a search stops for.
 cdef enum:
@@ -92,10 +93,12 @@ cdef class Sought(Column):
     cdef Together together   # None: it is sought by itself
 
 cdef class Together:
+    cdef Sweep sweep         # of ASCII; None: there is none
     cdef object match        # of an RE2 set: bytes -> the places of the patterns found; None: each by itself
     cdef list columns        # [P] Sought
     cdef int slow
     cdef bint sought(self, Walk walk, str text) except -1
+    cdef int write(self, Walk walk, const uint64_t *bits) except -1
 
 cdef class Tested(Column):
     cdef int reader, right_reader, each

@@ -5,6 +5,7 @@ from .arena import Arena
 from .facts import Facts, Reader
 from .questions import Question
 from .scan import Scan
+from .sweep import Sweep
 
 MASK_NO: Final[int]
 MASK_YES: Final[int]
@@ -20,7 +21,9 @@ class Sought(Column):
     def __init__(self, reader: int, number: int, scan: Scan, together: Together | None) -> None: ...
 
 class Together:
-    def __init__(self, match: Callable[[bytes], list[int]] | None, columns: list[Sought]) -> None: ...
+    def __init__(
+        self, sweep: Sweep | None, match: Callable[[bytes], list[int]] | None, columns: list[Sought]
+    ) -> None: ...
 
 class Tested(Column):
     def __init__(

@@ -10,9 +10,10 @@ at that one value lets through. The search itself touches no Python object; wher
 wants, a value to be read or an answer, and goes on from there.
 """
 
-from cpython.list cimport PyList_GET_ITEM
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from cpython.unicode cimport PyUnicode_DATA, PyUnicode_GET_LENGTH
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, qsort, realloc
 from libc.string cimport memset
 
@@ -29,12 +30,14 @@ from thoth.native.slots cimport (
     DECLINED, Probe, Slot, answer_of, approach, beginning_of, fetch, fill, plain_folder, seek, segment_of, settled,
 )
 from thoth.native.scan cimport Scan
+from thoth.native.sweep cimport WORDS, Sweep
+from thoth.native.texts cimport text_is_ascii
 from thoth.native.values cimport AWAY, DOUBT, NO, YES, absent, text_of, unknown
 
 cdef enum:
     ANSWER_COUNT = 4         # a stamp is a multiple of this, an answer less
     ITEMS_MAX = 256          # a longer list is Python's to look through
-    TOGETHER_CHARS_MIN = 128
+    TOGETHER_CHARS_MIN = 32
     SLOW_BYTE_NS = 100
     SLOW_MAX = 256           # a set is slow while its automaton grows, and quick from then on
     PROBES_MAX = 32          # entries are sought for so many values at once
@@ -578,15 +581,15 @@ cdef class Sought(Column):
 
 
 cdef class Together:
-    """Patterns that are sought in one text by one pass over it.
+    """Patterns that are sought in one text by one pass over it: by a sweep, or by an RE2 set where there is none.
 
     A set that runs out of memory reports nothing found, so it holds, as its last pattern, one that is always found: where
     even that is not, each pattern is sought by itself. So is each where far more passes were slow than quick: there are
     sets of which no small automaton can be made. Which of both is taken changes how long it takes, and no answer.
     """
 
-    def __init__(self, match, list columns not None):
-        self.match, self.columns, self.slow = match, columns, 0
+    def __init__(self, Sweep sweep, match, list columns not None):
+        self.sweep, self.match, self.columns, self.slow = sweep, match, columns, 0
 
     cdef bint sought(self, Walk walk, str text) except -1:
         """Write down the answers of all columns; False where the set has none."""
@@ -595,6 +598,11 @@ cdef class Together:
         cdef Sought column
         cdef list found
         cdef bytes encoded
+        cdef uint64_t bits[WORDS]
+        if self.sweep is not None and text_is_ascii(text):
+            self.sweep.run(<const uint8_t *>PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text), bits)
+            self.write(walk, bits)
+            return True
         if self.match is None:
             return False
         clock_gettime(CLOCK_MONOTONIC, &begun)
@@ -621,6 +629,18 @@ cdef class Together:
                 column = <Sought>self.columns[place]
                 walk.answers[column.number] = walk.stamp | <uint32_t>(column.scan.found(text) if column.scan.detector else YES)
         return True
+
+
+    cdef int write(self, Walk walk, const uint64_t *bits) except -1:
+        """Write the answers of all columns down, a bit each."""
+        cdef Py_ssize_t place
+        cdef Sought column
+        for place in range(PyList_GET_SIZE(self.columns)):
+            column = <Sought>self.columns[place]
+            if not 0 <= column.number < walk.sections.test_count:
+                raise IndexError("a column that the table does not have")
+            walk.answers[column.number] = walk.stamp | <uint32_t>(YES if bits[place >> 6] >> (place & 63) & 1 else NO)
+        return 0
 
 
 cdef class Tested(Column):

@@ -13,9 +13,11 @@ from tests.strategies.decisions import NOW
 from thoth.contract import Effect
 from thoth.engine import checked as c
 from thoth.engine import reference
+from thoth.engine.automaton import automaton_of
 from thoth.engine.columns import Columns
 from thoth.engine.compile import compile
 from thoth.engine.decide import decide
+from thoth.native.sweep import Sweep
 
 TOOL = (c.ToolPattern("name", "t"),)
 REGEXES = [
@@ -70,6 +72,39 @@ def call(text: str) -> dict[str, Any]:
 def test_patterns_that_are_sought_together_are_found_as_the_reference_finds_them(text: str) -> None:
     expected = reference.decide(POLICY, call(text), now=NOW)
     assert decide(TABLE, call(text), now=NOW).facts() == expected.facts()
+
+
+parts = st.sampled_from(["a", "b", "ab", "[ab]", "[^a]", ".", "(a|bc)", "^", "$", "x", "", "(^a|b)", "(c$|d)"])
+marks = st.sampled_from(["", "", "", "*", "+", "?", "{2}", "{1,3}"])
+regexes = st.lists(st.builds(str.__add__, parts, marks), min_size=1, max_size=4).map("".join)
+
+
+@given(st.lists(regexes, min_size=1, max_size=40), st.lists(st.text("abcdx\n", max_size=24), min_size=1, max_size=5))
+def test_a_sweep_finds_what_each_automaton_finds(given_regexes: list[str], texts: list[str]) -> None:
+    automata = [automaton for regex in given_regexes if (automaton := automaton_of(regex)) is not None]
+    if not automata:
+        return
+    sweep = Sweep(automata)
+    for text in texts if sweep.made else ():
+        each = [place for place, automaton in enumerate(automata) if finds(automaton, text)]
+        assert sweep.found(text) == each
+
+
+def finds(automaton: tuple[bytes, int, int, int], text: str) -> bool:
+    table, states, width, state = automaton
+    for sign in text.encode():
+        state = table[128 + state * width + table[sign]]
+    return state == 1 or bool(table[128 + states * width + state])
+
+
+def test_a_sweep_of_many_words_is_made_and_one_of_too_many_states_is_not() -> None:
+    words = [automaton_of(f"(w{number:03}x|a+{number % 10}x)[0-9]{{3}}") for number in range(256)]
+    sweep = Sweep([word for word in words if word is not None])
+    assert sweep.found("yaa w255x123 aaa7x000") == [7, *range(17, 256, 10), 255]
+    assert sweep.found("yaa w255x12 aaa7x00") == []
+    assert sweep.found("é") is None
+    wide = [automaton_of(f"{string.ascii_lowercase[number]}.*{number % 10}") for number in range(26)]
+    assert not Sweep([one for one in wide if one is not None]).made
 
 
 def nothing_found(columns: Columns, numbers: list[int]) -> Callable[[bytes], list[int]]:

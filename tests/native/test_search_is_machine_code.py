@@ -19,6 +19,7 @@ HOT = {
         "parted", "glob_fits", "glob_covers", "plain_folder", "below", "accepted", "key_of", "ordered", "begins",
         "same", "is_text", "real_of",
     ],
+    "sweep": ["Sweep_run", "Sweep_note"],
     "arena": [
         "wrong_in", "inside", "rows_stand", "numbers_stand", "hashed", "rows_in", "run_stands", "entries_stand",
         "beginnings_stand", "tree_stands",
