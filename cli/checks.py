@@ -2,10 +2,12 @@
 
 import importlib.metadata
 import os
+import shlex
 import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +20,7 @@ from ..proxy.pins import PinFile
 from ..proxy.process import CannotStart, find_program
 from .clients import configurations, decides
 from .home import PINS, home
+from .printing import counted
 
 YEAR_MIN: Final = 2026
 CLOCK_AHEAD_S: Final = 300
@@ -77,9 +80,9 @@ def folder(machine: Machine) -> Iterator[Finding]:
         return
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
-        yield Finding("folder", f"{path} can be entered by others ({mode:o})", f"chmod 700 {path}")
+        yield Finding("folder", f"{path} can be entered by others ({mode:o})", f"chmod 700 {shlex.quote(str(path))}")
     elif path.stat().st_uid != os.getuid():
-        yield Finding("folder", f"{path} belongs to somebody else", f"chown -R {os.getuid()} {path}")
+        yield Finding("folder", f"{path} belongs to somebody else", f"chown -R {os.getuid()} {shlex.quote(str(path))}")
     else:
         yield Finding("folder", f"{path} is yours alone")
 
@@ -93,7 +96,7 @@ def pins(machine: Machine) -> Iterator[Finding]:
             "pins", str(error), f"mv {home() / PINS} {home() / PINS}.damaged, and accept again: `thoth mcp pin`"
         )
         return
-    yield Finding("pins", f"{len(servers)} servers pinned")
+    yield Finding("pins", f"{counted(len(servers), 'server')} pinned")
     for name, server in servers.items():
         for tool, where, what in suspicious(server.tools):
             yield Finding("pins", f"{name}, {tool}, {where}: {what}", f"look at it: `thoth mcp diff {name}`", False)
@@ -103,18 +106,29 @@ def clients(machine: Machine) -> Iterator[Finding]:
     """Every server of this machine's clients has the proxy in front, and its program is there."""
     for problem in machine.unreadable:
         yield Finding("clients", problem, "mend the file; until then its servers are not known here")
+    bare: dict[tuple[str, Path], list[Server]] = {}
     for client, server, path in machine.servers:
-        if server.transport != "stdio":
-            mend = f"thoth wrap-config --policy POLICY --output {path} {path}" if server.wrappable else "take it out"
-            yield Finding("clients", f"{client}: {server.name} is elsewhere and not governed", mend, False)
-        elif not server.wrapped:
+        if server.wrapped:
+            yield _program(client, server)
+        elif server.wrappable:
+            bare.setdefault((client, path), []).append(server)
+        else:
             yield Finding(
                 "clients",
-                f"{client}: {server.name} is not governed",
-                f"thoth wrap-config --policy POLICY --output {path} {path}",
+                f"{client}: {server.name} is spoken to over {server.transport}, where the proxy cannot stand in front",
+                "ask whoever runs it for a Streamable HTTP address (https://…), or take it out",
+                False,
             )
-        else:
-            yield _program(client, server)
+    for (client, path), servers in bare.items():
+        names = ", ".join(server.name for server in servers)
+        file = shlex.quote(str(path))
+        yield Finding(
+            "clients",
+            f"{client}: {names} {'is' if len(servers) == 1 else 'are'} not governed",
+            f"thoth wrap-config --policy POLICY --output {file} {file}",
+        )
+    if any(server.upstream for _, server, _ in machine.servers) and find_spec("httpx2") is None:
+        yield Finding("clients", "servers elsewhere cannot be reached", "pip install 'thoth-runtime[mcp]'")
     if not machine.servers:
         yield Finding("clients", "no MCP client of this machine starts a server")
 
@@ -143,13 +157,15 @@ def policies(machine: Machine) -> Iterator[Finding]:
             engine = Engine.from_files(file.split(os.pathsep))
             failed = [result for result in run_tests(engine.policy) if not result.passed]
         except PolicyError as error:
-            yield Finding("policy", f"{file} has {len(error.messages)} mistakes", f"thoth check {file}")
+            yield Finding(
+                "policy", f"{file} has {len(error.messages)} mistakes", f"thoth check {shlex.quote(str(file))}"
+            )
             continue
         except OperationError as error:
             yield Finding("policy", str(error), "write it, e.g. `thoth init`, or name another with `--policy`")
             continue
         if failed:
-            yield Finding("policy", f"{file}: {len(failed)} of its tests fail", f"thoth test {file}")
+            yield Finding("policy", f"{file}: {len(failed)} of its tests fail", f"thoth test {shlex.quote(str(file))}")
         else:
             yield Finding("policy", f"{file} is read, and its tests pass")
         rules = [rule for rule in engine.policy.rules if rule.ask.approvers and "user" not in rule.ask.approvers]
@@ -178,7 +194,9 @@ def sockets(machine: Machine) -> Iterator[Finding]:
         if not stat.S_ISSOCK(found.st_mode):
             yield Finding("socket", f"{path} is no socket", "name the socket of `thoth serve` in `--api-url`")
         elif found.st_mode & 0o007 or not os.access(path, os.W_OK):
-            yield Finding("socket", f"{path} has permissions {found.st_mode & 0o777:o}", f"chmod 600 {path}")
+            yield Finding(
+                "socket", f"{path} has permissions {found.st_mode & 0o777:o}", f"chmod 600 {shlex.quote(str(path))}"
+            )
         else:
             yield Finding("socket", f"{path} is there")
 
@@ -194,7 +212,9 @@ def evidence(machine: Machine) -> Iterator[Finding]:
         return
     if not os.access(path, os.W_OK | os.X_OK):
         yield Finding(
-            "evidence", f"{path} cannot be written", f"chown -R {os.getuid()} {path}; until then calls are refused"
+            "evidence",
+            f"{path} cannot be written",
+            f"chown -R {os.getuid()} {shlex.quote(str(path))}; until then calls are refused",
         )
         return
     from ..evidence import EvidenceError, LogReader
@@ -202,7 +222,7 @@ def evidence(machine: Machine) -> Iterator[Finding]:
     try:
         newest = max((entry.at_us for entry in LogReader(path).entries()), default=0)
     except (EvidenceError, OSError) as error:
-        yield Finding("evidence", str(error), f"thoth evidence verify {path}")
+        yield Finding("evidence", str(error), f"thoth evidence verify {shlex.quote(str(path))}")
         return
     if newest / 1e6 > now + CLOCK_AHEAD_S:
         yield Finding("clock", "the newest record is from the future: the clock was set back", "set the clock")
@@ -222,7 +242,7 @@ def keys(machine: Machine) -> Iterator[Finding]:
         except OSError as error:
             yield Finding("keys", f"THOTH_API_KEY_FILE names `{file}`: {error.strerror}", "write the key there")
         else:
-            yield Finding("keys", f"{file} ({mode:o})", f"chmod 600 {file}" if mode & 0o077 else "")
+            yield Finding("keys", f"{file} ({mode:o})", f"chmod 600 {shlex.quote(str(file))}" if mode & 0o077 else "")
     for client, server, path in machine.servers:
         if server.wrapped and server.option("--api-key"):
             mend = "take `--api-key` out of it, and name a file in THOTH_API_KEY_FILE"

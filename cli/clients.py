@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
+from rich.text import Text
 
 from ..contract import OperationError
 from ..proxy.client_config import ConfigFile, Server, Wrapping, known_places, unwrap
@@ -137,15 +138,26 @@ def discover(*, format: Format = "text") -> int:
     if format == "json":
         print_json({"servers": rows, "problems": problems})
         return 0
+    wide = [max((len(plain(row[name])) for row in rows), default=0) for name in ("server", "transport")]
+    file = ""
     for row in rows:
-        state = f"governed, {row['policy']}" if row["governed"] else "NOT GOVERNED"
-        pins = f"{counted(row['pinned'], 'tool')} pinned" if row["pinned"] is not None else "not pinned"
-        say(f"{plain(row['client'])}: {plain(row['server'])} ({row['transport']}) {state}, {pins}")
-        say(f"  {plain(row['file'])}", style="dim")
+        if row["file"] != file:
+            file = row["file"]
+            say(Text.assemble((plain(row["client"]), "bold"), (f"  {plain(file)}", "dim")))
+        pins = f"{counted(row['pinned'], 'tool')} pinned" if row["pinned"] is not None else "tools not pinned"
+        line = Text(f"  {plain(row['server']):{wide[0]}}  {plain(row['transport']):{wide[1]}}  ")
+        if row["governed"]:
+            line.append("governed", "green").append(plain(f" by {row['policy'] or 'THOTH_POLICY or THOTH_API_URL'}"))
+        else:
+            line.append("NOT GOVERNED", "bold red")
+        say(line.append(f", {pins}"))
     for problem in problems:
         note(problem)
+    bare = [row for row in rows if not row["governed"]]
     if not rows:
         say("no MCP client of this machine starts a server")
+    elif bare:
+        say(f"{len(bare)} of {counted(len(rows), 'server')} not governed; `thoth doctor` says how to mend it")
     return 0
 
 

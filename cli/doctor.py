@@ -36,6 +36,13 @@ def doctor(*, format: Format = "text") -> int:
             )
             if one.mend:
                 say(f"     {plain(one.mend)}")
+        wrong = [one for one in found if not one.fine]
+        serious = sum(one.serious for one in wrong)
+        if wrong:
+            also = f"; {serious} of them let calls run ungoverned or be refused" if serious else ""
+            say(f"{counted(len(wrong), 'thing')} to mend, of {len(found)} that were looked at{also}")
+        else:
+            say(f"nothing is wrong: {counted(len(found), 'thing')} were looked at")
     return 0 if all(one.fine for one in found) else 1
 
 
@@ -76,6 +83,9 @@ def status() -> int:
     governed = [row for row in rows if row["governed"]]
     say(f"thoth {__version__}")
     say(f"servers    {len(governed)} of {counted(len(rows), 'server')} governed")
+    bare = [plain(str(row["server"])) for row in rows if not row["governed"]]
+    if bare:
+        say(f"ungoverned {', '.join(bare)}", style="bold red")
     for by in sorted({str(row["policy"]) for row in governed}):
         say(f"decided by {plain(by)}")
     evidence = state_folder() / "evidence"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from cyclopts import App, Parameter
+from rich.text import Text
 
 from ..contract import OperationError
 from ..proxy.asking import tools_of
@@ -43,6 +44,7 @@ Exit codes: 0 fine, 1 there are differences or suspicions, 2 wrong usage, or a
 server that cannot be asked.
 """
 
+ABOUT_CHARS_MAX: Final = 60
 app = App(name="mcp", help=HELP)
 Name = Annotated[
     str, Parameter(name="SERVER", help="the server's name, as `--server` or the client's configuration says it")
@@ -73,10 +75,12 @@ def list_() -> int:
     servers = PinFile(home() / PINS).servers()
     for name, server in servers.items():
         say(f"{plain(name)}: {counted(len(server.tools), 'tool')}, accepted {server.accepted} by {plain(server.by)}")
+        wide = max((len(plain(tool)) for tool in server.tools), default=0)
         for tool, pinned in sorted(server.tools.items()):
-            say(f"  {plain(tool):32} {pinned.digest[:12]}")
+            line = Text(f"  {plain(tool):{wide}}  ").append(pinned.digest[:12], "dim")
+            say(line.append(f"  {_about(pinned.tool)}"))
     if not servers:
-        say("no server is pinned")
+        say("no server is pinned yet: `thoth run` pins a server when it first sees it, or `thoth mcp pin` before that")
     return 0
 
 
@@ -108,10 +112,13 @@ def diff(
     for change in found:
         _show(change)
     if pinned is None:
-        say(f"{plain(server)} is not pinned; it has {counted(len(now), 'tool')}")
+        say(f"{plain(server)} is not pinned; it has {counted(len(now), 'tool')}: {plain(', '.join(sorted(now)))}")
     elif not found:
         say(f"{plain(server)}: {counted(len(now), 'tool')}, as they were accepted {pinned.accepted}")
-    return 1 if _report(now) or found else 0
+    suspicions = _report(now)
+    if found:
+        note("`thoth run` stops what is new or changed until it is accepted: the same with `mcp pin --accept`")
+    return 1 if suspicions or found else 0
 
 
 @app.command(show=False)
@@ -145,7 +152,7 @@ def pin(
         say(f"{plain(server)}: {counted(len(now), 'tool')}, as they were accepted {pinned.accepted}")
         return 0
     if not accept:
-        note(f"nothing is accepted yet; write `thoth mcp pin --accept {server}` once you have looked")
+        note("nothing is accepted yet; once you have looked, write the same with `--accept`")
         return 1
     from .running import login_name
 
@@ -201,6 +208,14 @@ def _known(name: str) -> Server:
         f"no client of this machine has a server `{name}`; write how it is reached: `{name} -- COMMAND`, or "
         f"`{name} --upstream https://…`"
     )
+
+
+def _about(tool: dict[str, Any]) -> str:
+    """Return the beginning of a tool's description, in one line and in ASCII, so that nothing in it is invisible."""
+    said = tool.get("description") or tool.get("title")
+    words = " ".join(said.split()) if isinstance(said, str) else ""
+    shown = words.encode("ascii", "backslashreplace").decode()
+    return shown if len(shown) <= ABOUT_CHARS_MAX else f"{shown[: ABOUT_CHARS_MAX - 1]}…"
 
 
 def _show(change: Change) -> None:

@@ -4,6 +4,9 @@ A redirect is followed where it stays at the same scheme, host and port and keep
 hold keys that are meant for this server. Loads the HTTP client: only where a server elsewhere is spoken to.
 """
 
+import errno
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,6 +24,7 @@ TOO_LONG: Final = "the server's answer is longer than this proxy takes"
 Answer = httpx2.Response
 Failure = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, TimeoutError)
 """What a request can end with that is not an answer."""
+TIMED_OUT = (httpx2.TimeoutException, TimeoutError)
 Broken = httpx2.TransportError
 """An answer that breaks off; `OversizeEvent` is one of them, and coming again does not help."""
 OversizeEvent = httpx2.SSEError
@@ -165,5 +169,10 @@ def _shown(error: BaseException) -> str:
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is not trusted: {cause.verify_message}"
+        if isinstance(cause, socket.gaierror):
+            return "nobody knows a host of that name"
+        code = cause.errno if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError) else None
+        if code is not None and code in errno.errorcode:
+            return os.strerror(code).lower()
         cause = cause.__cause__ or cause.__context__
-    return type(error).__name__
+    return "it does not answer in time" if isinstance(error, TIMED_OUT) else type(error).__name__
