@@ -72,9 +72,11 @@ def main(rounds: int) -> None:
         policy.write_text(POLICY)
         env = {**os.environ, "THOTH_HOME_DIR": f"{folder}/home", "XDG_STATE_HOME": f"{folder}/state"}
         direct = [sys.executable, str(SERVER)]
+        run = [sys.executable, "-m", "thoth.cli", "run", "--policy", str(policy)]
         ways = {
             "direct": direct,
-            "through": [sys.executable, "-m", "thoth.cli", "run", "--policy", str(policy), "--", *direct],
+            "through": [*run, "--", *direct],
+            "sync": [*run, "--recording", "sync", "--", *direct],
         }
         starts: dict[str, list[float]] = {way: [] for way in ways}
         calls: dict[str, list[list[float]]] = {way: [] for way in ways}
@@ -98,7 +100,8 @@ def main(rounds: int) -> None:
             print(
                 f"{what:14} direct {middle['direct']:8,.0f} {unit} ({spread['direct']})   "
                 f"through {middle['through']:8,.0f} {unit} ({spread['through']})   "
-                f"added {middle['through'] - middle['direct']:8,.0f} {unit}"
+                f"added {middle['through'] - middle['direct']:8,.0f} {unit}, "
+                f"with --recording sync {middle['sync'] - middle['direct']:8,.0f} {unit} ({spread['sync']})"
             )
 
 

@@ -68,6 +68,47 @@ def test_a_server_behind_streamable_http_is_seen_as_over_stdio(
 
 
 @needs_library
+def test_the_library_s_own_server_may_start_anew_behind_a_client_that_goes_on(between: Any, tmp_path: Path) -> None:
+    """It answers a session of its life before with 404; the client hears nothing of that."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        command = [*JUDGE, "http", str(listening.fileno())]
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
+
+        def started() -> "subprocess.Popen[bytes]":
+            return subprocess.Popen(command, pass_fds=[listening.fileno()])
+
+        proxy = subprocess.Popen(
+            between.proxied([], "--upstream", url),
+            **dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE),
+            env=between.env,
+            cwd=tmp_path,
+        )
+        with proxy, started() as before:
+            assert proxy.stdin
+            assert proxy.stdout
+            assert proxy.stderr
+
+            def ask(id: int, method: str, **params: Any) -> Any:
+                message = {"jsonrpc": "2.0", "id": id, "method": method, "params": params}
+                proxy.stdin.write(json.dumps(message).encode() + b"\n")
+                proxy.stdin.flush()
+                return next(one for line in proxy.stdout if (one := json.loads(line)).get("id") == id)
+
+            hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+            assert "result" in ask(0, "initialize", **hello)
+            proxy.stdin.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
+            assert "result" in ask(1, "tools/call", name="echo", arguments={"text": "one"})
+            before.kill()
+            before.wait()
+            with started() as after:
+                answer = ask(2, "tools/call", name="echo", arguments={"text": "two"})
+                assert answer["result"]["content"][0]["text"] == "two"
+                proxy.stdin.close()
+                assert b"session_renewed" in proxy.stderr.read()
+                after.kill()
+
+
+@needs_library
 @needs_node
 @pytest.mark.parametrize("mode", ["sdk", "legacy", "auto"])
 def test_the_typescript_clients_see_the_same(between: Any, mode: str) -> None:
