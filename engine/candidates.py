@@ -7,6 +7,7 @@ same calls in the same order.
 """
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -100,14 +101,26 @@ class Candidates(Patches):
         def lacking(tool: str) -> int:
             return len(asked - {param.name for one in self.declared(tool) for param in one.params})
 
-        for tool in sorted(self.fitting_tools(rule.tools), key=lacking)[:TOOLS_MAX]:
-            for base in self.bases(tool)[:4]:
-                for opened in self._opened(base, rule):
-                    yield from self._around(opened, rule)
+        tools = sorted(self._varied(self.fitting_tools(rule.tools)), key=lacking)[:TOOLS_MAX]
+        bases = [base for tool in tools for base in self.bases(tool)[:4]]
+        yield from _in_turn([self._from(base, rule) for base in bases])
+
+    def _from(self, base: Situation, rule: c.Rule) -> Iterator[Situation]:
+        for opened in self._opened(base, rule):
+            yield from self._around(opened, rule)
+
+    def _varied(self, tools: list[str]) -> list[str]:
+        """Return tools with one of each set of classes first, then a second of each: other rules tell them apart."""
+        met: Counter[frozenset[str] | None] = Counter()
+        turns = {}
+        for tool in tools:
+            classes = next((one.classes for one in self.declared(tool)), None)
+            turns[tool] = met[classes]
+            met[classes] += 1
+        return sorted(tools, key=turns.__getitem__)
 
     def _opened(self, base: Situation, rule: c.Rule | None) -> Iterator[Situation]:
-        """Return a base as it is, and as each `allow` rule lets it through."""
-        yield base
+        """Return a base as each `allow` rule lets it through, then as it is."""
         seen = set[str]()
         for policy in self.policies:
             for other in policy.rules:
@@ -120,12 +133,14 @@ class Candidates(Patches):
                 seen.add(repr(other.when))
                 for way in islice(ways_of(other.when) or [], 2):
                     yield self.all_true(base, way, policy)
+        yield base
 
     def _around(self, base: Situation, rule: c.Rule) -> Iterator[Situation]:
         for way in (ways_of(rule.when) or [list(tests_of(rule.when))])[:WAYS_MAX]:
             reached = self.all_true(base, way, None)
-            yield from self._neighbours(reached, rule, way, calm=True)
             quiet = self.quietened(reached, rule)
+            yield from (reached, quiet)
+            yield from self._neighbours(reached, rule, way, calm=True)
             if quiet is not reached:
                 yield from self._neighbours(quiet, rule, way)
 
@@ -134,7 +149,7 @@ class Candidates(Patches):
     ) -> Iterator[Situation]:
         """Return a situation that a rule applies to, and what is next to it; `calm`: also with other rules quiet."""
         yield from self._limited(reached, rule)
-        for test in [*way, *tests_of(rule.unless)]:
+        for test in sorted([*way, *tests_of(rule.unless)], key=_is_of_caller):
             for patch in self.patches(test):
                 patched = patch(reached)
                 yield patched
@@ -223,16 +238,19 @@ class Candidates(Patches):
 
     def _in_place_of_label(self, reader: c.Rule, rule: c.ResultRule, pasts: list[Past]) -> Iterator[Situation]:
         """Return calls that a rule about a label applies to, with that label brought by one of some results alone."""
-        for tool in self.fitting_tools(reader.tools)[:TOOLS_MAX]:
-            for base in self.bases(tool)[:2]:
-                for opened in self._opened(base, reader):
-                    for way in (ways_of(reader.when) or [])[:WAYS_MAX]:
-                        rest = [test for test in way if not _is_label(test, rule.label)]
-                        reached = self.all_true(opened, rest, None)
-                        for past in pasts:
-                            after = replace(reached, past=(*reached.past, past))
-                            yield after
-                            yield from self._calm(after, reader)
+
+        def after_each(base: Situation) -> Iterator[Situation]:
+            for opened in self._opened(base, reader):
+                for way in (ways_of(reader.when) or [])[:WAYS_MAX]:
+                    rest = [test for test in way if not _is_label(test, rule.label)]
+                    reached = self.all_true(opened, rest, None)
+                    for past in pasts:
+                        after = replace(reached, past=(*reached.past, past))
+                        yield after
+                        yield from self._calm(after, reader)
+
+        tools = self._varied(self.fitting_tools(reader.tools))[:TOOLS_MAX]
+        yield from _in_turn([after_each(base) for tool in tools for base in self.bases(tool)[:2]])
 
     # ------------------------------------------------------------ patches of rules
 
@@ -270,6 +288,11 @@ def _is_label(test: c.Test, label: str) -> bool:
 
 def _asks_for_label(rule: c.Rule, label: str) -> bool:
     return any(_is_label(test, label) for test in (*tests_of(rule.when), *tests_of(rule.unless)))
+
+
+def _is_of_caller(test: c.Test) -> bool:
+    """Say whether a test asks about something else than arguments: who calls, and where, makes fewer differences."""
+    return not isinstance(getattr(test.predicate, "left", None), c.Argument | c.Keys)
 
 
 def _arguments_of(rule: c.Rule) -> set[str]:
