@@ -244,11 +244,16 @@ class Candidates(Patches):
                 for way in (ways_of(reader.when) or [])[:WAYS_MAX]:
                     rest = [test for test in way if not _is_label(test, rule.label)]
                     reached = self.all_true(opened, rest, None)
-                    for past in pasts:
+                    # The call's own tool first: it is declared where the call is made.
+                    own = (
+                        [replace(past, tool=base.tool, args=base.args) for past in pasts] if base.tool in meant else []
+                    )
+                    for past in [*own, *pasts]:
                         after = replace(reached, past=(*reached.past, past))
                         yield after
                         yield from self._calm(after, reader)
 
+        meant = set(self.fitting_tools(rule.tools))
         tools = self._varied(self.fitting_tools(reader.tools))[:TOOLS_MAX]
         yield from _in_turn([after_each(base) for tool in tools for base in self.bases(tool)[:2]])
 
