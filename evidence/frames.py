@@ -93,7 +93,7 @@ def segments(names: list[str]) -> list[tuple[int, str]]:
 class Chunk:
     """Frames that were read together: `data` lies at byte `offset` of the file, its first frame is record `seq`."""
 
-    data: bytes
+    data: bytes | memoryview
     offset: int
     seq: int
     scan: Scan
@@ -109,17 +109,24 @@ class Chunk:
 
 
 def read_chunks(
-    storage: Storage, file: int, header: SegmentHeader, *, spans: bool = False, live: bool = False
+    storage: Storage,
+    file: int,
+    header: SegmentHeader,
+    *,
+    spans: bool = False,
+    live: bool = False,
+    room: memoryview | None = None,
 ) -> Iterator[Chunk]:
     """Every good frame of a segment, from the first, a chunk at a time; at least one chunk, perhaps without frames.
 
     The last chunk ends where the first frame that is not good begins. `live`: somebody may be writing there, so what is
-    neither a frame nor zeros is read again for a while, in which it becomes one.
+    neither a frame nor zeros is read again for a while, in which it becomes one. `room`: memory of CHUNK_BYTES that is
+    read into again and again, so that the data of a chunk is good until the next one.
     """
     offset, seq, chain = PAGE_BYTES, header.first_seq, header.chain
     tries = LIVE_TRIES if live else 0
     while True:
-        data = storage.pread(file, CHUNK_BYTES, offset)
+        data = _read(storage, file, offset, room)
         scan = scan_frames(data, 0, seq, header.salt, chain, spans)
         chunk = Chunk(data, offset, seq, scan)
         yield chunk
@@ -168,13 +175,19 @@ def find_frames(storage: Storage, file: int, start: int, salt: int | None) -> It
         offset += stop
 
 
-def written_span(storage: Storage, file: int, start: int) -> tuple[int, int] | None:
-    """First byte, and byte after the last, of what is not zero from `start`; None where all is."""
+def written_span(storage: Storage, file: int, start: int, room: memoryview | None = None) -> tuple[int, int] | None:
+    """First byte, and byte after the last, of what is not zero from `start`; None where all is. `room`: as above."""
     first, end, offset = None, start, start
-    while data := storage.pread(file, CHUNK_BYTES, offset):
+    while data := _read(storage, file, offset, room):
         at = zeros_end(data, 0)
         if at < len(data):
             first = offset + at if first is None else first
-            end = offset + len(data.rstrip(b"\0"))
+            end = offset + len(bytes(data).rstrip(b"\0"))
         offset += len(data)
     return None if first is None else (first, end)
+
+
+def _read(storage: Storage, file: int, offset: int, room: memoryview | None) -> bytes | memoryview:
+    if room is None:
+        return storage.pread(file, CHUNK_BYTES, offset)
+    return room[: storage.pread_into(file, room, offset)]

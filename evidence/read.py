@@ -63,7 +63,7 @@ def records(storage: Storage, directory: str, start: int, stop: int | None) -> I
         for position in range(begin, end):
             first, after = chunk.scan.spans[position]
             leaf = chunk.scan.leaves[32 * position : 32 * position + 32]
-            yield Record(chunk.seq + position, chunk.data[first:after], leaf)
+            yield Record(chunk.seq + position, bytes(chunk.data[first:after]), leaf)
 
 
 def chunks(

@@ -108,6 +108,7 @@ def survey(
     unused: str | None = None
     tail: Tail | None = None
     spans: list[tuple[str, SegmentHeader, int]] = []
+    room = memoryview(bytearray(CHUNK_BYTES))
     for number, (first_seq, following) in enumerate(found):
         with opened(storage, f"{directory}/{following}") as file:
             header = parse_header(storage.pread(file, PAGE_BYTES, 0))
@@ -126,11 +127,11 @@ def survey(
                 raise CorruptLog(directory, first_seq, following, CHAIN_AT, why)
 
             name = following
-            for chunk in read_chunks(storage, file, header, live=live and number == len(found) - 1):
+            for chunk in read_chunks(storage, file, header, live=live and number == len(found) - 1, room=room):
                 if each_leaves is not None and chunk.scan.frame_count:
                     each_leaves(chunk.scan.leaves)
                 seq, chain, end = chunk.next_seq, chunk.scan.chain, chunk.end
-            written = written_span(storage, file, end)
+            written = written_span(storage, file, end, room)
             if number < len(found) - 1:
                 if written is not None:
                     raise CorruptLog(directory, seq, name, end, "a segment follows, so this one was durable to its end")

@@ -128,7 +128,7 @@ def frames_of(storage: Storage, file: int) -> Iterator[Found]:
         for chunk in read_chunks(storage, file, header, spans=True):
             for position, (begin, after) in enumerate(chunk.scan.spans):
                 offset = chunk.offset + begin - FRAME_HEADER_BYTES
-                yield Found(offset, chunk.seq + position, 0, header.salt, chunk.data[begin:after])
+                yield Found(offset, chunk.seq + position, 0, header.salt, bytes(chunk.data[begin:after]))
             end = chunk.end
     salt = None if header is None else header.salt
     for frame in find_frames(storage, file, end, salt):

@@ -51,6 +51,9 @@ class Storage(Protocol):
     def pread(self, file: int, count: int, offset: int) -> bytes:
         """Fewer bytes than asked for only where the file ends."""
 
+    def pread_into(self, file: int, room: memoryview, offset: int) -> int:
+        """As `pread`, into memory that is there already: how many bytes there were."""
+
     def pwrite(self, file: int, data: Bytes, offset: int) -> None: ...
 
     def reserve(self, file: int, size: int) -> bool:
@@ -136,6 +139,20 @@ class FileStorage:
                 break
             data += more
         return data
+
+    def pread_into(self, file: int, room: memoryview, offset: int) -> int:
+        if not hasattr(os, "preadv"):
+            data = self.pread(file, len(room), offset)
+            room[: len(data)] = data
+            return len(data)
+        count = 0
+        while count < len(room):
+            with room[count:] as rest:
+                more = os.preadv(file, [rest], offset + count)
+            if not more:
+                break
+            count += more
+        return count
 
     def pwrite(self, file: int, data: Bytes, offset: int) -> None:
         written = os.pwrite(file, data, offset)

@@ -368,6 +368,10 @@ def zeros_end(const uint8_t[::1] data not None, Py_ssize_t start):
     cdef Py_ssize_t at = start, end = data.shape[0]
     if start < 0 or start > end:
         raise ValueError("zeros begin within the data")
+    while end - at >= 64 and not (
+            read_u64(&data[at]) | read_u64(&data[at + 8]) | read_u64(&data[at + 16]) | read_u64(&data[at + 24])
+            | read_u64(&data[at + 32]) | read_u64(&data[at + 40]) | read_u64(&data[at + 48]) | read_u64(&data[at + 56])):
+        at += 64
     while end - at >= 8 and read_u64(&data[at]) == 0:
         at += 8
     while at < end and data[at] == 0:

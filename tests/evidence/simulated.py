@@ -223,6 +223,11 @@ class SimulatedStorage:
         self.call("pread")
         return bytes(self.files[file][0].cache[offset : offset + count])
 
+    def pread_into(self, file: int, room: memoryview, offset: int) -> int:
+        data = self.pread(file, len(room), offset)
+        room[: len(data)] = data
+        return len(data)
+
     def pwrite(self, file: int, data: Bytes, offset: int) -> None:
         fault = self.call("pwrite")
         inode, writable = self.files[file]
