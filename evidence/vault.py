@@ -172,6 +172,11 @@ class Vault:
                 continue
             try:
                 self._storage.pwrite(file, raw, 0)
+            except OSError:
+                # Half a key would stand in the way of the next try; nothing was sealed with it.
+                with contextlib.suppress(OSError):
+                    self._storage.unlink(path)
+                raise
             finally:
                 self._storage.close(file)
             self._new_keys.add(path)
