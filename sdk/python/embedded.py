@@ -369,7 +369,9 @@ def _made(files: tuple[str, ...], evidence: str | None, mode: str) -> Embedded:
         if recording is None:
             return Embedded(engine, where=f"{files[0]}, no evidence is kept")
         for name, tools in engine.policy.tools.items():
-            shown[name] = [param.name for tool in tools for param in tool.params if param.shown]
+            names = [param.name for tool in tools for param in tool.params if param.shown]
+            if names:  # while nothing is shown of any tool, nobody has to ask for each record
+                shown[name] = names
         recording.policy_loaded(engine.policy.digest, files)
     except OperationError as error:
         raise ConfigurationError(str(error)) from error
