@@ -19,6 +19,8 @@ def form_of(kind: type[Any]) -> Form:
 
 REQUEST: Final = Form(Request, FIELDS)
 DECISION: Final = Form(Decision, tuple(field.name for field in fields(Decision)))
+for _form in (REQUEST, DECISION):
+    _form.reuse()  # each decision makes one of both, and most are soon let go
 RESERVATION: Final = Form(Reservation, ("limit", "key", "amount"))
 COUNTER: Final = Form(Counter, ("limit", "key", "spent"))
 SESSION: Final = Form(Session, ("id", "begun", "opened_at", "digest", "said_digest", "root"))

@@ -1,3 +1,4 @@
+cimport cython
 from cpython.object cimport PyObject
 
 from thoth.native.forms cimport Form
@@ -12,10 +13,12 @@ cdef struct Named:
     PyObject *name
     Py_ssize_t field
 
+@cython.final
 cdef class Bounds:
     cdef int depth, bits
     cdef Py_ssize_t values, chars
 
+@cython.final
 cdef class Intake:
     cdef Form form
     cdef Bounds bounds
@@ -23,10 +26,13 @@ cdef class Intake:
     cdef Py_ssize_t text, members
     cdef object read_in(self, object given)
     cdef bint finished(self, object made) except -1
+    cdef Py_ssize_t field_of(self, object key) noexcept
     cdef bint take(self, dict given, object made) except -1
+    cdef bint take_asking(self, dict given, object made) except -1
     cdef bint take_all(self, object given, object made) except -1
     cdef bint take_one(self, Left *left, object made, Py_ssize_t field, object value) except -1
     cdef object plain(self, Left *left, object value, int depth)
+    cdef object plain_members(self, Left *left, dict members, int depth)
     cdef bint plain_one(self, Left *left, object value) except -1
     cdef object adopt(self, dict given)
     cdef bint borrow(self, dict given, object scratch) except -1

@@ -7,14 +7,13 @@ while it is read. The copy shares no mutable value with what it was made from.
 from cpython.dict cimport PyDict_Copy, PyDict_Next, PyDict_SetItem
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_GetSlice
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.unicode cimport PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND, PyUnicode_READ
 from libc.math cimport isfinite
 
-from thoth.native.forms cimport Form, held, put
-from thoth.native.texts cimport text_hash, text_same
-
-cdef extern from "Python.h":
-    long long PyLong_AsLongLongAndOverflow(object number, int *beyond) except? -1
+from thoth.native.entries cimport Entered, dict_entries
+from thoth.native.forms cimport Form, held, say
+from thoth.native.texts cimport int_is_short, text_hash, text_hashed, text_same
 
 cdef class Bounds:
     """How much one reading may take in: levels of nesting, bits of an integer, values, characters of text."""
@@ -23,24 +22,23 @@ cdef class Bounds:
         self.depth, self.bits, self.values, self.chars = depth, bits, values, chars
 
 
-cdef bint unicode_text(Left *left, object text) noexcept:
-    """Say whether a text is Unicode, without lone surrogates, and fits."""
-    cdef Py_ssize_t length = PyUnicode_GET_LENGTH(text), place
-    cdef int kind
-    cdef void *data
+cdef bint whole(object text) noexcept:
+    """Say whether a text holds no lone surrogates."""
+    cdef Py_ssize_t place
+    cdef int kind = PyUnicode_KIND(text)
+    cdef void *data = PyUnicode_DATA(text)
     cdef Py_UCS4 c
-    left.chars -= length
-    if left.chars < 0:
-        return False
-    kind = PyUnicode_KIND(text)
-    if kind == 1:
-        return True
-    data = PyUnicode_DATA(text)
-    for place in range(length):
+    for place in range(PyUnicode_GET_LENGTH(text)):
         c = PyUnicode_READ(kind, data, place)
         if 0xD800 <= c <= 0xDFFF:
             return False
     return True
+
+
+cdef inline bint unicode_text(Left *left, object text) noexcept:
+    """Say whether a text is Unicode, without lone surrogates, and fits."""
+    left.chars -= PyUnicode_GET_LENGTH(text)
+    return left.chars >= 0 and (PyUnicode_KIND(text) == 1 or whole(text))
 
 
 cdef class Intake:
@@ -71,7 +69,7 @@ cdef class Intake:
         cdef object made
         if type(given) is not dict and type(given) is not self.form.kind:
             return None
-        made = self.form.begun()
+        made = self.form.empty()
         try:
             if type(given) is dict:
                 return made if self.take(<dict>given, made) and self.finished(made) else None
@@ -81,50 +79,81 @@ cdef class Intake:
 
     cdef bint finished(self, object made) except -1:
         """Fill what was left out; say whether what must be there is."""
-        cdef Form form = self.form
-        cdef PyObject *found = held(form, made, self.text)
-        cdef Py_ssize_t field
-        if found == NULL or type(<object>found) is not str or not PyUnicode_GET_LENGTH(<object>found):
+        cdef PyObject *found = held(self.form, made, self.text)
+        if type(<object>found) is not str or not PyUnicode_GET_LENGTH(<object>found):
             return False
-        found = held(form, made, self.members)
-        if found == NULL:
-            put(form, made, self.members, {})
+        found = held(self.form, made, self.members)
+        if found == <PyObject *>None:
+            say(self.form, made, self.members, {})
         elif type(<object>found) is not dict:
             return False
-        for field in range(form.count):
-            if held(form, made, field) == NULL:
-                put(form, made, field, None)
         return True
+
+    cdef Py_ssize_t field_of(self, object key) noexcept:
+        """Return the place of the field of a name that was hashed, -1 if there is none."""
+        cdef Py_ssize_t place = text_hashed(key) & (PLACES - 1)
+        while self.named[place].name != NULL:
+            if text_same(<object>self.named[place].name, key):
+                return self.named[place].field
+            place = (place + 1) & (PLACES - 1)
+        return -1
 
     cdef bint take(self, dict given, object made) except -1:
         """Copy the fields of a dict; say whether all are plain."""
         cdef Left left = Left(self.bounds.values, self.bounds.chars)
-        cdef PyObject *key
         cdef PyObject *value
-        cdef Py_ssize_t at = 0, place
+        cdef Py_ssize_t at = 0, count = 0, field
+        cdef Entered *entries = dict_entries(given, &count)
         if len(given) > 2 * self.form.count:
-            for place in range(self.form.count):
-                if not self.take_one(&left, made, place, given.get(self.form.names[place])):
+            for field in range(self.form.count):
+                if not self.take_one(&left, made, field, given.get(self.form.names[field])):
                     return False
             return True
+        if entries == NULL:
+            return self.take_asking(given, made)
+        while at < count:
+            value = entries[at].value
+            if value != NULL and value != <PyObject *>None:
+                field = self.field_of(<object>entries[at].key)
+                if field >= 0:
+                    if type(<object>value) is str:
+                        if not self.plain_one(&left, <object>value):
+                            return False
+                        say(self.form, made, field, <object>value)
+                    else:
+                        if not self.take_one(&left, made, field, <object>value):
+                            return False
+                        # A copy takes memory, and then the collector may come, and run whatever it finds.
+                        entries = dict_entries(given, &count)
+                        if entries == NULL:
+                            return False
+            at += 1
+        return True
+
+    cdef bint take_asking(self, dict given, object made) except -1:
+        """As `take`, of a dict whose entries have to be asked for."""
+        cdef Left left = Left(self.bounds.values, self.bounds.chars)
+        cdef PyObject *key
+        cdef PyObject *value
+        cdef Py_ssize_t at = 0, field
         while PyDict_Next(given, &at, &key, &value):
             if type(<object>key) is not str:
                 return False  # it may yet equal the name of a field
-            place = text_hash(<object>key) & (PLACES - 1)
-            while self.named[place].name != NULL:
-                if text_same(<object>self.named[place].name, <object>key):
-                    if not self.take_one(&left, made, self.named[place].field, <object>value):
-                        return False
-                    break
-                place = (place + 1) & (PLACES - 1)
+            field = self.field_of(<object>key)
+            if field >= 0 and not self.take_one(&left, made, field, <object>value):
+                return False
         return True
 
     cdef bint take_all(self, object given, object made) except -1:
         """Copy the fields of an object; say whether all are plain."""
         cdef Left left = Left(self.bounds.values, self.bounds.chars)
+        cdef PyObject *value
         cdef Py_ssize_t field
         for field in range(self.form.count):
-            if not self.take_one(&left, made, field, self.form.read(given, field)):
+            value = held(self.form, given, field)
+            if value == <PyObject *>None:
+                continue
+            if value == NULL or not self.take_one(&left, made, field, <object>value):
                 return False
         return True
 
@@ -133,39 +162,41 @@ cdef class Intake:
         if value is None:
             return True
         if type(value) is str:
-            left.values -= 1
-            if left.values < 0 or not unicode_text(left, value):
+            if not self.plain_one(left, value):
                 return False
-            put(self.form, made, field, value)
+            say(self.form, made, field, value)
             return True
-        copy = self.plain(left, value, 1)
+        Py_INCREF(value)  # whoever gave it may let go of it meanwhile
+        try:
+            copy = self.plain(left, value, 1)
+        finally:
+            Py_DECREF(value)
         if copy is NotImplemented:
             return False
-        put(self.form, made, field, copy)
+        say(self.form, made, field, copy)
         return True
 
     cdef bint plain_one(self, Left *left, object value) except -1:
         """Say whether a value is plain and holds no other; it is counted if so."""
-        cdef int beyond = 0
         if type(value) is str:
-            if not unicode_text(left, value):
+            left.chars -= PyUnicode_GET_LENGTH(value)
+            if PyUnicode_KIND(value) != 1 and not whole(value):
+                return False
+        elif type(value) is int:
+            if not int_is_short(value) and value.bit_length() > self.bounds.bits:
                 return False
         elif value is None or type(value) is bool:
             pass
-        elif type(value) is int:
-            PyLong_AsLongLongAndOverflow(value, &beyond)
-            if beyond and value.bit_length() > self.bounds.bits:
-                return False
         elif type(value) is not float or not isfinite(<double>value):
             return False
         left.values -= 1
-        return left.values >= 0
+        return left.values >= 0 and left.chars >= 0
 
     cdef object plain(self, Left *left, object value, int depth):
         """Return a copy of a value; NotImplemented where it is not plain or does not fit."""
-        cdef PyObject *key
         cdef PyObject *member
-        cdef Py_ssize_t at = 0, place
+        cdef Py_ssize_t place, count = 0
+        cdef Entered *entries
         cdef dict members
         cdef list items
         cdef object copy
@@ -177,25 +208,49 @@ cdef class Intake:
         if type(value) is dict:
             # The copy is looked at, not the original: only what hashes and compares plainly can lie in either.
             members = PyDict_Copy(value)
-            while PyDict_Next(members, &at, &key, &member):
-                if type(<object>key) is not str or not unicode_text(left, <object>key):
+            entries = dict_entries(members, &count)
+            if entries == NULL:
+                return self.plain_members(left, members, depth)
+            for place in range(count):
+                member = entries[place].value
+                if member == NULL:
+                    continue
+                if not unicode_text(left, <object>entries[place].key):
                     return NotImplemented
                 if self.plain_one(left, <object>member):
                     continue
                 copy = self.plain(left, <object>member, depth + 1)
                 if copy is NotImplemented:
                     return NotImplemented
-                PyDict_SetItem(members, <object>key, copy)  # the key is there: nothing moves
+                PyDict_SetItem(members, <object>entries[place].key, copy)  # the key is there: nothing moves
             return members
         items = PyList_GetSlice(value, 0, PyList_GET_SIZE(value)) if type(value) is list else list(value)
         for place in range(PyList_GET_SIZE(items)):
-            if self.plain_one(left, items[place]):
+            member = PyList_GET_ITEM(items, place)
+            if self.plain_one(left, <object>member):
                 continue
-            copy = self.plain(left, items[place], depth + 1)
+            copy = self.plain(left, <object>member, depth + 1)
             if copy is NotImplemented:
                 return NotImplemented
             items[place] = copy
         return items
+
+    cdef object plain_members(self, Left *left, dict members, int depth):
+        """As `plain`, of a copy whose entries have to be asked for."""
+        cdef PyObject *key
+        cdef PyObject *member
+        cdef Py_ssize_t at = 0
+        cdef object copy
+        while PyDict_Next(members, &at, &key, &member):
+            if type(<object>key) is not str or not unicode_text(left, <object>key):
+                return NotImplemented
+            if self.plain_one(left, <object>member):
+                continue
+            copy = self.plain(left, <object>member, depth + 1)
+            if copy is NotImplemented:
+                return NotImplemented
+            PyDict_SetItem(members, <object>key, copy)  # the key is there: nothing moves
+        return members
 
     cdef object adopt(self, dict given):
         """Return an object of the fields of a dict that nobody else holds; None where one is not plain."""
@@ -208,56 +263,59 @@ cdef class Intake:
         For as long as the object is used, nobody may change what it was given.
         """
         cdef Left left = Left(self.bounds.values, self.bounds.chars)
-        cdef PyObject *key
         cdef PyObject *value
-        cdef Py_ssize_t at = 0, place, members = 0, text = 0
-        if len(given) > 2 * self.form.count:
+        cdef Py_ssize_t at, count = 0, field
+        cdef bint members = False, text = False
+        cdef Entered *entries = dict_entries(given, &count)
+        if entries == NULL or count > 2 * self.form.count:
             return False
-        while PyDict_Next(given, &at, &key, &value):
-            if type(<object>key) is not str:
-                return False
-            place = text_hash(<object>key) & (PLACES - 1)
-            while self.named[place].name != NULL:
-                if text_same(<object>self.named[place].name, <object>key):
-                    break
-                place = (place + 1) & (PLACES - 1)
-            if self.named[place].name == NULL or value == <PyObject *>None:
+        for at in range(count):
+            value = entries[at].value
+            if value == NULL or value == <PyObject *>None:
                 continue
-            if not self.sound(&left, <object>value, 1):
+            field = self.field_of(<object>entries[at].key)
+            if field < 0:
+                continue
+            if not self.plain_one(&left, <object>value) and not self.sound(&left, <object>value, 1):
                 return False
-            if self.named[place].field == self.members:
+            if field == self.members:
                 if type(<object>value) is not dict:
                     return False
-                members = 1
-            elif self.named[place].field == self.text:
+                members = True
+            elif field == self.text:
                 if type(<object>value) is not str or not PyUnicode_GET_LENGTH(<object>value):
                     return False
-                text = 1
-            self.form.write(scratch, self.named[place].field, <object>value)
+                text = True
+            say(self.form, scratch, field, <object>value)  # nothing else goes: in its place stood None
         if text and not members:
-            self.form.write(scratch, self.members, {})
+            say(self.form, scratch, self.members, {})
         return text
 
     cdef bint sound(self, Left *left, object value, int depth) except -1:
-        """Say whether a value is plain."""
-        cdef PyObject *key
+        """Say whether a value that is none by itself is plain. It takes no memory, so nothing moves meanwhile."""
         cdef PyObject *member
-        cdef Py_ssize_t at = 0
-        if self.plain_one(left, value):
-            return True
+        cdef Py_ssize_t place, count = 0
+        cdef Entered *entries
         if type(value) is not dict and type(value) is not list:
             return False
         left.values -= 1
         if depth > self.bounds.depth or len(value) > left.values:
             return False
         if type(value) is dict:
-            while PyDict_Next(value, &at, &key, &member):
-                if type(<object>key) is not str or not unicode_text(left, <object>key):
+            entries = dict_entries(value, &count)
+            if entries == NULL and len(<dict>value):
+                return False
+            for place in range(count):
+                member = entries[place].value
+                if member == NULL:
+                    continue
+                if not unicode_text(left, <object>entries[place].key):
                     return False
-                if not self.sound(left, <object>member, depth + 1):
+                if not self.plain_one(left, <object>member) and not self.sound(left, <object>member, depth + 1):
                     return False
             return True
-        for member_of in <list>value:
-            if not self.sound(left, member_of, depth + 1):
+        for place in range(PyList_GET_SIZE(value)):
+            member = PyList_GET_ITEM(value, place)
+            if not self.plain_one(left, <object>member) and not self.sound(left, <object>member, depth + 1):
                 return False
         return True

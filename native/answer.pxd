@@ -1,15 +1,16 @@
+cimport cython
 from cpython.object cimport PyObject
-from libc.stdint cimport int32_t, uint8_t
+from libc.stdint cimport int32_t, uint8_t, uint64_t
 
 from thoth.native.facts cimport Facts
-from thoth.native.forms cimport Form
+from thoth.native.forms cimport Blank, Form
 from thoth.native.signatures cimport Signature
 from thoth.native.table cimport Table, Walk
 
 cdef enum:
     SHOWN_MAX = 16                     # rules of an answer
-    FIELDS_MAX = 48                    # of an answer
 
+@cython.final
 cdef class Place:
     cdef object declared
     cdef Signature signature           # None: nobody declared the tool
@@ -19,11 +20,13 @@ cdef class Place:
     cdef tuple risk, rules             # of Rows
     cdef bint limited                  # a limit is among its rows
 
+@cython.final
 cdef class Stance:
     cdef object mode
     cdef int32_t soft                  # how strict the mode is where nothing allows
     cdef bint observing, laddered
 
+@cython.final
 cdef class Words:
     cdef object code, ask, tell, retry_after_s
     cdef frozenset controls
@@ -54,6 +57,12 @@ cdef struct Verdict:
     Won won                            # the rows that ask for `effect`, and the first of them
     int32_t shown[SHOWN_MAX]
 
+cdef struct Known:
+    const char *text                   # the key's of `places`
+    Py_ssize_t size
+    PyObject *place                    # Place, or NULL: ask elsewhere
+
+@cython.final
 cdef class Answers:
     cdef Table table
     cdef Form request, answer, session
@@ -66,9 +75,11 @@ cdef class Answers:
     cdef readonly tuple rule_ids       # [R]; and, in `held`, limits and words: what `rows` points at
     cdef list held
     cdef Py_ssize_t row_count
-    cdef tuple effects, reasons, blank # by how strict; one value for each field of the answer
-    cdef PyObject *unsaid[FIELDS_MAX]  # what `blank` holds
+    cdef tuple effects, reasons        # by how strict
     cdef tuple deciders
+    cdef Blank blank                   # an answer of which nothing is said yet
+    cdef Known *known                  # of `places`, the names in ASCII: open addressing; text NULL: nothing
+    cdef uint64_t known_mask
     cdef bint permissive, scoped
     cdef Facts spare                   # used before, to be used again
     cdef object mode_ask
@@ -79,6 +90,8 @@ cdef class Answers:
     cdef Py_ssize_t session_id, begun, opened_at, session_digest, said_digest, counters
     cdef object find(self, object request, object session, object ledger, object now, object id)
     cdef int weigh_one(self, object request, object now, double moment, Verdict *verdict) except -1
+    cdef int lay_out_names(self) except -1
+    cdef PyObject *place_of(self, object name) except? NULL
     cdef Facts begin(self, object request, object session, object now)
     cdef int end(self, Facts facts) except -1
     cdef int gathered(self, Walk walk, Facts facts, Place place, object ledger, double now, list reserved,

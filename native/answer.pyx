@@ -9,15 +9,17 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_REFCNT, Py_XDECREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
-from libc.stdint cimport int32_t
+from cpython.unicode cimport PyUnicode_DATA, PyUnicode_GET_LENGTH
+from libc.stdint cimport int32_t, uint64_t
 from libc.stdlib cimport qsort
 
 from thoth.native.facts cimport Facts
-from thoth.native.forms cimport Form, held, put
+from thoth.native.forms cimport Blank, Form, held, put, say
 from thoth.native.limits cimport Limit
 from thoth.native.names cimport normal
 from thoth.native.signatures cimport Signature
 from thoth.native.table cimport Rows, Table, Walk
+from thoth.native.texts cimport bytes_mixed, bytes_same, text_is_ascii
 
 cdef extern from "Python.h":
     ctypedef PyObject *(*New)(PyObject *kind, PyObject *args, PyObject *keywords) except NULL
@@ -55,6 +57,7 @@ cdef enum:
     ROOT = 5
 
 cdef tuple nothing = ()
+cdef object zero = 0
 
 
 cdef class Place:
@@ -96,13 +99,13 @@ cdef class Answers:
         unsaid.
         """
         cdef Py_ssize_t number
-        assert answer.count <= FIELDS_MAX and len(blank) == answer.count and issubclass(facts_kind, Facts)
+        assert issubclass(facts_kind, Facts)
         assert len(effects) == LEVELS and len(reasons) == REASONS and len(deciders) == DECIDERS
         assert session.names == ("id", "begun", "opened_at", "digest", "said_digest", "root")
         self.table, self.request, self.answer, self.session = table, request, answer, session
         self.facts_kind, self.knowledge, self.digest, self.default_reason = facts_kind, knowledge, digest, default_reason
         self.places, self.unknown, self.stances, self.stance = places, unknown, stances, stances[None]
-        self.effects, self.reasons, self.blank = effects, reasons, blank
+        self.effects, self.reasons = effects, reasons
         self.deciders = deciders
         self.permissive, self.scoped, self.mode_ask, self.mode_hold_s = permissive, scoped, mode_ask, mode_hold_s
         self.row_count, self.spare = len(rows), None
@@ -112,8 +115,6 @@ cdef class Answers:
             raise MemoryError
         for number in range(self.row_count):
             self.lay_out(number, rows[number])
-        for number in range(answer.count):
-            self.unsaid[number] = <PyObject *>blank[number]
         self.tool_name, self.tool_args, self.said, self.scope = map(
             request.place, ("tool_name", "tool_args", "enforcement_mode", "approved_scope")
         )
@@ -126,6 +127,11 @@ cdef class Answers:
         self.retry_after_s, self.tells, self.controls, self.reservations, self.call = map(
             answer.place, ("retry_after_s", "tells", "controls", "reservations", "call")
         )
+        own = (
+            self.id, self.effect, self.verdict, self.by, self.reason, self.asked, self.now, self.mode, self.args,
+        )
+        self.blank = Blank(answer, blank, own)
+        self.lay_out_names()
         self.session_id, self.begun, self.opened_at, self.session_digest, self.said_digest, self.counters = map(
             answer.place, ("session_id", "session_begun", "session_opened_at", "session_digest", "said_digest", "counters")
         )
@@ -142,8 +148,48 @@ cdef class Answers:
         self.held += [kept for kept in (limit, words) if kept is not None]
         return 0
 
+    cdef int lay_out_names(self) except -1:
+        """Lay the names in ASCII out, to be found without a hash of Python's."""
+        cdef Py_ssize_t size = 8, at
+        while size < 2 * len(self.places):
+            size *= 2
+        self.known = <Known *>PyMem_Calloc(size, sizeof(Known))
+        if self.known == NULL:
+            raise MemoryError
+        self.known_mask = size - 1
+        for name, place in self.places.items():
+            if not text_is_ascii(name):
+                continue
+            at = bytes_mixed(<char *>PyUnicode_DATA(name), PyUnicode_GET_LENGTH(name)) & self.known_mask
+            while self.known[at].text != NULL:
+                at = (at + 1) & self.known_mask
+            self.known[at] = Known(<char *>PyUnicode_DATA(name), PyUnicode_GET_LENGTH(name), NULL)
+            if place is not None:
+                self.known[at].place = <PyObject *>place
+        return 0
+
+    cdef PyObject *place_of(self, object name) except? NULL:
+        """Return the place of a tool, NULL where it is not answered here."""
+        cdef const char *text
+        cdef Py_ssize_t size
+        cdef uint64_t at
+        cdef object found
+        if text_is_ascii(name):
+            text, size = <const char *>PyUnicode_DATA(name), PyUnicode_GET_LENGTH(name)
+            at = bytes_mixed(text, size) & self.known_mask
+            while self.known[at].text != NULL:
+                if self.known[at].size == size and bytes_same(self.known[at].text, text, size):
+                    return self.known[at].place
+                at = (at + 1) & self.known_mask
+            return <PyObject *>self.unknown
+        found = self.places.get(name, self.unknown)
+        if found is None:
+            return NULL
+        return <PyObject *>found  # which `places` holds
+
     def __dealloc__(self):
         cdef Py_ssize_t number
+        PyMem_Free(self.known)
         if self.rows != NULL:
             for number in range(self.row_count):
                 Py_XDECREF(self.rows[number].alone)
@@ -184,6 +230,7 @@ cdef class Answers:
         if facts is None:
             return 0
         place = <Place>facts.place
+        facts.hold()
         walk = self.table.begin(facts)
         if place.limited:
             reserved, counters = [], []
@@ -196,18 +243,17 @@ cdef class Answers:
 
     cdef Facts begin(self, object request, object session, object now):
         """Return the facts of one call, to be handed back to `end`; None where it is not answered here."""
-        cdef dict args = self.request.read(request, self.tool_args)
-        cdef str name = normal(self.request.read(request, self.tool_name))
-        cdef object said = self.request.read(request, self.said), found
+        cdef dict args = <dict>held(self.request, request, self.tool_args)
+        cdef str name = normal(<str>held(self.request, request, self.tool_name))
+        cdef object said = <object>held(self.request, request, self.said)
+        cdef PyObject *found = self.place_of(name)
         cdef Place place
+        cdef Stance stance = self.stance
         cdef Facts facts
-        found = self.places.get(name, self.unknown)
-        if found is None or (session is not None and type(session) is not self.session.kind):
+        if found == NULL or (session is not None and type(session) is not self.session.kind):
             return None
         place = <Place>found
         if place.positional and ("args" in args or "arg0" in args):
-            return None
-        if place.signature is not None and not place.signature.fits(args):
             return None
         facts = self.spare
         if facts is not None:
@@ -215,17 +261,26 @@ cdef class Answers:
         else:
             facts = taken((<PyTypeObject *>self.facts_kind).tp_new(<PyObject *>self.facts_kind, <PyObject *>nothing, NULL))
             facts.knowledge, facts.readable, facts.result = self.knowledge, True, None
-        found = self.stances.get(said) if type(said) is str else None
-        facts.place, facts.stance = place, self.stance if found is None else found
+        if place.signature is not None:
+            if not place.signature.fits(args, &facts.fitted):
+                self.end(facts)
+                return None
+            facts.params = place.signature.each
+        if type(said) is str:
+            said = self.stances.get(said)
+            if said is not None:
+                stance = <Stance>said
+        facts.place, facts.stance = place, stance
         facts.request, facts.name, facts.declared = request, name, place.declared
         facts.read, facts.kinds, facts.optional = args, place.kinds, place.optional
-        facts.session, facts.now, facts.risk = session, now, 0
+        facts.session, facts.now, facts.risk = session, now, zero
         return facts
 
     cdef int end(self, Facts facts) except -1:
         """Forget the call, and keep the object unless somebody else still holds it."""
         if Py_REFCNT(facts) == 1:  # the reference of `find`
             facts.request = facts.read = facts.session = None
+            facts.let_go()
             self.spare = facts
         return 0
 
@@ -328,10 +383,9 @@ cdef class Answers:
                          object id, Verdict *verdict):
         """Return the answer."""
         cdef Form form = self.answer
-        cdef object made = form.begun()
+        cdef object made = self.blank.begun()
         cdef Won *won = &verdict.won
         cdef int32_t effect = verdict.effect
-        cdef Py_ssize_t one
         put(form, made, self.id, id)
         put(form, made, self.effect, self.effects[effect])
         put(form, made, self.verdict, self.effects[verdict.verdict])
@@ -342,28 +396,25 @@ cdef class Answers:
         put(form, made, self.mode, stance.mode)
         put(form, made, self.args, facts.read)
         if facts.risk:
-            put(form, made, self.risk, facts.risk)
+            say(form, made, self.risk, facts.risk)
         if won.count:
-            put(form, made, self.won, self.ids(verdict.shown, won.count))
+            say(form, made, self.won, self.ids(verdict.shown, won.count))
             if won.count > SHOWN_MAX:
-                put(form, made, self.more, won.count - SHOWN_MAX)
+                say(form, made, self.more, won.count - SHOWN_MAX)
             if won.worded:
                 self.told(walk, effect, now, made)
         if verdict.verdict != effect and verdict.named:
-            put(form, made, self.would_be, self.ids_of_level(walk, verdict.verdict, now))
+            say(form, made, self.would_be, self.ids_of_level(walk, verdict.verdict, now))
         if verdict.on_trial:
-            put(form, made, self.trial, self.ids_on_trial(walk, now))
+            say(form, made, self.trial, self.ids_on_trial(walk, now))
         if effect == HOLDS:
             self.hold(walk, verdict.soft, now, facts, made)
         if reserved and effect <= HOLDS:
-            put(form, made, self.reservations, tuple(reserved))
+            say(form, made, self.reservations, tuple(reserved))
         if counters:
-            put(form, made, self.counters, tuple(counters))
+            say(form, made, self.counters, tuple(counters))
         if facts.session is not None:
             self.remembered(facts.session, made)
-        for one in range(form.count):
-            if held(form, made, one) == NULL:
-                put(form, made, one, <object>self.unsaid[one])
         return made
 
     cdef int look(self, Walk walk, int32_t level, double now, Verdict *verdict) noexcept:
@@ -448,11 +499,11 @@ cdef class Answers:
             if words.retry_after_s is not None and (retry_after_s is None or words.retry_after_s > retry_after_s):
                 retry_after_s = words.retry_after_s
         if tells is not None:
-            put(self.answer, made, self.tells, tuple(tells))
+            say(self.answer, made, self.tells, tuple(tells))
         if controls is not None:
-            put(self.answer, made, self.controls, tuple(sorted(controls)))
+            say(self.answer, made, self.controls, tuple(sorted(controls)))
         if level == DEFERS and retry_after_s is not None:
-            put(self.answer, made, self.retry_after_s, retry_after_s)
+            say(self.answer, made, self.retry_after_s, retry_after_s)
         return 0
 
     cdef int hold(self, Walk walk, int32_t soft, double now, Facts facts, object made) except -1:
@@ -469,21 +520,21 @@ cdef class Answers:
         if soft == HOLDS:
             asks.append(self.mode_ask)
             asks.sort(key=_source)
-        put(self.answer, made, self.asks, tuple(asks))
-        put(self.answer, made, self.hold_s, hold_s)
-        put(self.answer, made, self.call, self.digest(facts.request, facts.read, facts.session))
+        say(self.answer, made, self.asks, tuple(asks))
+        say(self.answer, made, self.hold_s, hold_s)
+        say(self.answer, made, self.call, self.digest(facts.request, facts.read, facts.session))
         return 0
 
     cdef int remembered(self, object session, object made) except -1:
         """Put down which session it was, and the digests of what was known of it."""
         cdef Form form = self.session
-        put(self.answer, made, self.session_id, form.read(session, ID))
-        put(self.answer, made, self.begun, form.read(session, BEGUN))
-        put(self.answer, made, self.opened_at, form.read(session, OPENED_AT))
-        put(self.answer, made, self.session_digest, form.read(session, DIGEST))
+        say(self.answer, made, self.session_id, form.read(session, ID))
+        say(self.answer, made, self.begun, form.read(session, BEGUN))
+        say(self.answer, made, self.opened_at, form.read(session, OPENED_AT))
+        say(self.answer, made, self.session_digest, form.read(session, DIGEST))
         if form.read(session, ROOT) is not None:
             session = session.speaker()
-        put(self.answer, made, self.said_digest, form.read(session, SAID_DIGEST))
+        say(self.answer, made, self.said_digest, form.read(session, SAID_DIGEST))
         return 0
 
 

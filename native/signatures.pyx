@@ -5,11 +5,15 @@ it is; only from the first that is not is there a look-up for each.
 """
 
 from cpython.dict cimport PyDict_Next
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.object cimport PyObject
 
+from sys import intern
+
+from thoth.native.entries cimport Entered, dict_entries
 from thoth.native.texts cimport text_hash, text_same
-from thoth.native.values cimport ANY, EMAIL, HOST, INT, STRING, Kind, fits, fits_exactly
+from thoth.native.values cimport ANY, BOOLEAN, EMAIL, HOST, ID, INT, LIST, NUMBER, STRING, Kind, fits, fits_exactly
 
 
 cdef class Signature:
@@ -17,15 +21,16 @@ cdef class Signature:
 
     def __cinit__(self, tuple params not None, bint more, bint lenient):
         cdef Py_ssize_t place
-        self.params, self.more, self.lenient, self.count = params, more, lenient, len(params)
+        self.params = tuple([(intern(name), kind, optional) for name, kind, optional in params])
+        self.more, self.lenient, self.count = more, lenient, len(params)
         self.each = <Param *>PyMem_Calloc(max(1, self.count), sizeof(Param))
         if self.each == NULL:
             raise MemoryError
         for place in range(self.count):
-            name, kind, optional = params[place]
+            name, kind, optional = self.params[place]
             assert type(name) is str and isinstance(kind, Kind)
             text_hash(name)
-            self.each[place] = Param(<PyObject *>name, <PyObject *>kind, optional)
+            self.each[place] = Param(<PyObject *>name, <PyObject *>kind, (<Kind>kind).code, optional)
 
     def __dealloc__(self):
         PyMem_Free(self.each)
@@ -35,9 +40,39 @@ cdef class Signature:
 
         False is no verdict: the slow way says what is wrong, if anything.
         """
-        return self.fits(args)
+        cdef Fitted fitted
+        return self.fits(args, &fitted)
 
-    cdef bint fits(self, dict args) except -1:
+    cdef bint fits(self, dict args, Fitted *fitted) except -1:
+        """Say whether arguments fit, and where each lies if they are in the order of the parameters."""
+        cdef Py_ssize_t count = 0, place = 0, at
+        cdef Entered *entries = dict_entries(args, &count)
+        cdef Param *param = self.each
+        cdef PyObject *value
+        fitted.known = False
+        if entries == NULL or self.count > FITTED_MAX:
+            return self.fits_in_turn(args)
+        # Nothing here takes memory that the collector counts, so nothing moves meanwhile.
+        for at in range(count):
+            value = entries[at].value
+            if value == NULL:
+                continue
+            if place == self.count or not text_same(<object>entries[at].key, <object>param.name):
+                return fits_exactly(args, self.params, self.more, self.lenient)
+            if param.optional and (value == <PyObject *>None or (self.lenient and type(<object>value) is str)):
+                return False
+            if not suits(param.code, <Kind>param.kind, <object>value):
+                return False
+            fitted.values[place] = value
+            param += 1
+            place += 1
+        if place < self.count:
+            return fits_exactly(args, self.params, self.more, self.lenient)
+        fitted.known, fitted.count = True, <int>place
+        return True
+
+    cdef bint fits_in_turn(self, dict args) except -1:
+        """As `fits`, of a dict whose entries have to be asked for."""
         cdef PyObject *name
         cdef PyObject *value
         cdef Py_ssize_t at = 0, place = 0
@@ -49,19 +84,32 @@ cdef class Signature:
             param = self.each + place
             if param.optional and (value == <PyObject *>None or (self.lenient and type(<object>value) is str)):
                 return False
-            if not suits(<Kind>param.kind, <object>value):
+            if not suits(param.code, <Kind>param.kind, <object>value):
                 return False
             place += 1
         return place == self.count or fits_exactly(args, self.params, self.more, self.lenient)
 
 
-cdef inline bint suits(Kind kind, object value) except -1:
+cdef bint suits(int code, Kind kind, object value) except -1:
     """As `fits`; the most common kinds without a call."""
-    cdef int code = kind.code
-    if code == ANY:
-        return True
-    if code == STRING or code == EMAIL or code == HOST:
-        return type(value) is str
+    cdef Py_ssize_t place
+    if code == STRING or code == ANY or code == EMAIL or code == HOST:
+        return code == ANY or type(value) is str
+    if code == NUMBER:
+        return type(value) is int or type(value) is float
     if code == INT and type(value) is int:
+        return True
+    if code == BOOLEAN:
+        return type(value) is bool
+    if code == ID:
+        return type(value) is str or type(value) is int
+    if code == LIST:
+        if type(value) is not list:
+            return False
+        kind = kind.items
+        code = kind.code
+        for place in range(PyList_GET_SIZE(value)):
+            if not suits(code, kind, <object>PyList_GET_ITEM(value, place)):
+                return False
         return True
     return fits(kind, value)

@@ -1,9 +1,10 @@
-/* Texts as CPython keeps them: what can be asked of one without a call. */
+/* Texts and numbers as CPython keeps them: what can be asked of one without a call. */
 
 #ifndef THOTH_TEXTS_H
 #define THOTH_TEXTS_H
 
 #include <Python.h>
+#include <stdint.h>
 #include <string.h>
 
 /* Say whether a text is ASCII throughout. */
@@ -15,6 +16,37 @@ static inline Py_hash_t text_hash(PyObject *text) {
     return hash == -1 ? PyObject_Hash(text) : hash;
 }
 
+/* Return the hash of a text that has been hashed. */
+static inline Py_hash_t text_hashed(PyObject *text) { return ((PyASCIIObject *)text)->hash; }
+
+/* Say whether two pieces of memory are the same; most are names of a few bytes, for which a call is much. */
+static inline int bytes_same(const char *one, const char *other, size_t size) {
+    uint64_t a, b, c, d;
+    uint32_t e, f, g, h;
+    if (size > 16)
+        return memcmp(one, other, size) == 0;
+    if (size >= 8) {
+        memcpy(&a, one, 8);
+        memcpy(&b, other, 8);
+        memcpy(&c, one + size - 8, 8);
+        memcpy(&d, other + size - 8, 8);
+        return ((a ^ b) | (c ^ d)) == 0;
+    }
+    if (size >= 4) {
+        memcpy(&e, one, 4);
+        memcpy(&f, other, 4);
+        memcpy(&g, one + size - 4, 4);
+        memcpy(&h, other + size - 4, 4);
+        return ((e ^ f) | (g ^ h)) == 0;
+    }
+    while (size > 0) {
+        size--;
+        if (one[size] != other[size])
+            return 0;
+    }
+    return 1;
+}
+
 /* Say whether two texts, both hashed, are the same: a hash can only rule it out, the bytes decide. */
 static inline int text_same(PyObject *one, PyObject *other) {
     if (one == other)
@@ -23,7 +55,54 @@ static inline int text_same(PyObject *one, PyObject *other) {
         return 0;
     if (PyUnicode_GET_LENGTH(one) != PyUnicode_GET_LENGTH(other) || PyUnicode_KIND(one) != PyUnicode_KIND(other))
         return 0;
-    return memcmp(PyUnicode_DATA(one), PyUnicode_DATA(other), PyUnicode_GET_LENGTH(one) * PyUnicode_KIND(one)) == 0;
+    return bytes_same(PyUnicode_DATA(one), PyUnicode_DATA(other), PyUnicode_GET_LENGTH(one) * PyUnicode_KIND(one));
+}
+
+/* Return a number that is the same for the same bytes, quickly for few of them. It is for tables whose keys are nobody's
+   to choose from outside: whoever wants two of them to collide finds some. */
+static inline uint64_t bytes_mixed(const char *data, size_t size) {
+    uint64_t word = 0, mixed = size * 0x9E3779B97F4A7C15ULL;
+    uint32_t half;
+    if (size >= 8) {
+        const char *last = data + size - 8;
+        for (; data < last; data += 8) {
+            memcpy(&word, data, 8);
+            mixed = (mixed ^ word) * 0xC2B2AE3D27D4EB4FULL;
+            mixed ^= mixed >> 29;
+        }
+        memcpy(&word, last, 8);
+    } else if (size >= 4) {
+        memcpy(&half, data, 4);
+        word = half;
+        memcpy(&half, data + size - 4, 4);
+        word |= (uint64_t)half << 32;
+    } else
+        while (size > 0)
+            word = word << 8 | (unsigned char)data[--size];
+    mixed = (mixed ^ word) * 0xC2B2AE3D27D4EB4FULL;
+    return mixed ^ mixed >> 32;
+}
+
+/* Say whether an integer fits into 60 bits, if that can be seen at once; 0 is no verdict. */
+static inline int int_is_short(PyObject *number) {
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyUnstable_Long_IsCompact((PyLongObject *)number);
+#else
+    Py_ssize_t size = Py_SIZE(number);
+    return -2 <= size && size <= 2;
+#endif
+}
+
+/* Count so many references more, or fewer, of an object that others hold as well. */
+static inline void refs_add(PyObject *one, Py_ssize_t count) {
+#if PY_VERSION_HEX >= 0x030C0000 || defined(Py_REF_DEBUG)
+    for (; count > 0; count--)
+        Py_INCREF(one);
+    for (; count < 0; count++)
+        Py_DECREF(one);
+#else
+    one->ob_refcnt += count;
+#endif
 }
 
 /* Say whether an ASCII text is an absolute path that nothing has to be done to: no sign that programs read differently,

@@ -43,6 +43,7 @@ cdef class Kind:
     cdef readonly frozenset values
 
 cdef bint is_mark(str text) noexcept
+cdef object read_value(object value, Kind kind)
 cdef object read_argument(dict args, dict kinds, frozenset optional, tuple steps)
 cdef bint fits(Kind kind, object value) except -1
 cdef bint fits_exactly(dict args, tuple params, bint more, bint lenient) except -1

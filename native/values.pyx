@@ -5,10 +5,12 @@ ABSENT, there is nothing at this place; UNKNOWN, it cannot be read without guess
 DOUBT, and AWAY where a test was asked of nothing: then neither it nor its opposite holds.
 """
 
+from cpython.list cimport PyList_GET_ITEM
 from cpython.unicode cimport PyUnicode_READ_CHAR
 from fractions import Fraction
 
 from thoth.native.names cimport email_of, host_of, normal
+from thoth.native.texts cimport text_is_ascii
 
 cdef object _fraction = Fraction
 
@@ -146,12 +148,27 @@ cdef object read_plain(object value, int code):
     return value
 
 
+cdef bint settled(list items, int code) noexcept:
+    """Say whether all items of a list are texts that are read as they stand."""
+    cdef Py_ssize_t place
+    cdef object item
+    if code == ID or code == EMAIL or code == HOST:
+        return False
+    for place in range(len(items)):
+        item = <object>PyList_GET_ITEM(items, place)
+        if type(item) is not str or not text_is_ascii(item) or is_mark(<str>item):
+            return False
+    return True
+
+
 cdef object read_value(object value, Kind kind):
     """Read a JSON value with all items of a list; a client's mark is unknown."""
     if type(value) is str and is_mark(<str>value):
         return unknown
     if type(value) is list:
         kind = kind.items if kind.code == LIST else any_kind
+        if settled(<list>value, kind.code):
+            return value
         return [read_value(item, kind) for item in <list>value]
     return read_plain(value, kind.code)
 

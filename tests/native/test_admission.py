@@ -8,7 +8,12 @@ from hypothesis import given
 
 from tests.strategies.decisions import malformed, requests
 from thoth.contract import Request, admit
+from thoth.engine import Engine
+from thoth.engine.batch import decide_many
+from thoth.engine.compile import compile
 from thoth.engine.decide import INTAKE
+
+TABLE = compile(Engine.from_text("allow t").policy)
 
 
 def plain_of(given: Any) -> Any:
@@ -85,3 +90,36 @@ def test_keys_are_known_by_their_text_not_by_who_made_them() -> None:
 def test_a_large_dict_is_asked_only_for_what_is_read() -> None:
     call = {f"other {number}": object() for number in range(1_000)} | {"tool_name": "t"}
     assert plain_of(call) == Request(tool_name="t")
+
+
+class Attributes:
+    def __init__(self, **members: Any) -> None:
+        self.__dict__.update(members)
+
+
+def of_many_kinds(members: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return dicts of the same members as CPython keeps them in different ways."""
+    apart: dict[Any, Any] = {1: 1, **members}
+    del apart[1]
+    gone = {"gone": 1, **members, "also gone": 1}
+    del gone["gone"], gone["also gone"]
+    shared = vars(Attributes(**members))
+    small = {**members, **{f"field_{number}": number for number in range(100)}}
+    for number in range(100):
+        del small[f"field_{number}"]
+    return [members, apart, gone, shared, small]
+
+
+def test_a_dict_is_read_however_python_keeps_it() -> None:
+    args = {"a": 1, "\xe9": ["x", {"y": None}], "c": {"d": 1.5}}
+    wanted = Request(tool_name="t", tool_args=args, agent_id="ada")
+    for inner in of_many_kinds(args):
+        for call in of_many_kinds({"tool_name": "t", "tool_args": inner, "agent_id": "ada", "other": [1]}):
+            assert admit(call) == wanted
+            assert plain_of(call) in (wanted, None)
+            assert decide_many(TABLE, [call], now=0.0).effect_of(0) == "ALLOW"
+
+
+def test_a_dict_with_keys_that_are_no_texts_is_left_to_the_slow_way() -> None:
+    assert plain_of({"tool_name": "t", "tool_args": {1: 2}}) is None
+    assert plain_of({"tool_name": "t", 1: 2}) is None
