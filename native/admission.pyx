@@ -7,7 +7,6 @@ while it is read. The copy shares no mutable value with what it was made from.
 from cpython.dict cimport PyDict_Copy, PyDict_Next, PyDict_SetItem
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_GetSlice
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.unicode cimport PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND, PyUnicode_READ
 from libc.math cimport isfinite
 
@@ -158,7 +157,7 @@ cdef class Intake:
         return True
 
     cdef bint take_one(self, Left *left, object made, Py_ssize_t field, object value) except -1:
-        cdef object copy
+        cdef object copy, held_on
         if value is None:
             return True
         if type(value) is str:
@@ -166,11 +165,8 @@ cdef class Intake:
                 return False
             say(self.form, made, field, value)
             return True
-        Py_INCREF(value)  # whoever gave it may let go of it meanwhile
-        try:
-            copy = self.plain(left, value, 1)
-        finally:
-            Py_DECREF(value)
+        held_on = value  # whoever gave it may let go of it meanwhile
+        copy = self.plain(left, held_on, 1)
         if copy is NotImplemented:
             return False
         say(self.form, made, field, copy)

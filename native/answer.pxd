@@ -9,6 +9,10 @@ from thoth.native.table cimport Table, Walk
 
 cdef enum:
     SHOWN_MAX = 16                     # rules of an answer
+    # What `settled` has settled.
+    UNTOLD = 0
+    TOLD = 1
+    TOLD_BUT_SCOPE = 2
 
 @cython.final
 cdef class Place:
@@ -37,6 +41,7 @@ cdef struct RowFacts:
     PyObject *alone                    # (id,), made when it is first needed
     PyObject *words                    # Words, or NULL
     PyObject *limit                    # Limit, or NULL
+    PyObject *code                     # of the words, or NULL
     int32_t points
     int32_t hold_s
     uint8_t level                      # how strict what it asks for is; 0 permits
@@ -82,6 +87,7 @@ cdef class Answers:
     cdef uint64_t known_mask
     cdef bint permissive, scoped
     cdef Facts spare                   # used before, to be used again
+    cdef dict cells                    # of Arrow tables read before, by their columns' paths
     cdef object mode_ask
     cdef int32_t mode_hold_s
     cdef Py_ssize_t tool_name, tool_args, said, scope
@@ -97,9 +103,11 @@ cdef class Answers:
     cdef int gathered(self, Walk walk, Facts facts, Place place, object ledger, double now, list reserved,
                       list counters) except -1
     cdef int weighed(self, Walk walk, Facts facts, Stance stance, double now, Verdict *verdict) except -1
+    cdef int settled(self, Walk walk, int32_t soft, bint observing, bint laddered, double now,
+                     Verdict *verdict) noexcept nogil
     cdef object answered(self, Walk walk, Facts facts, Stance stance, list reserved, list counters, double now,
                          object id, Verdict *verdict)
-    cdef int look(self, Walk walk, int32_t level, double now, Verdict *verdict) noexcept
+    cdef int look(self, Walk walk, int32_t level, double now, Verdict *verdict) noexcept nogil
     cdef object ids(self, const int32_t *shown, Py_ssize_t count)
     cdef object ids_of_level(self, Walk walk, int32_t level, double now)
     cdef object ids_on_trial(self, Walk walk, double now)

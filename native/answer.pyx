@@ -108,7 +108,7 @@ cdef class Answers:
         self.effects, self.reasons = effects, reasons
         self.deciders = deciders
         self.permissive, self.scoped, self.mode_ask, self.mode_hold_s = permissive, scoped, mode_ask, mode_hold_s
-        self.row_count, self.spare = len(rows), None
+        self.row_count, self.spare, self.cells = len(rows), None, {}
         self.rule_ids, self.held = tuple([row[0] for row in rows]), []
         self.rows = <RowFacts *>PyMem_Calloc(max(1, self.row_count), sizeof(RowFacts))
         if self.rows == NULL:
@@ -145,6 +145,7 @@ cdef class Answers:
         one.id = <PyObject *>id
         one.limit = NULL if limit is None else <PyObject *>limit
         one.words = NULL if words is None else <PyObject *>words
+        one.code = NULL if words is None or words.code is None else <PyObject *>words.code
         self.held += [kept for kept in (limit, words) if kept is not None]
         return 0
 
@@ -331,6 +332,16 @@ cdef class Answers:
 
     cdef int weighed(self, Walk walk, Facts facts, Stance stance, double now, Verdict *verdict) except -1:
         """Say what follows from the rows that hold; or that a ladder has to say it."""
+        cdef int said = self.settled(walk, stance.soft, stance.observing, stance.laddered, now, verdict)
+        if said == TOLD_BUT_SCOPE:
+            if self.scoped or held(self.request, facts.request, self.scope) != <PyObject *>None:
+                if self.default_reason(facts) != self.reasons[NOTHING_ALLOWS]:
+                    verdict.reason = OUT_OF_SCOPE
+        return said != UNTOLD
+
+    cdef int settled(self, Walk walk, int32_t soft, bint observing, bint laddered, double now,
+                     Verdict *verdict) noexcept nogil:
+        """As `weighed`; where a scope may be why nothing allows, that is left to be looked at."""
         cdef Won *won = &verdict.won
         cdef Py_ssize_t one, permitting = 0
         cdef int32_t strictest = ALLOWS, base
@@ -346,18 +357,18 @@ cdef class Answers:
                 strictest = row.level
         base = verdict.soft = ALLOWS
         if not permitting and not self.permissive:
-            if stance.laddered:
-                return 0
-            base, verdict.soft = BLOCKS, stance.soft
+            if laddered:
+                return UNTOLD
+            base, verdict.soft = BLOCKS, soft
         verdict.verdict = max(base, strictest)
-        verdict.effect = ALLOWS if stance.observing else max(verdict.soft, strictest)
+        verdict.effect = ALLOWS if observing else max(verdict.soft, strictest)
         verdict.named = verdict.verdict == strictest
         if verdict.effect == HOLDS:
             for one in range(walk.more_count):
                 if self.rows[walk.more[one].number].level == HOLDS:
-                    return 0  # everybody who asks has to be named, and these are many
+                    return UNTOLD  # everybody who asks has to be named, and these are many
         won[0] = Won(0, 0, True, False, NULL)
-        if permitting if verdict.effect == ALLOWS else verdict.effect == strictest:
+        if permitting > 0 if verdict.effect == ALLOWS else verdict.effect == strictest:
             self.look(walk, verdict.effect, now, verdict)
 
         if won.count > won.limits:
@@ -366,7 +377,7 @@ cdef class Answers:
                 verdict.reason = NOBODY_MAY_ANSWER
         elif won.count:
             verdict.by, verdict.reason = BY_LIMIT, LIMIT
-        elif stance.observing and verdict.verdict != ALLOWS:
+        elif observing and verdict.verdict != ALLOWS:
             verdict.by, verdict.reason = BY_MODE, OBSERVED
         elif base == BLOCKS and verdict.soft == verdict.effect == HOLDS:
             verdict.by, verdict.reason = BY_MODE, MODE_ASKS
@@ -374,10 +385,8 @@ cdef class Answers:
             verdict.by, verdict.reason = BY_DEFAULT, NOTHING_OBJECTS
         else:
             verdict.by, verdict.reason = BY_DEFAULT, NOTHING_ALLOWS
-            if self.scoped or self.request.read(facts.request, self.scope) is not None:
-                if self.default_reason(facts) != self.reasons[NOTHING_ALLOWS]:
-                    verdict.reason = OUT_OF_SCOPE
-        return 1
+            return TOLD_BUT_SCOPE
+        return TOLD
 
     cdef object answered(self, Walk walk, Facts facts, Stance stance, list reserved, list counters, double now,
                          object id, Verdict *verdict):
@@ -417,7 +426,7 @@ cdef class Answers:
             self.remembered(facts.session, made)
         return made
 
-    cdef int look(self, Walk walk, int32_t level, double now, Verdict *verdict) noexcept:
+    cdef int look(self, Walk walk, int32_t level, double now, Verdict *verdict) noexcept nogil:
         """Look at the rows of one level that are not on trial."""
         cdef Won *won = &verdict.won
         cdef Py_ssize_t one
@@ -435,8 +444,8 @@ cdef class Answers:
                 won.holding = False
             if row.words != NULL:
                 won.worded = True
-                if won.code == NULL and (<Words>row.words).code is not None:
-                    won.code = <PyObject *>(<Words>row.words).code
+                if won.code == NULL:
+                    won.code = row.code
         for one in range(walk.more_count):
             # Those that a survey only counts have the same of everything as the sixteen that it names; in a table that
             # somebody made up there may be fewer.

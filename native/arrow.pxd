@@ -1,35 +1,15 @@
+cimport cython
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
 from thoth.native.batch cimport Batching
-
-cdef extern from "arrow.h":
-    cdef struct ArrowSchema:
-        const char *format
-        const char *name
-        int64_t n_children
-        ArrowSchema **children
-        ArrowSchema *dictionary
-        void (*release)(ArrowSchema *)
-    cdef struct ArrowArray:
-        int64_t length
-        int64_t null_count
-        int64_t offset
-        int64_t n_buffers
-        int64_t n_children
-        const void **buffers
-        ArrowArray **children
-        ArrowArray *dictionary
-        void (*release)(ArrowArray *)
-    cdef struct ArrowArrayStream:
-        int (*get_schema)(ArrowArrayStream *, ArrowSchema *)
-        int (*get_next)(ArrowArrayStream *, ArrowArray *)
-        const char *(*get_last_error)(ArrowArrayStream *)
-        void (*release)(ArrowArrayStream *)
+from thoth.native.cells cimport ArrowArray, ArrowArrayStream, ArrowSchema, Cells
 
 cdef enum:
+    GIL_ROWS_MIN = 200         # for fewer it is not worth letting go of the interpreter
     KNOWN = 256                # texts that one column keeps
 
+@cython.final
 cdef class Source:
     cdef object field          # of the request
     cdef object member         # of the object in that field, or None
@@ -41,11 +21,18 @@ cdef class Source:
     cdef object value(self, ArrowSchema *schema, ArrowArray *array, int64_t at)
     cdef object plain(self, ArrowSchema *schema, ArrowArray *array, int64_t at)
 
+@cython.final
 cdef class Arrow:
     cdef Batching batching
     cdef object path_of, fault
     cdef list sources
+    cdef tuple paths           # of the columns
+    cdef Cells cells           # None: rows are made into Python's values
     cdef dict objects          # a field's place -> the object in it, filled anew for each row
     cdef int lay_out(self, ArrowSchema *schema) except -1
+    cdef int take_table(self, table) except -1
+    cdef int take_up(self) except -1
+    cdef int lay_down(self) except -1
     cdef int take_batch(self, ArrowSchema *schema, ArrowArray *array) except -1
+    cdef int take_cells(self, ArrowSchema *schema, ArrowArray *array) except -1
     cdef int take_row(self, ArrowSchema *schema, ArrowArray *array, int64_t row) except -1

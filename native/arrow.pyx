@@ -14,13 +14,17 @@ from libc.stdint cimport (
 )
 from libc.string cimport memcmp, memset
 
-from thoth.native.batch cimport Batching
+from thoth.native.answer cimport Answers
+from thoth.native.batch cimport Batch, Batching
+from thoth.native.cells cimport ALL_DONE, WANTS_PLAN, WANTS_ROOM, ArrowArray, ArrowArrayStream, ArrowSchema, Cells
 from thoth.native.forms cimport Form
+from thoth.native.table cimport Walk
 from thoth.native.texts cimport text_is_ascii
 
 cdef enum:
     KNOWN_CHARS_MAX = 64
     DEPTH_MAX = 60
+    CELLS_MAX = 16           # tables of so many kinds keep their plans
 
 
 class Unreadable(Exception):
@@ -169,10 +173,15 @@ cdef class Arrow:
             TypeError: it offers neither, or a column is of a type that no value of a request is of.
             OSError: the stream fails.
         """
+        try:
+            self.take_table(table)
+        finally:
+            self.lay_down()
+
+    cdef int take_table(self, table) except -1:
         cdef ArrowArrayStream *stream
         cdef ArrowSchema schema
         cdef ArrowArray array
-        cdef const char *told
         if hasattr(table, "__arrow_c_stream__"):
             capsule = table.__arrow_c_stream__()
             stream = <ArrowArrayStream *>PyCapsule_GetPointer(capsule, b"arrow_array_stream")
@@ -204,6 +213,7 @@ cdef class Arrow:
             )
         else:
             raise TypeError("this is no Arrow table: it has neither `__arrow_c_stream__` nor `__arrow_c_array__`")
+        return 0
 
     cdef int lay_out(self, ArrowSchema *schema) except -1:
         cdef Form form = self.batching.answers.request
@@ -227,6 +237,34 @@ cdef class Arrow:
         for path in taken:
             if len(path) > 1 and path[:1] in taken:
                 raise TypeError(f"`{'.'.join(path)}` has a column of its own, and stands in another")
+        self.paths = tuple([
+            (source.field,) if source.member is None else (source.field, source.member) for source in self.sources
+        ])
+        self.take_up()
+        return 0
+
+    cdef int take_up(self) except -1:
+        """Take the cells of columns of these names, with the plans that were made for them."""
+        cdef Answers answers = self.batching.answers
+        cdef object cells = answers.cells.pop(self.paths, None)  # nobody else has them meanwhile
+        if cells is None:
+            cells = Cells(answers, self.batching.entry.intake.bounds.chars)
+            if not (<Cells>cells).begin(list(self.paths)):
+                return 0
+        self.cells = <Cells>cells
+        self.cells.answers = answers
+        self.cells.now, self.cells.deciders = self.batching.now, self.batching.deciders
+        return 0
+
+    cdef int lay_down(self) except -1:
+        """Leave the cells for whoever comes next."""
+        cdef Answers answers = self.batching.answers
+        if self.cells is not None:
+            if len(answers.cells) >= CELLS_MAX:
+                answers.cells.clear()
+            self.cells.answers = None
+            answers.cells[self.paths] = self.cells
+            self.cells = None
         return 0
 
     cdef int take_batch(self, ArrowSchema *schema, ArrowArray *array) except -1:
@@ -235,8 +273,43 @@ cdef class Arrow:
         for one in self.sources:
             (<Source>one).words = None
         self.batching.batch.reserve(array.length)
-        for row in range(array.length):
-            self.take_row(schema, array, row)
+        if self.cells is None:
+            for row in range(array.length):
+                self.take_row(schema, array, row)
+            return 0
+        self.batching.batch.reserve_rules(array.length)
+        self.cells.open(schema, array)
+        try:
+            self.take_cells(schema, array)
+        finally:
+            self.cells.close()
+        return 0
+
+    cdef int take_cells(self, ArrowSchema *schema, ArrowArray *array) except -1:
+        """Decide rows where they lie, and those in full of which that cannot be done."""
+        cdef int64_t row = 0, last = array.length, odd = 0
+        cdef int want = ALL_DONE
+        cdef Cells cells = self.cells
+        cdef Walk walk = cells.walk
+        cdef Batch batch = self.batching.batch
+        while row < last:
+            # Where every few rows need Python it is not worth letting go of it.
+            if last - row >= GIL_ROWS_MIN and odd * 32 <= row:
+                with nogil:
+                    row = cells.run(walk, batch, row, last, &want)
+            else:
+                row = cells.run(walk, batch, row, last, &want)
+            if row == last:
+                break
+            if want == WANTS_PLAN:
+                cells.plan()
+                continue
+            if want == WANTS_ROOM:
+                self.batching.note(&cells.verdict)
+            else:
+                odd += 1
+                self.take_row(schema, array, row)
+            row += 1
         return 0
 
     cdef int take_row(self, ArrowSchema *schema, ArrowArray *array, int64_t row) except -1:

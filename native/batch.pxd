@@ -1,8 +1,10 @@
+cimport cython
 from libc.stdint cimport int32_t, uint8_t, uint16_t
 
-from thoth.native.answer cimport Answers
+from thoth.native.answer cimport Answers, Verdict
 from thoth.native.entry cimport Entry
 
+@cython.final
 cdef class Batch:
     cdef readonly tuple effects_named, by_named, rule_ids
     cdef readonly list reasons_named
@@ -19,6 +21,7 @@ cdef class Batch:
     cdef int reserve_rules(self, Py_ssize_t count) except -1
     cdef int reason_place(self, object code) except -1
 
+@cython.final
 cdef class Batching:
     cdef Entry entry
     cdef object table
@@ -31,5 +34,6 @@ cdef class Batching:
     cdef bint fit(self, object request, Py_ssize_t text, Py_ssize_t members) except -1
     cdef int add(self, object given) except -1
     cdef int add_taken(self) except -1
+    cdef int note(self, const Verdict *verdict) except -1
     cdef int add_in_full(self, object given) except -1
     cdef int forget(self) except -1

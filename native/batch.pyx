@@ -185,17 +185,22 @@ cdef class Batching:
 
     cdef int add_taken(self) except -1:
         """Decide the call that was taken into `scratch`; say whether that could be done here."""
-        cdef Batch batch = self.batch
         cdef Verdict verdict
-        cdef Py_ssize_t count, place = batch.count
         if not self.answers.weigh_one(self.scratch, self.moment, self.now, &verdict):
             return 0
+        self.note(&verdict)
+        return 1
+
+    cdef int note(self, const Verdict *verdict) except -1:
+        """Write one more verdict down."""
+        cdef Batch batch = self.batch
+        cdef Py_ssize_t count, place = batch.count
         batch.effect[place] = <uint8_t>verdict.effect
         batch.decider[place] = self.deciders[verdict.by]
         batch.reason[place] = <uint16_t>verdict.reason
         if verdict.won.code != NULL:
             batch.reason[place] = <uint16_t>batch.reason_place(<object>verdict.won.code)
-        count = min(verdict.won.count, SHOWN_MAX)
+        count = min(verdict.won.count, <Py_ssize_t>SHOWN_MAX)
         if count:
             batch.reserve_rules(count)
             memcpy(batch.numbers + batch.filled, verdict.shown, count * sizeof(int32_t))
@@ -204,7 +209,7 @@ cdef class Batching:
                 batch.rules_more[place] = verdict.won.count - SHOWN_MAX
         batch.ends[place] = <int32_t>batch.filled
         batch.count += 1
-        return 1
+        return 0
 
     cdef int add_in_full(self, object given) except -1:
         """Decide one more call as any other is decided."""

@@ -76,6 +76,8 @@ cdef class Walk:
     cdef int take(self, int32_t number) noexcept nogil
     cdef int take_span(self, const Family *family, const Slot *slot) noexcept nogil
     cdef int put(self, int32_t number) except -1
+    cdef int open(self, const Bucket *bucket, double now, bint counting) noexcept nogil
+    cdef int renew(self) noexcept nogil
     cdef int find(self, Rows rows, double now, bint counting) except -1
     cdef int gather(self, Rows rows, double now) except -1
     cdef int survey(self, Rows rows, double now) except -1

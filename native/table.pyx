@@ -148,6 +148,15 @@ cdef class Walk:
         free(self.more)
         free(self.runs)
 
+    cdef int renew(self) noexcept nogil:
+        """Forget everything about a call of which no value was read by a reader."""
+        self.found_count = self.more_count = self.item_count = 0
+        self.stamp += ANSWER_COUNT
+        if self.stamp == 0:
+            memset(self.answers, 0, self.sections.test_count * sizeof(uint32_t))
+            self.stamp = ANSWER_COUNT
+        return 0
+
     # ------------------------------------------------------------ what takes Python
 
     cdef object value(self, int reader):
@@ -464,21 +473,28 @@ cdef class Walk:
             raise MemoryError
         return 0
 
+    cdef int open(self, const Bucket *bucket, double now, bint counting) noexcept nogil:
+        """Begin a search; WANTS_SLOT where the value of a pivot is not taken in yet."""
+        cdef const Pivot *pivots = self.sections.pivots + bucket.pivot_first
+        cdef uint32_t place
+        self.now, self.counting, self.run_count, self.row = now, counting, 0, NULL
+        for place in range(bucket.pivot_count):
+            if not self.filled[pivots[place].reader]:
+                self.wanted = pivots[place].reader
+                return WANTS_SLOT
+        if not self.push_run(bucket.rest_first, bucket.rest_count, False, False):
+            return WANTS_MEMORY
+        return self.look_up(pivots, bucket.pivot_count)
+
     cdef int find(self, Rows rows, double now, bint counting) except -1:
-        cdef const Bucket *bucket = rows.bucket
-        cdef const Pivot *pivot
         cdef Py_ssize_t place, first = self.found_count
         cdef int want
         assert rows.arena is self.arena
-        self.now, self.counting, self.run_count, self.row = now, counting, 0, NULL
-        if not self.push_run(bucket.rest_first, bucket.rest_count, False, False):
-            raise MemoryError
-        for place in range(bucket.pivot_first, bucket.pivot_first + bucket.pivot_count):
-            pivot = self.sections.pivots + place
-            if not self.filled[pivot.reader]:
-                self.fill(pivot.reader)
-        if self.look_up(self.sections.pivots + bucket.pivot_first, bucket.pivot_count) != DONE:
-            raise MemoryError
+        while True:
+            want = self.open(rows.bucket, now, counting)
+            if want == DONE:
+                break
+            self.serve(want)
         while True:
             want = self.search()
             if want == DONE:

@@ -47,15 +47,36 @@ static inline int bytes_same(const char *one, const char *other, size_t size) {
     return 1;
 }
 
+/* Say whether bytes are ASCII throughout. */
+static inline int bytes_ascii(const char *data, size_t size) {
+    uint64_t word, all = 0;
+    if (size >= 8) {
+        const char *last = data + size - 8;
+        for (; data < last; data += 8) {
+            memcpy(&word, data, 8);
+            all |= word;
+        }
+        memcpy(&word, last, 8);
+        return ((all | word) & 0x8080808080808080ULL) == 0;
+    }
+    while (size > 0)
+        all |= (unsigned char)data[--size];
+    return (all & 0x80) == 0;
+}
+
 /* Say whether two texts, both hashed, are the same: a hash can only rule it out, the bytes decide. */
 static inline int text_same(PyObject *one, PyObject *other) {
     if (one == other)
         return 1;
     if (((PyASCIIObject *)one)->hash != ((PyASCIIObject *)other)->hash)
         return 0;
-    if (PyUnicode_GET_LENGTH(one) != PyUnicode_GET_LENGTH(other) || PyUnicode_KIND(one) != PyUnicode_KIND(other))
+    if (PyUnicode_GET_LENGTH(one) != PyUnicode_GET_LENGTH(other))
         return 0;
-    return bytes_same(PyUnicode_DATA(one), PyUnicode_DATA(other), PyUnicode_GET_LENGTH(one) * PyUnicode_KIND(one));
+    if (PyUnicode_IS_COMPACT_ASCII(one) && PyUnicode_IS_COMPACT_ASCII(other))
+        return bytes_same((const char *)((PyASCIIObject *)one + 1), (const char *)((PyASCIIObject *)other + 1),
+                          PyUnicode_GET_LENGTH(one));
+    return PyUnicode_KIND(one) == PyUnicode_KIND(other)
+        && memcmp(PyUnicode_DATA(one), PyUnicode_DATA(other), PyUnicode_GET_LENGTH(one) * PyUnicode_KIND(one)) == 0;
 }
 
 /* Return a number that is the same for the same bytes, quickly for few of them. It is for tables whose keys are nobody's

@@ -6,6 +6,7 @@ cdef extern from "texts.h":
     Py_hash_t text_hashed(object text) noexcept
     bint text_same(object one, object other) noexcept
     bint bytes_same(const char *one, const char *other, size_t size) noexcept nogil
+    bint bytes_ascii(const char *data, size_t size) noexcept nogil
     uint64_t bytes_mixed(const char *data, size_t size) noexcept nogil
     bint text_is_settled_path(object text) noexcept
     bint int_is_short(object number) noexcept

@@ -144,6 +144,102 @@ def test_the_rows_of_an_arrow_table_are_decided_as_requests(
         assert [told(batch, place) for place in range(len(batch))] == expected
 
 
+ODD = """
+tool typed(id: id, n: int, flag?: boolean, list?: list of number, mail?: email, url?: url) is write
+tool open_ended(x: any, ...) is read
+tool folder(path: path, name?: string) is write
+allow *
+risk typed +40 as flagged when args.flag is true
+block * as risky when risk >= 30
+block typed as one    when args.id is "1"
+block typed as listed when any args.list > 5
+defer typed as mailed when args.mail is "a@b.example"
+block open_ended as x when args.x is 1 or args.y is "y"
+block folder as below when args.path under "/srv/a"
+block folder as found when args.name matches "b[0-9]c"
+limit folder as few to 3 calls per 1h by agent else block
+step_up * as who when agent like "bot-*" ask "ops"
+block * as when_asked when purpose is "harm" trial
+modify folder as cut when args.name is "long" set args.name = "short"
+"""
+
+
+@pytest.fixture(scope="module")
+def odd() -> Any:
+    return compile(Engine.from_text('policy p\n    approvers "ops"\n    mode from request\n' + ODD).policy)
+
+
+ODD_ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "tool_name": st.sampled_from(["typed", "typed", "open_ended", "folder", "folder", "nobody's"]),
+            "agent": st.sampled_from(["bot-1", "ada", "", "b\xf6t", None]),
+            "purpose": st.sampled_from(["harm", "help", None]),
+            "enforcement_mode": st.sampled_from(["block", "observe", "step_up", "what", None, None]),
+            "args.id": st.sampled_from(["1", "2", "[truncated]", None]),
+            "args.n": st.sampled_from([1.0, 2.5, 2.0**70, None]),
+            "args.flag": st.sampled_from([True, False, None]),
+            "args.list": st.sampled_from([[], [1, 9], [2], [1, None], None]),
+            "args.mail": st.sampled_from(["A@b.example", "nobody", None, None, None]),
+            "args.x": st.sampled_from([1, 2, None]),
+            "args.y": st.sampled_from(["y", "z", None]),
+            "args.path": st.sampled_from(["/srv/a/b", "/srv/a/../b", "a", "/srv/b", None]),
+            "args.name": st.sampled_from(["b7c", "[x", "", "long", "b1c" * 300, None]),
+        }
+    ),
+    max_size=12,
+)
+ONLY = {
+    "typed": {"args.id", "args.n", "args.flag", "args.list", "args.mail"},
+    "open_ended": {"args.x", "args.y"},
+    "folder": {"args.path", "args.name"},
+}
+
+
+@settings(max_examples=200)
+@given(rows=ODD_ROWS, tidy=st.booleans())
+def test_rows_of_every_kind_are_decided_as_requests(odd: Any, rows: list[dict[str, Any]], tidy: bool) -> None:
+    """Ids, integers that come as doubles, booleans, marks, limits, modes, trials, risk, changed arguments."""
+    arrow = pytest.importorskip("pyarrow")
+    if tidy:  # without arguments that the tool does not have
+        rows = [
+            {
+                name: value if not name.startswith("args.") or name in ONLY.get(row["tool_name"], ()) else None
+                for name, value in row.items()
+            }
+            for row in rows
+        ]
+    types = {
+        "args.n": arrow.float64(),
+        "args.flag": arrow.bool_(),
+        "args.list": arrow.large_list(arrow.int16()),
+        "args.x": arrow.uint64(),
+        "args.y": arrow.dictionary(arrow.uint8(), arrow.large_string()),
+        "tool_name": arrow.dictionary(arrow.int32(), arrow.string()),
+    }
+    names = list(rows[0]) if rows else ["tool_name"]
+    whole = arrow.table({n: arrow.array([row[n] for row in rows], types.get(n, arrow.string())) for n in names})
+    batch = decide_batch(odd, whole, now=NOW)
+    assert [told(batch, place) for place in range(len(batch))] == [alone(odd, call_of(row)) for row in rows]
+
+
+def test_a_long_table_is_decided_in_one_go_and_row_by_row(odd: Any) -> None:
+    """Rows that need Python lie among those that do not, few and many of them."""
+    arrow = pytest.importorskip("pyarrow")
+    for every in (2, 7, 500):
+        rows = [
+            {
+                "tool_name": "folder",
+                "args.path": "/srv/a" if number % 3 else "/b",
+                "args.name": "é" * (number % every == 0),
+            }
+            for number in range(1_000)
+        ]
+        batch = decide_batch(odd, arrow.Table.from_pylist(rows), now=NOW)
+        expected = {json.dumps(row): alone(odd, call_of(row)) for row in rows}
+        assert [told(batch, place) for place in range(1_000)] == [expected[json.dumps(row)] for row in rows]
+
+
 def test_arguments_may_be_one_column_of_structs(table: Any) -> None:
     arrow = pytest.importorskip("pyarrow")
     args = [{"amount": 5_000.5, "to": "x"}, {"amount": float("nan"), "to": "x"}, {"amount": 1.0, "to": "x"}]

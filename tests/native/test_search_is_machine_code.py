@@ -12,7 +12,7 @@ NATIVE = ROOT / "native"
 HOT = {
     "table": [
         "Walk_search", "Walk_take", "Walk_take_span", "Walk_look_up", "Walk_look_up_one", "Walk_settle", "Walk_push",
-        "Walk_push_run", "Walk_make_room",
+        "Walk_push_run", "Walk_make_room", "Walk_open", "Walk_renew",
     ],
     "slots": [
         "answer_of", "one_answer", "seek", "approach", "settled", "entry_of", "beginning_of", "segment_of", "compared",
@@ -24,6 +24,11 @@ HOT = {
         "wrong_in", "inside", "rows_stand", "numbers_stand", "hashed", "rows_in", "run_stands", "entries_stand",
         "beginnings_stand", "tree_stands",
     ],
+    "cells": [
+        "Cells_run", "Cells_decide", "Cells_weigh", "Cells_note", "Cells_planned", "read_cell", "read_one", "read_text",
+        "read_real", "fits", "there",
+    ],
+    "answer": ["Answers_settled"],
 }  # fmt: skip
 PYTHON = re.compile(
     r"\b(?:_?Py[A-Z]\w*|__Pyx_(?:Py\w*|GetItem\w*|Raise\w*|AddTraceback|Import\w*|X?(?:INC|DEC|GOT)REF))\b"
