@@ -144,6 +144,10 @@ cdef class Desk:
         """Decide one call: whatever is given, a decision comes back, recorded and counted."""
         return self.decide_one(given, session, approval)
 
+    def decide_admitted(self, admitted):
+        """Decide a request that was taken in just now, and that nobody else has a hand on."""
+        return self.decide_taken(admitted, None, None)
+
     cdef object decide_one(self, object given, object session, object approval):
         cdef object admitted = None
         cdef Entry entry = self.entry
@@ -154,6 +158,9 @@ cdef class Desk:
                 admitted = entry.intake.read_in(given)
             if admitted is None:
                 admitted = self.admit(given)
+        return self.decide_taken(admitted, session, approval)
+
+    cdef object decide_taken(self, object admitted, object session, object approval):
         self.lock.take()
         try:
             if session is None and type(admitted) is self.request.kind \

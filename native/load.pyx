@@ -26,6 +26,10 @@ cdef class Load:
         """Say whether what is reached now has to be refused."""
         return self.arrived(NULL, 0)
 
+    def arrive_in(self, size_t reader, uint64_t read) -> bool:
+        """As `arrive`, of the read of this number by somebody whom the loop lets read once in a turn."""
+        return self.arrived(<const void *>reader, read)
+
     cdef double read(self) except? -1:
         cdef timespec moment
         if self.own_clock:

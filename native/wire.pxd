@@ -11,5 +11,6 @@ cdef class Wire:
     cdef Packed packed
     cdef object json, msgpack
     cdef object read_in(self, object data)
+    cdef object members_of(self, object data, const uint8_t *text, Py_ssize_t length)
     cdef object read_json(self, object data, const uint8_t *text, Py_ssize_t length)
     cdef object read_msgpack(self, object data, const uint8_t *bytes, Py_ssize_t length)

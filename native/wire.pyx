@@ -48,7 +48,18 @@ cdef class Wire:
             return self.read_msgpack(data, text, length) if type(data) is bytes else None
         return self.read_json(data, text, length)
 
+    def read_both(self, bytes data not None):
+        """Return the members of a request in JSON, and the request, which holds them too; None as `read` does."""
+        cdef object value = self.members_of(data, <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+        cdef object request = None if value is None else self.intake.adopt(<dict>value)
+        return None if request is None else (value, request)
+
     cdef object read_json(self, object data, const uint8_t *text, Py_ssize_t length):
+        cdef object value = self.members_of(data, text, length)
+        return None if value is None else self.intake.adopt(<dict>value)
+
+    cdef object members_of(self, object data, const uint8_t *text, Py_ssize_t length):
+        """Return an object that JSON text holds, if it can be read in one way only; else None."""
         cdef Seen seen = Seen(0, 0)
         cdef object value
         try:
@@ -63,7 +74,7 @@ cdef class Wire:
         # Without escapes a colon stands behind a key, or in a text that has come out, or in one that was dropped.
         elif colons(text, length) - seen.colons != seen.members:
             return None
-        return self.intake.adopt(<dict>value)
+        return value
 
     cdef object read_msgpack(self, object data, const uint8_t *bytes, Py_ssize_t length):
         cdef Seen seen = Seen(0, 0)

@@ -22,12 +22,12 @@ from ..engine.embed import UNTOLD
 from ..engine.forms import DECISION
 from ..native.lane import Street
 from ..native.load import Load
-from ..native.results import Results
 from .commit import Commit
 from .counts import Counts
 from .holds import Hold, Holds
 from .refusal import blocked
 from .resend import Kept
+from .results import RESULTS
 
 RUNNING_MAX: Final = 100_000
 ENDED_MAX: Final = 65_536
@@ -73,7 +73,7 @@ class Dispatcher:
 
     # ------------------------------------------------------------ deciding
 
-    def street(self, load: Load, results: Results) -> Street:
+    def street(self, load: Load) -> Street:
         """Return what lanes need to decide plain questions themselves, as `decide` does.
 
         Whose a tenant's calls are is said here, so lanes leave all of them to it.
@@ -81,7 +81,7 @@ class Dispatcher:
         return Street(
             desk=self.engine.desk if self.tenant is None else None,
             load=load,
-            results=results,
+            results=RESULTS,
             tally=self.counts.tally,
             answer=DECISION,
             allow=ALLOW,
@@ -103,8 +103,8 @@ class Dispatcher:
         """Decide one call. An answer that may be given out at once is returned; any other goes to `give`, later."""
         return self.settle(self.engine.decide(given), asker, give)
 
-    def settle(self, decision: Decision, asker: str, give: Given) -> Decision | None:
-        """Take a decision of the engine in, as `decide` does."""
+    def settle(self, decision: Decision, asker: str, give: Given, question: bytes = b"") -> Decision | None:
+        """Take a decision of the engine in, as `decide` does; `question` is what it was made from, if known."""
         effect = decision.effect
         self.counts.decided(decision)
         self._asked += 1
@@ -114,7 +114,7 @@ class Dispatcher:
             self._hold(decision, asker, give)
             return None
         if effect is ALLOW or effect is MODIFY:
-            self._let_through(decision, asker)
+            self._let_through(decision, asker, question)
         if self.commit is None:
             return decision
         self.commit.add(decision, lambda made, error: give(self.durable(made, error), ""))
@@ -173,9 +173,10 @@ class Dispatcher:
         else:
             self.commit.add(decision, durable)
 
-    def _let_through(self, decision: Decision, asker: str) -> None:
+    def _let_through(self, decision: Decision, asker: str, question: bytes = b"") -> None:
         running = self._running
-        running[decision.id] = (asker, decision)
+        answer = RESULTS.spelled(decision, 0) if question else None
+        running[decision.id] = (asker, decision) if answer is None else (asker, question, answer)
         if asker[0] != "u":  # only who comes with a key reports by events, which name no decision
             request = decision.request
             if request is not None and type(request.session_id) is str:
@@ -188,10 +189,10 @@ class Dispatcher:
 
     def _forget(self, decision_id: str) -> None:
         found = self._running.pop(decision_id, None)
-        if found is None or len(found) == 3 or found[1].request is None:
+        if found is None or found[0][0] == "u":
             return
-        asker, request = found[0], found[1].request
-        if type(request.session_id) is not str:
+        asker, request = found[0], _decision(found).request
+        if request is None or type(request.session_id) is not str:
             return
         calls = self._by_call.get((asker, request.session_id, request.tool_name))
         if calls is not None:

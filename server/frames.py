@@ -24,7 +24,6 @@ from .dispatch import Dispatcher, EndedBefore
 from .holds import Hold
 from .load import Load
 from .resend import Client, Clients, Kept, digest_of
-from .results import RESULTS
 from .sockets import peer_of
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class FrameDoor:
         self.counts: Counts = dispatcher.counts
         self.connections: set[FrameConnection] = set()
         self.clients = Clients()
-        self.street = dispatcher.street(load, RESULTS)
+        self.street = dispatcher.street(load)
         self.in_flight = 0
         self.leaving = False
 

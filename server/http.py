@@ -14,6 +14,7 @@ import httptools
 import msgspec
 
 from ..contract.envelope import ErrorBody
+from ..native.heads import send_now
 from .counts import Counts
 
 HEADER_BYTES_MAX: Final = 32 * 1024
@@ -26,6 +27,7 @@ IDLE_S: Final = 120.0
 LINGER_S: Final = 2.0
 PHRASES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 JSON_TYPE: Final = b"application/json"
+STRAIGHT: Final = PHRASES[200] + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _json = msgspec.json.encode
@@ -71,6 +73,12 @@ class Takes(Protocol):
     def take(self, asked: Asked) -> None:
         """Answer a request, now or later."""
 
+    def straight(self, connection: "HttpConnection", data: bytes) -> bytes | None:
+        """Answer a plain question that came whole; None where `take` has to be asked, empty where it answered so."""
+
+    def failed(self, asked: Asked, error: Exception) -> None:
+        """Answer a request that could not be answered otherwise."""
+
 
 class HttpDoor:
     """What the connections of a listening socket share."""
@@ -111,7 +119,7 @@ class HttpConnection(asyncio.Protocol):
         self.reading: Asked | None = None
         self.url = b""
         self.parts: list[bytes] = []
-        self.size = 0
+        self.size = self.reads = 0
         self.began = self.slow_since = self.lingers_since = 0.0
         self.quiet_since = door.clock()
         self.failed = self.paused = self.corked = False
@@ -119,6 +127,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=WRITE_BYTES_MAX)
+        self.descriptor = self.transport.get_extra_info("socket").fileno()
         self.door.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -168,6 +177,10 @@ class HttpConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.failed:
             return
+        if self.reading is None and not self.under_way and not self.door.leaving:
+            self.reads += 1
+            if self.straight(data):
+                return
         if not self.began:
             self.began = self.door.clock()
         self.corked = True
@@ -179,9 +192,37 @@ class HttpConnection(asyncio.Protocol):
             if not self.failed:
                 self.fail(400, "malformed", f"this is no HTTP/1.1 request: {_told(error)}")
         self.corked = False
+        if self.reading is not None and not self.began:
+            self.began = self.door.clock()  # behind a request that came whole another has begun
         self.send_answered()
         if len(self.under_way) >= UNDER_WAY_MAX:
             self._pause()
+
+    def straight(self, data: bytes) -> bool:
+        """Answer a plain question that came whole, without the parser; say whether it was one."""
+        door = self.door
+        try:
+            body = door.routes.straight(self, data)
+        except Exception as error:  # noqa: BLE001 - the routes say what it was, as of any other request
+            door.routes.failed(self.under_way[-1] if self.under_way else self.asked_for(b"", b"", 0.0), error)
+            return True
+        if body is None:
+            return False
+        if body:
+            answer = STRAIGHT % len(body) + body
+            transport = self.transport
+            done = 0 if transport.get_write_buffer_size() else send_now(self.descriptor, answer)
+            if done < len(answer) and not transport.is_closing():
+                transport.write(answer[done:])
+        self.quiet_since = door.clock()
+        return True
+
+    def asked_for(self, body: bytes, agent: bytes, at: float) -> Asked:
+        """Return the request of a plain question, whose answer comes later or is not plain."""
+        asked = Asked(self, at)
+        asked.method, asked.path, asked.body, asked.headers = b"POST", "/v1/enforce", body, {b"user-agent": agent}
+        self.under_way.append(asked)
+        return asked
 
     def on_message_begin(self) -> None:
         self.reading = Asked(self, self.door.clock())

@@ -4,7 +4,6 @@ A key says who speaks (its principal), for which tenant and agent, what it may d
 shared with `thoth keys`: what is made or revoked there counts here within a second.
 """
 
-import hashlib
 import hmac
 import secrets
 import sqlite3
@@ -15,6 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from ..contract import OperationError
+from ..native.replies import digest_of
 from .store import connect
 
 Permission: TypeAlias = Literal["read", "write", "execute"]
@@ -101,7 +101,7 @@ class Keys:
         if len(text) > KEY_CHARS_MAX or not text.isascii() or not text.startswith(MARK):
             return None
         prefix = prefix_of(text)
-        digest = hashlib.sha256(text.encode()).digest()
+        digest = digest_of(text.encode())
         key = self._known.get(prefix)
         if key is None:
             self.refresh()
@@ -127,7 +127,7 @@ class Keys:
         """
         prefix = secrets.token_hex(PREFIX_BYTES)
         text = f"{MARK}{prefix}_{secrets.token_urlsafe(SECRET_BYTES)}"
-        digest = hashlib.sha256(text.encode()).digest()
+        digest = digest_of(text.encode())
         allowed = frozenset(permissions)
         key = Key(prefix, digest, principal, tenant, agent, allowed, now, expires, None)
         row = (prefix, digest, principal, tenant, agent, " ".join(sorted(allowed)), now, expires, None)

@@ -15,17 +15,20 @@ import msgspec
 from ..contract import Decision, Effect, Fault, OperationError, RequestError, read_json
 from ..contract.envelope import ApprovalList, Envelope, EventsTaken, Resolve, SaidBody
 from ..engine import Engine
-from .dispatch import Dispatcher
+from ..engine.decide import WIRE
+from ..native.heads import plain_post
+from .dispatch import Dispatcher, Given
 from .envelopes import NOTHING_TOLD, Told, envelope_of, safe, status_of, view_of
 from .events import Events, events_of
 from .explanations import explanation_of
 from .holds import Hold, NotYours, Principal
-from .http import Asked
+from .http import Asked, HttpConnection
 from .keys import Key, Keys
 from .load import Load
 from .metrics import METRICS_TYPE, exposition
 from .resend import digest_of
 from .shapes import client_kind
+from .templates import Templates
 
 WAIT_S_MAX: Final = 60.0
 REPEATS_MAX: Final = 65_536
@@ -38,6 +41,7 @@ SESSIONS: Final = "/v1/sessions/"
 APPROVALS: Final = "/v1/approvals"
 TOLD: Final = Told.__struct_fields__
 JSON_TYPES: Final = (b"", b"application/json")
+ALLOW, BLOCK = Effect.ALLOW, Effect.BLOCK
 CHALLENGE: Final = b'www-authenticate: Bearer realm="thoth"\r\n'
 
 Handler: TypeAlias = "Callable[[Asked, Key], None]"
@@ -69,6 +73,7 @@ class Routes:
         self.ready, self.reload, self.gauges, self.description = ready, reload, gauges, description
         self.counts = dispatcher.counts
         self.events = Events(dispatcher)
+        self.templates = Templates(dispatcher.engine)
         self._repeats: OrderedDict[tuple[str, str], _Repeat] = OrderedDict()
         self._exact: dict[str, dict[bytes, tuple[str, Handler]]] = {
             ENFORCE: {b"POST": ("execute", self.enforce)},
@@ -97,15 +102,20 @@ class Routes:
         self.counts.http_requests += 1
         try:
             self._take(asked)
-        except NotYours as error:
+        except Exception as error:  # noqa: BLE001 - said below
+            self.failed(asked, error)
+
+    def failed(self, asked: Asked, error: Exception) -> None:
+        """Answer a request that could not be answered otherwise."""
+        if isinstance(error, NotYours):
             asked.refuse(403, "forbidden", str(error))
-        except RequestError as error:
+        elif isinstance(error, RequestError):
             asked.refuse(404, "not_found", str(error))
-        except OperationError as error:
+        elif isinstance(error, OperationError):
             asked.refuse(503, "unavailable", str(error))
-        except Exception:
+        else:
             self.counts.internal += 1
-            log.exception("internal path=%s", asked.path[:64].replace(" ", "_"))
+            log.error("internal path=%s", asked.path[:64].replace(" ", "_"), exc_info=error)
             asked.refuse(500, "internal", "this is a mistake of ours; the log has more of it")
 
     def _take(self, asked: Asked) -> None:
@@ -172,6 +182,17 @@ class Routes:
         repeat = self._repeat(asked, asker, told)
         if repeat is ANSWERED:
             return
+        give = self._give(asked, told, repeat)
+        if self.load.arrive():
+            self.counts.shed += 1
+            made = self.dispatcher.refuse(given, "overloaded", "the server has too much to do", give)
+        else:
+            made = self.dispatcher.decide(given, asker, give)
+        if made is not None:
+            give(made, "")
+
+    def _give(self, asked: Asked, told: Told, repeat: "_Repeat | None") -> Given:
+        """Return what answers a request, once it is decided."""
         kind = client_kind(asked.headers.get(b"user-agent", b""))
 
         def give(decision: Decision, token: str) -> None:
@@ -190,13 +211,51 @@ class Routes:
                 repeat.answered(status, body)
             asked.answer(status, body)
 
-        if self.load.arrive():
-            self.counts.shed += 1
-            made = self.dispatcher.refuse(given, "overloaded", "the server has too much to do", give)
-        else:
-            made = self.dispatcher.decide(given, asker, give)
+        return give
+
+    def straight(self, connection: HttpConnection, data: bytes) -> bytes | None:
+        """Answer a plain `POST /v1/enforce` that came whole; None where nothing was done, and `take` has to be asked.
+
+        What it does is what `take` and `enforce` do, for a key that may ask, a body that can be read in one way only,
+        and a request that does not name itself. Empty: the answer comes later, or was given to the connection.
+        """
+        found = plain_post(data, ENFORCE.encode())
+        if found is None or self.keys is None or self.dispatcher.tenant is not None:
+            return None
+        shown, agent, body = found
+        key = self.keys.find(shown.decode("latin-1"), self.clock())
+        both = WIRE.read_both(body)
+        if key is None or both is None or "execute" not in key.permissions:
+            return None
+        members, request = both
+        if members.get("request_id") is not None:
+            return None
+        if key.tenant is not None and request.tenant_id != key.tenant:
+            return None
+        if (key.agent is not None and request.agent_id != key.agent) or self.load.arrive_in(
+            id(connection), connection.reads
+        ):
+            return None
+        self.counts.http_requests += 1
+        at = self.monotonic()
+        told = Told(*map(members.get, TOLD))
+        decision = self.engine.desk.decide_admitted(request)
+        if self.dispatcher.commit is None and (decision.effect is ALLOW or decision.effect is BLOCK):
+            self.dispatcher.settle(decision, f"key:{key.prefix}", _nothing, body)
+            took = self.monotonic() - at
+            answer = self.templates.spell(decision, told, took)
+            if answer is not None:
+                self.counts.took(took)
+                return answer
+            asked = connection.asked_for(body, agent, at)
+            self._give(asked, told, None)(decision, "")
+            return b""
+        asked = connection.asked_for(body, agent, at)
+        give = self._give(asked, told, None)
+        made = self.dispatcher.settle(decision, f"key:{key.prefix}", give, body)
         if made is not None:
             give(made, "")
+        return b""
 
     def _of(self, asked: Asked, key: Key, given: object) -> Told | None:
         """Return what a request says of itself; None, and an answer, where it is not this key's to ask."""
@@ -469,6 +528,10 @@ def wait_of(query: str) -> float | None:
                 return None
             return min(float(value), WAIT_S_MAX)
     return 0.0
+
+
+def _nothing(decision: Decision, token: str) -> None:
+    """Take an answer that is given out by whoever asked for it."""
 
 
 def _is_json(content_type: bytes) -> bool:

@@ -18,7 +18,7 @@ import msgspec
 
 from ..contract import OperationError
 from .counts import Counts
-from .http import Asked
+from .http import Asked, HttpConnection
 from .keys import prefix_of
 from .listeners import Listeners
 from .load import Load
@@ -194,6 +194,14 @@ class TenantRoutes:
             return
         self.counts.http_requests += 1
         tell(asked)
+
+    def straight(self, connection: HttpConnection, data: bytes) -> bytes | None:
+        """Leave every question to `take`: whose it is says its key."""
+        return None
+
+    def failed(self, asked: Asked, error: Exception) -> None:
+        """Answer a request that could not be answered otherwise; `take` answers all of them."""
+        raise AssertionError from error
 
     def _metrics(self, asked: Asked) -> None:
         asked.answer(200, exposition(self._tenants.counts, self._tenants.gauges()), METRICS_TYPE)

@@ -1,0 +1,132 @@
+"""The head of an HTTP/1.1 request, where it is as plain as nearly all of them are.
+
+What is read here can be read in one way only (RFC 9112): one request and nothing else, lines that end in CRLF, no folded
+lines, a length that stands once, and no header that would change how the connection goes on. All else is left to a parser
+that knows everything; so a head is never read here otherwise than there.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t
+from libc.string cimport memcmp
+
+cdef extern from "sys/socket.h" nogil:
+    ssize_t c_send "send"(int descriptor, const void *data, size_t length, int flags)
+    enum:
+        MSG_DONTWAIT
+        MSG_NOSIGNAL
+
+cdef enum:
+    HEAD_BYTES_MAX = 8192
+    BODY_BYTES_MAX = 1 << 20
+    NAME_BYTES_MAX = 32
+    # How a header is met.
+    other, api_key, length_of, type_of, agent, harmless
+
+cdef uint8_t lowered[256]      # of a header's name: the byte in lower case, 0 where no name has it
+cdef int one_byte
+for one_byte in range(256):
+    if chr(one_byte) in "abcdefghijklmnopqrstuvwxyz0123456789-_":
+        lowered[one_byte] = one_byte
+    elif chr(one_byte) in "ABCDEFGHIJKLMNOPQRSTUVWXYZ":
+        lowered[one_byte] = one_byte + 32
+
+
+def plain_post(bytes data not None, bytes target not None):
+    """Return (API key, user agent, body) of a plain POST of JSON to `target`; None where it may be anything else."""
+    cdef const uint8_t *text = <const uint8_t *>PyBytes_AS_STRING(data)
+    cdef const uint8_t *end = text + PyBytes_GET_SIZE(data)
+    cdef const uint8_t *at = text
+    cdef const uint8_t *value
+    cdef const uint8_t *stop
+    cdef uint8_t small[NAME_BYTES_MAX]
+    cdef Py_ssize_t size, target_bytes = PyBytes_GET_SIZE(target), place, length = -1
+    cdef bytes key = None, kind = None, client = None
+    cdef int what
+    if end - at < 5 + target_bytes + 11 or memcmp(at, b"POST ", 5) != 0:
+        return None
+    at += 5
+    if memcmp(at, PyBytes_AS_STRING(target), target_bytes) != 0 or memcmp(at + target_bytes, b" HTTP/1.1\r\n", 11) != 0:
+        return None
+    at += target_bytes + 11
+    while True:
+        if at - text > HEAD_BYTES_MAX or end - at < 2:
+            return None
+        if at[0] == 13:
+            if at[1] != 10:
+                return None
+            at += 2
+            break
+        size = 0
+        while at < end and lowered[at[0]]:
+            if size == NAME_BYTES_MAX:
+                return None
+            small[size] = lowered[at[0]]
+            size += 1
+            at += 1
+        if size == 0 or at == end or at[0] != 58:
+            return None
+        at += 1
+        while at < end and at[0] == 32:
+            at += 1
+        value = at
+        while at < end and 32 <= at[0] < 127:
+            at += 1
+        if end - at < 2 or at[0] != 13 or at[1] != 10:
+            return None
+        stop = at
+        while stop > value and stop[-1] == 32:
+            stop -= 1
+        at += 2
+        what = kind_of(small, size)
+        if what == other:
+            return None
+        if what == harmless:
+            continue
+        if what == length_of:
+            if length >= 0 or not 0 < stop - value <= 7:
+                return None
+            length = 0
+            for place in range(stop - value):
+                if not 48 <= value[place] <= 57:
+                    return None
+                length = 10 * length + value[place] - 48
+        elif what == api_key:
+            if key is not None:
+                return None
+            key = PyBytes_FromStringAndSize(<const char *>value, stop - value)
+        elif what == type_of:
+            if kind is not None:
+                return None
+            kind = PyBytes_FromStringAndSize(<const char *>value, stop - value)
+        else:
+            if client is not None:
+                return None
+            client = PyBytes_FromStringAndSize(<const char *>value, stop - value)
+    if key is None or kind != b"application/json" or not 0 < length <= BODY_BYTES_MAX or end - at != length:
+        return None
+    return key, b"" if client is None else client, PyBytes_FromStringAndSize(<const char *>at, length)
+
+
+cdef int kind_of(const uint8_t *name, Py_ssize_t size) noexcept nogil:
+    """Say how a header of this name, in lower case, is met."""
+    if size == 14 and memcmp(name, b"content-length", 14) == 0:
+        return length_of
+    if size == 12 and memcmp(name, b"content-type", 12) == 0:
+        return type_of
+    if size == 9 and memcmp(name, b"x-api-key", 9) == 0:
+        return api_key
+    if size == 10 and memcmp(name, b"user-agent", 10) == 0:
+        return agent
+    if size == 4 and memcmp(name, b"host", 4) == 0:
+        return harmless
+    if size == 6 and memcmp(name, b"accept", 6) == 0:
+        return harmless
+    if size == 15 and (memcmp(name, b"accept-encoding", 15) == 0 or memcmp(name, b"accept-language", 15) == 0):
+        return harmless
+    return other
+
+
+def send_now(int descriptor, bytes data not None) -> int:
+    """Write to a socket what it takes at once; return how much that was."""
+    cdef ssize_t done = c_send(descriptor, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), MSG_DONTWAIT | MSG_NOSIGNAL)
+    return done if done > 0 else 0
