@@ -32,12 +32,13 @@ from ..grammar import Message, PolicyError, parse, read_policy
 from ..grammar.syntax import Policy
 from ..native.desk import Desk
 from ..native.digests import digest_of
+from ..native.running import Running
 from . import bundle as bundles
 from .check import check
 from .checked import CheckedPolicy, Tool
 from .checking.modules import uses
 from .collecting import not_collecting
-from .decide import ENTRY, admitted_bytes
+from .decide import ENTRY, WIRE, admitted_bytes
 from .evaluators import EVALUATORS, Evaluator, Native
 from .explain import explain
 from .forms import CALL, CALLS, DECISION, REQUEST
@@ -102,10 +103,10 @@ class Engine:
         self._clock = clock
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._forgotten: set[bytes] = set()
-        self._running: OrderedDict[str, Session | None] = OrderedDict()
         self._held: OrderedDict[str, _Hold] = OrderedDict()
         self._desk = self._desk_of(recorder, clock)
         self._lock, self._ids = self._desk.lock, self._desk.ids
+        self._running: Running[Session | None] = self._desk.running
         self._files = tuple(files)
         if recorder is not None:
             _announce(recorder, policy, self._files)
@@ -138,11 +139,11 @@ class Engine:
     def _desk_of(self, recorder: Recorder | None, clock: Callable[[], float]) -> Desk:
         desk = Desk(
             prefix=os.urandom(8).hex(),
+            wire=WIRE,
             admit_text=admitted_bytes,
             clock=clock,
             recorder=recorder,
             ledger=Ledger(),
-            running=self._running,
             sessions=self._sessions,
             engine=self,
             explain=_explain,

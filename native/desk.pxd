@@ -1,5 +1,7 @@
 from thoth.native.entry cimport Entry
 from thoth.native.forms cimport Form
+from thoth.native.running cimport Running
+from thoth.native.wire cimport Wire
 
 cdef extern from "pythread.h":
     ctypedef void *PyThread_type_lock
@@ -10,6 +12,7 @@ cdef class Lock:
     cdef int leave(self) except -1
 
 cdef class Ids:
+    cdef readonly str text       # the prefix
     cdef bytes prefix
     cdef unsigned long long number
     cdef str made(self)
@@ -23,7 +26,9 @@ cdef class Desk:
     cdef Entry entry                     # None: `decide_in_full` decides, after `admit`
     cdef object table, admit, admit_text, decide_in_full
     cdef public object ledger, recorder
-    cdef object clock, running, engine, explain, session_of, unrecorded, account, remember, allow
+    cdef Wire wire
+    cdef readonly Running running        # session of each call that was let through and has not ended
+    cdef object clock, engine, explain, session_of, unrecorded, account, remember, allow
     cdef Explainer explainer             # of decisions outside sessions
     cdef Form request, decision, session, call
     cdef object sessions                 # id -> session, the one used last at the end; with `move_to_end`

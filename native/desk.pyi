@@ -4,6 +4,8 @@ from typing import Any
 
 from .entry import Entry
 from .forms import Form
+from .running import Running
+from .wire import Wire
 
 class Lock:
     def __enter__(self) -> None: ...
@@ -12,6 +14,7 @@ class Lock:
     ) -> None: ...
 
 class Ids:
+    text: str
     def __init__(self, prefix: str) -> None: ...
     def next(self) -> str: ...
 
@@ -20,15 +23,16 @@ class Desk:
     ids: Ids
     ledger: Any
     recorder: Any
+    running: Running[Any]
     def __init__(
         self,
         *,
         prefix: str,
+        wire: Wire,
         admit_text: Callable[[Any], Any],
         clock: Callable[[], float],
         recorder: object,
         ledger: object,
-        running: Any,
         sessions: Any,
         engine: object,
         explain: Callable[[Any, Any, Any, int, Any], str],

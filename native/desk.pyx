@@ -12,6 +12,8 @@ from libc.string cimport memcpy
 from thoth.native.digests cimport after_call
 from thoth.native.entry cimport Entry
 from thoth.native.forms cimport Form
+from thoth.native.running cimport Running
+from thoth.native.wire cimport Wire
 
 cdef extern from "Python.h":
     void PyObject_GC_UnTrack(void *one)
@@ -73,6 +75,7 @@ cdef class Ids:
     """Ids: a prefix, a dash, and a number that counts."""
 
     def __init__(self, str prefix not None):
+        self.text = prefix
         self.prefix = (prefix + "-").encode("ascii")
         assert len(self.prefix) < ID_CHARS_MAX // 2
 
@@ -107,13 +110,14 @@ cdef class Explainer:
 cdef class Desk:
     """One engine's decisions."""
 
-    def __init__(self, *, str prefix not None, admit_text, clock, recorder, ledger, running, sessions, engine, explain, session_of,
+    def __init__(self, *, str prefix not None, Wire wire not None, admit_text, clock, recorder, ledger, sessions, engine, explain, session_of,
                  unrecorded, account, remember, allow, Form request not None, Form decision not None, Form session not None, Form call not None,
                  Py_ssize_t running_max, Py_ssize_t calls_max):
         assert session.names == ("calls", "labels", "version", "counted", "digest", "tenant")
         assert call.names == ("id", "tool", "classes", "at", "ending", "told", "pending", "number")
         self.lock, self.ids = Lock(), Ids(prefix)
-        self.admit_text, self.clock, self.recorder, self.ledger, self.running = admit_text, clock, recorder, ledger, running
+        self.wire, self.admit_text, self.clock, self.recorder, self.ledger = wire, admit_text, clock, recorder, ledger
+        self.running = Running(prefix)
         self.engine, self.explain, self.session_of, self.unrecorded = engine, explain, session_of, unrecorded
         self.account, self.remember, self.allow = account, remember, allow
         self.request, self.decision, self.session, self.call = request, decision, session, call
@@ -152,7 +156,9 @@ cdef class Desk:
         cdef object admitted = None
         cdef Entry entry = self.entry
         if isinstance(given, _text) or isinstance(given, _bytes):
-            admitted = self.admit_text(given)
+            admitted = self.wire.read_in(given)
+            if admitted is None:
+                admitted = self.admit_text(given)
         else:
             if entry is not None:
                 admitted = entry.intake.read_in(given)
@@ -233,9 +239,9 @@ cdef class Desk:
         cdef Py_ssize_t field
         if request is None:
             return 0
-        self.running[id] = session
-        if len(self.running) > self.running_max:
-            self.running.popitem(last=False)
+        self.running.put(id, session)
+        if self.running.count > self.running_max:
+            self.running.take(self.running.oldest())
         if session is None:
             return 0
         name = self.request.read(request, self.tool_name)

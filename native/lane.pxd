@@ -5,6 +5,7 @@ from thoth.native.forms cimport Form
 from thoth.native.load cimport Load
 from thoth.native.replies cimport Replies
 from thoth.native.results cimport Results
+from thoth.native.running cimport Running
 from thoth.native.spelling cimport Ink
 
 cdef class Tally:
@@ -16,7 +17,8 @@ cdef class Street:
     cdef Results results
     cdef Tally tally
     cdef Form answer
-    cdef object allow, block, running, forget_oldest, recent
+    cdef Running running
+    cdef object allow, block, forget_oldest, recent
     cdef Py_ssize_t running_max, recent_each
     cdef Py_ssize_t effect, id, asked
     cdef bint waits

@@ -6,6 +6,7 @@ from .forms import Form
 from .load import Load
 from .replies import Replies
 from .results import Results
+from .running import Running
 
 class Tally:
     allowed: int
@@ -23,7 +24,7 @@ class Street:
         answer: Form,
         allow: object,
         block: object,
-        running: Any,
+        running: Running[Any],
         running_max: int,
         forget_oldest: Callable[[], None],
         recent: Any,

@@ -8,7 +8,6 @@ other frame, and every other answer, is handed over to somebody who can do every
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.object cimport PyObject_SetItem
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memmove
 
@@ -17,6 +16,7 @@ from thoth.native.forms cimport Form
 from thoth.native.load cimport Load
 from thoth.native.replies cimport DIGEST_BYTES, Replies, digest_into
 from thoth.native.results cimport Results
+from thoth.native.running cimport Running
 from thoth.native.spelling cimport Ink
 
 cdef extern from "Python.h":
@@ -49,7 +49,7 @@ cdef class Street:
     """
 
     def __init__(self, *, Desk desk, Load load not None, Results results not None, Tally tally not None,
-                 Form answer not None, allow, block, running, Py_ssize_t running_max, forget_oldest, recent,
+                 Form answer not None, allow, block, Running running not None, Py_ssize_t running_max, forget_oldest, recent,
                  Py_ssize_t recent_each, bint waits):
         self.desk, self.load, self.results, self.tally = desk, load, results, tally
         self.answer, self.allow, self.block, self.running, self.recent = answer, allow, block, running, recent
@@ -64,8 +64,8 @@ cdef class Street:
             tally.allowed += 1
             kept = (asker, payload, answer)
             PyObject_GC_UnTrack(<void *>kept)  # it holds a text and bytes
-            PyObject_SetItem(self.running, self.answer.read(decision, self.id), kept)
-            if len(self.running) > self.running_max:
+            self.running.put(self.answer.read(decision, self.id), kept)
+            if self.running.count > self.running_max:
                 self.forget_oldest()
         else:
             tally.blocked += 1

@@ -22,6 +22,7 @@ from ..engine.embed import UNTOLD
 from ..engine.forms import DECISION
 from ..native.lane import Street
 from ..native.load import Load
+from ..native.running import Running
 from .commit import Commit
 from .counts import Counts
 from .holds import Hold, Holds
@@ -43,7 +44,7 @@ ALLOW, MODIFY, STEP_UP, BLOCK = Effect.ALLOW, Effect.MODIFY, Effect.STEP_UP, Eff
 Given: TypeAlias = Callable[[Decision, str], None]
 """Takes an answer that may be given out: the decision, and the token of its hold or nothing."""
 
-Running: TypeAlias = tuple[str, Decision] | tuple[str, bytes, bytes]
+UnderWay: TypeAlias = tuple[str, Decision] | tuple[str, bytes, bytes]
 """A call that was let through: who asked, and the decision; or the question and its answer, a frame, as they lay on the
 wire. A decision is many objects, and most calls end soon, so the decision is made again where somebody asks for it."""
 
@@ -65,7 +66,7 @@ class Dispatcher:
     ) -> None:
         self.engine, self.holds, self.commit, self.counts, self.clock = engine, holds, commit, counts, clock
         self._recent: deque[Request] = deque(maxlen=RECENT_MAX)
-        self._running: OrderedDict[str, Running] = OrderedDict()
+        self._running: Running[UnderWay] = Running(engine.desk.ids.text)
         self._by_call: dict[tuple[str, object, object], dict[str, None]] = {}
         self._ended: OrderedDict[str, tuple[str, object]] = OrderedDict()
         self._asked = 0
@@ -185,7 +186,7 @@ class Dispatcher:
             self._forget_oldest()
 
     def _forget_oldest(self) -> None:
-        self._forget(next(iter(self._running)))
+        self._forget(self._running.oldest())
 
     def _forget(self, decision_id: str) -> None:
         found = self._running.pop(decision_id, None)
@@ -307,7 +308,7 @@ class Dispatcher:
         self.commit.add(list(decision_ids), durable)
 
 
-def _decision(running: Running) -> Decision:
+def _decision(running: UnderWay) -> Decision:
     """Return the decision that let a call through, but for what was known of its session."""
     if len(running) == 2:
         return running[1]

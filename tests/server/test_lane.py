@@ -18,6 +18,7 @@ from thoth.contract.result import result_of
 from thoth.engine import Engine
 from thoth.engine.forms import DECISION
 from thoth.native.lane import Lane, Street, Tally
+from thoth.native.running import Running
 from thoth.server.counts import Counts
 from thoth.server.dispatch import Dispatcher
 from thoth.server.frames import FrameConnection, FrameDoor
@@ -312,7 +313,7 @@ def street() -> Street:
         answer=DECISION,
         allow=None,
         block=None,
-        running={},
+        running=Running("x"),
         running_max=1,
         forget_oldest=lambda: None,
         recent=[],
