@@ -20,6 +20,7 @@ cdef class Results:
     cdef Py_ssize_t count, asked_place
     cdef list keys        # of bytes: each member's name in MessagePack
     cdef list defaults
+    cdef Ink ink          # for `spelled`
     cdef int frame(self, Ink ink, object answer, uint64_t id) except -1     # 1: not spelled here
 
 cdef int put_head(Ink ink, int kind, uint64_t id) except -1

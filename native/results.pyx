@@ -38,6 +38,7 @@ cdef class Results:
         cdef Py_ssize_t number
         assert len(members) <= MEMBERS_MAX
         self.answer, self.request, self.count, self.keys, self.defaults = answer, request, len(members), [], []
+        self.ink = Ink()
         self.asked_place = answer.place(asked)
         for number, (name, when, slot, beside, default) in enumerate(members):
             key = name.encode("ascii")
@@ -50,8 +51,10 @@ cdef class Results:
 
     def spelled(self, answer, uint64_t id):
         """Return a result frame, or None where somebody else has to spell it."""
-        cdef Ink ink = Ink()
-        return None if self.frame(ink, answer, id) else PyBytes_FromStringAndSize(<char *>ink.data, ink.used)
+        self.ink.used = 0
+        if self.frame(self.ink, answer, id):
+            return None
+        return PyBytes_FromStringAndSize(<char *>self.ink.data, self.ink.used)
 
     cdef int frame(self, Ink ink, object answer, uint64_t id) except -1:
         cdef Py_ssize_t number, begin = ink.used, count = 0

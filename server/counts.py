@@ -62,7 +62,7 @@ class Counts:
 
     def decided(self, decision: Decision) -> None:
         """Count a decision by its effect."""
-        self._by_effect[decision.effect] += 1
+        self._by_effect[decision.effect._value_] += 1  # hashing a member of an enumeration takes Python
         if decision.reason_code == "evidence_unavailable":
             self.unrecorded += 1
 
