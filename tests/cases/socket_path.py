@@ -23,6 +23,7 @@ from thoth.engine import Engine, Session
 from thoth.engine import checked as c
 from thoth.engine.decide import admitted_bytes
 from thoth.engine.evaluators import Native
+from thoth.native.lane import Street
 from thoth.server.counts import Counts
 from thoth.server.dispatch import Dispatcher
 from thoth.server.frames import FrameDoor
@@ -40,7 +41,6 @@ class CaseEngine(Engine):
     """An engine that decides in the world of one case."""
 
     around: dict[str, Any]
-    desk = None  # it would decide in a world of its own
 
     def enter(self, evaluator: Native, around: dict[str, Any]) -> None:
         self.policy, self._evaluator, self.around = evaluator.table.policy, evaluator, around
@@ -48,6 +48,15 @@ class CaseEngine(Engine):
     def decide(self, request: object, *, session: Session | None = None, approval: Approval | None = None) -> Decision:
         admitted = admitted_bytes(request) if isinstance(request, bytes | str) else self._evaluator.admit(request)
         return self._evaluator.decide(admitted, **self.around)
+
+
+class CaseDispatcher(Dispatcher):
+    """Asks the engine each time: its desk would decide in a world of its own."""
+
+    def street(self, *parts: Any) -> Street:
+        street = super().street(*parts)
+        street.desk = None
+        return street
 
 
 class SocketPath:
@@ -68,7 +77,7 @@ class SocketPath:
         async def serve() -> None:
             loop = asyncio.get_running_loop()
             holds = Holds(self.engine, self.store, {}, time.time, loop.call_soon_threadsafe, None)
-            dispatcher = Dispatcher(self.engine, holds, None, Counts(), time.time)
+            dispatcher = CaseDispatcher(self.engine, holds, None, Counts(), time.time)
             door = FrameDoor(
                 dispatcher,
                 loop,
