@@ -1,4 +1,4 @@
-"""What a decision costs beside its rules: long texts under many patterns, where a value was seen, memory.
+"""What a decision costs beside its rules: in batches, long texts under many patterns, where a value was seen, memory.
 
 Each figure is the median of five rounds, beside it the lowest and the highest; texts are fresh and used once.
 """
@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import workload
-from loops import NOW
+from loops import HAS_ARROW, NOW, flat
 
 from thoth.engine import Engine
+from thoth.engine.batch import decide_batch, decide_many
 from thoth.engine.compile import compile
 from thoth.engine.decide import INTAKE, decide
 
@@ -26,11 +27,18 @@ ROUNDS = 5
 PATTERNS = 100
 TEXT_BYTES = 2_048
 SEEN_BYTES = 100 * 1024
+BATCH_RULES = 1_000
+BATCH_ROWS = 20_000
 
 
 def extras(requests: int) -> dict[str, Any]:
     """Return all figures, by name."""
-    return {"patterns": patterns(max(20, requests // 500)), "provenance": provenance(), "memory": memory(requests)}
+    return {
+        "batches": batches(min(BATCH_ROWS, 2 * requests)),
+        "patterns": patterns(max(20, requests // 500)),
+        "provenance": provenance(),
+        "memory": memory(requests),
+    }
 
 
 def spread(rounds: list[float], digits: int = 2) -> dict[str, Any]:
@@ -51,6 +59,32 @@ def timed(ask: Callable[[Any], Any], calls: list[Any]) -> float:
         ask(call)
         taken.append(clock() - begun)
     return statistics.median(taken)
+
+
+def batches(rows: int) -> dict[str, Any]:
+    """Millions of decisions a second under a thousand rules, asked all at once: a list of fresh dicts, an Arrow table.
+
+    Decoding JSON and making the table are not measured; reading the answers is.
+    """
+    one = workload.typical(BATCH_RULES)
+    table = compile(Engine.from_text(one.policy()).policy)
+    texts = one.first(rows)
+    found: dict[str, list[float]] = {}
+
+    def timed_batch(name: str, ask: Callable[..., Any], given: Any) -> None:
+        begun = time.perf_counter_ns()
+        decided = ask(table, given, now=NOW)
+        decided.effects, decided.reasons, decided.rules  # noqa: B018
+        found.setdefault(name, []).append(1_000 * rows / (time.perf_counter_ns() - begun))
+
+    for _ in range(ROUNDS):
+        timed_batch("decide_many_m_s", decide_many, [json.loads(text) for text in texts])
+        if HAS_ARROW:
+            import pyarrow as pa
+
+            columns = pa.RecordBatch.from_pylist([flat(json.loads(text)) for text in texts])
+            timed_batch("decide_batch_m_s", decide_batch, columns)
+    return {"rules": BATCH_RULES, "rows": rows} | {name: spread(rounds) for name, rounds in found.items()}
 
 
 def patterns(calls: int) -> dict[str, Any]:

@@ -28,7 +28,8 @@ cdef class Sessions:
 
 cdef class Counted(Reader):
     cdef Sessions forms
-    cdef object fit, window_s, completed   # the ending of those that completed, and whether it is what counts
+    cdef double window_s       # infinity: all calls
+    cdef object fit, completed # the ending of those that completed, and whether it is what counts
     cdef dict known
     cdef bint ending
     cdef int64_t fitting(self, object tool, object classes) except -1

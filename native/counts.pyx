@@ -107,23 +107,24 @@ cdef class Tally:
 
 
 cdef class Counted(Reader):
-    """The calls of a session in a window, or all, of the tools that `fit`: between the fewest and the most they can be.
+    """The calls of a session in a window, or all, of the tools that `fit`: how many, or the fewest and the most they can be.
 
     `ending` None counts every call, else those that completed (True), or did not (False); of a call that has not ended
     that is not known. `completed` is the ending of those that did.
     """
 
     def __init__(self, Sessions forms not None, fit, window_s, completed, ending):
-        self.forms, self.fit, self.window_s, self.known = forms, fit, window_s, {}
+        self.forms, self.fit, self.known = forms, fit, {}
+        self.window_s = INFINITY if window_s is None else window_s
         self.ending = ending is not None
         self.completed = (completed, bool(ending))
 
     cdef object value(self, Facts facts):
         cdef Form form = self.forms.session
-        cdef object session = facts.session, tallies, most
+        cdef object session = facts.session, tallies
         cdef Tally tally
         cdef Entry *entries
-        cdef double since = -INFINITY, seen_from
+        cdef double since = <double>facts.now - self.window_s, seen_from
         cdef Py_ssize_t low, high, middle
         cdef int64_t sure = 0, all = 0
         if session is None:
@@ -138,8 +139,6 @@ cdef class Counted(Reader):
             found = tallies[self] = Tally()
         tally = <Tally>found
         self.follow(tally, session)
-        if self.window_s is not None:
-            since = facts.now - self.window_s
         entries = tally.entries
         if tally.rising:
             low, high = tally.start, tally.count
@@ -162,8 +161,9 @@ cdef class Counted(Reader):
         seen_from = form.read(session, DROPPED_UNTIL)
         if not form.read(session, BEGUN):
             seen_from = max(seen_from, <double>form.read(session, OPENED_AT))
-        most = infinity if since < seen_from else all
-        return Range(sure, most)
+        if since < seen_from:
+            return Range(sure, infinity)
+        return sure if sure == all else Range(sure, all)
 
     cdef int follow(self, Tally tally, object session) except -1:
         """Bring a tally up to date."""

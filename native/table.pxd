@@ -1,7 +1,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from thoth.native.arena cimport Arena, Bucket, Family, Pivot, Row, Sections
-from thoth.native.facts cimport Facts
+from thoth.native.facts cimport Facts, Reader
 from thoth.native.questions cimport Question
 from thoth.native.scan cimport Scan
 from thoth.native.slots cimport Probe, Slot
@@ -87,6 +87,7 @@ cdef class Column:
 
 cdef class Asked(Column):
     cdef object ask
+    cdef Reader reader       # the same, where it is one
 
 cdef class Sought(Column):
     cdef int reader

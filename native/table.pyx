@@ -565,13 +565,18 @@ cdef class Column:
 
 
 cdef class Asked(Column):
-    """A test that only a function of the facts can answer: True, False, None in doubt, or ABSENT."""
+    """A test that only a function of the facts can answer: True, False, None in doubt, or ABSENT; of a reader UNKNOWN."""
 
     def __init__(self, ask):
         self.ask = ask
+        self.reader = ask if isinstance(ask, Reader) else None
 
     cdef int answer(self, Walk walk) except -1:
-        return _answers[self.ask(walk.facts)]
+        cdef object answer
+        if self.reader is None:
+            return _answers[self.ask(walk.facts)]
+        answer = self.reader.value(walk.facts)
+        return YES if answer is True else NO if answer is False else DOUBT if answer is unknown else _answers[answer]
 
 
 cdef class Sought(Column):
