@@ -11,7 +11,7 @@ from rich.text import Text
 from ..contract import OperationError
 from ..engine import load
 from ..engine.checked import CheckedPolicy
-from ..engine.testing import Coverage, Outcome, TestResult, run_test
+from ..engine.testing import Bench, Coverage, Outcome, TestResult, run_test
 from ..grammar import PolicyError
 from .arguments import EvaluatorName, Files, Folders, Format
 from .printing import counted, findings_json, note, output, plain, print_json, say
@@ -52,8 +52,9 @@ def run(
         return 1
     reached = Coverage() if coverage else None
     results: list[TestResult] = []
+    bench = Bench(policy, evaluator)
     for one in policy.tests:
-        result = run_test(policy, one, evaluator, reached)
+        result = run_test(bench, one, reached)
         results.append(result)
         if format == "text":
             _say_result(result)

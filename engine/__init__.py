@@ -4,7 +4,8 @@
 """
 
 from ..grammar import PolicyError
+from .compiler import Compiler
 from .embed import UNTOLD, Engine, load
 from .session import Session
 
-__all__ = ["UNTOLD", "Engine", "PolicyError", "Session", "load"]
+__all__ = ["UNTOLD", "Compiler", "Engine", "PolicyError", "Session", "load"]

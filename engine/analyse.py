@@ -130,11 +130,13 @@ class _Analysis:
         self.idle: set[str] = set()
 
     def say(self, rule: c.Rule | c.ResultRule, text: str, code: str, at: s.Span | None = None) -> None:
-        """Note a finding about a rule, at its first word where no place in it is named."""
+        """Note a finding about a rule, at its first word where no test of it is named by its place."""
         if code in ("never-applies", "only-in-doubt", "lapsed", "shadowed"):
             self.idle.add(rule.id)
         if rule.source in self.files:
             file = self.files[rule.source]
+            if at is not None:  # a test's, which counts lines from the rule's
+                at = s.Span(at.line + rule.at.line, at.column, at.end_line + rule.at.line, at.end_column)
             self.found.append(file.message(at or file.first_word(rule.at), text, code))
 
     # ------------------------------------------------------------ each rule for itself

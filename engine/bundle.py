@@ -82,15 +82,21 @@ class Bundle:
 # ---------------------------------------------------------------- writing
 
 
-def build(policy: c.CheckedPolicy, sources: Mapping[str, str], signing_key: bytes | None = None) -> bytes:
+def build(
+    policy: c.CheckedPolicy,
+    sources: Mapping[str, str],
+    signing_key: bytes | None = None,
+    table: DecisionTable | None = None,
+) -> bytes:
     """Return a policy as a bundle; `sources` are the texts of its files, `signing_key` is PEM (Ed25519, PKCS8).
 
-    The policy's tests are left out: they are run on the text. Equal policies and sources make equal bytes.
+    The policy's tests are left out: they are run on the text. Equal policies and sources make equal bytes, but where
+    its `table` is handed in, which may have been laid out in pieces.
 
     Raises:
         BundleError: the key is none.
     """
-    table = compile(policy)
+    table = compile(policy) if table is None else table
     rules = [row.rule for row in table.rows]
     about = About(policy.name, policy.version, policy.digest, versions(), len(rules))
     plain = replace(policy, rules=(), tests=())

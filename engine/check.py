@@ -4,7 +4,7 @@ Pure: modules come through `find`, the baseline is handed in, zone data comes wi
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..grammar import syntax as s
@@ -12,7 +12,7 @@ from ..grammar.messages import Message, PolicyError
 from . import checked as c
 from .checking import examples, rules, settings
 from .checking.modules import Find, gather, items, never
-from .checking.names import collect
+from .checking.names import Names, collect
 from .checking.report import File, Report
 from .checking.terms import tool_patterns
 from .checking.texts import glob_mistake, glob_tokens, nfc
@@ -51,6 +51,78 @@ def check(
         PolicyError: with every mistake of all files.
     """
     report = Report()
+    ground = grounded(root, find, report)
+    found = rules.together(
+        rules.read(ground.written(), ground.names, ground.tools, ground.said.approvers), ground.tools
+    )
+    tests = tuple(item for item in root.items if isinstance(item, s.TestItem))
+    examples.check_tests(ground.first, tests, ground.tools, found.known, ground.said.data_order)
+    policy = ground.policy(found, tests, baseline, mistakes)
+    return Checked(replace(policy, digest=digest(policy)), in_order(report.warnings))
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What the rules of a policy stand on: everything in its files but rules and tests."""
+
+    report: Report
+    files: list[File]
+    said: settings.Settings
+    names: Names
+    tools: Tools
+    agents: tuple[c.Agent, ...]
+
+    @property
+    def first(self) -> File:
+        """The root file."""
+        return self.files[-1]
+
+    def written(self) -> Iterator[tuple[File, s.RuleItem | s.ResultRuleItem, s.ForItem | None]]:
+        """Yield the rules of all files as they are written, each with its group."""
+        for file in self.files:
+            for item, group in items(file):
+                if isinstance(item, s.RuleItem | s.ResultRuleItem):
+                    yield file, item, group
+
+    def policy(
+        self,
+        found: rules.Rules,
+        tests: tuple[s.TestItem, ...],
+        baseline: Mapping[tuple[str, str], frozenset[str]] | None,
+        mistakes: Sequence[Message],
+    ) -> c.CheckedPolicy:
+        """Return the policy, without its digest.
+
+        Raises:
+            PolicyError: with every mistake.
+        """
+        if mistakes or self.report.errors:
+            broken = frozenset(word for file in self.files for word in file.policy.broken)
+            raise PolicyError([*mistakes, *(m for m in self.report.errors if not _follows(m, broken))])
+        said = self.said
+        return c.CheckedPolicy(
+            name=said.name,
+            version=said.version,
+            regimes=said.regimes,
+            default=said.default,
+            mode=said.mode,
+            approvers=said.approvers,
+            lenient=said.lenient,
+            ladder=said.ladder,
+            bounds=c.Bounds(said.provenance_bytes, said.scan_chars, said.in_flight_s),
+            data_order=said.data_order,
+            tools=self.tools.as_checked(),
+            agents=self.agents,
+            intents=self.names.intents,
+            rules=found.rules,
+            result_rules=found.result_rules,
+            tests=tests,
+            baseline=None if baseline is None else dict(baseline),
+        )
+
+
+def grounded(root: s.Policy, find: Find, report: Report) -> Ground:
+    """Return what the rules of a policy stand on, after saying what is wrong with it."""
     files = gather(root, find, report)
     first = files[-1]
     said = settings.read(first)
@@ -59,39 +131,12 @@ def check(
     tools = declare(files, names)
     names.labels = _labels(files)
     names.intents = _intents(first, tools)
-    agents = _agents(first, tools)
-    written = (
-        (file, item, group)
-        for file in files
-        for item, group in items(file)
-        if isinstance(item, s.RuleItem | s.ResultRuleItem)
-    )
-    found = rules.read(written, names, tools, said.approvers)
-    tests = examples.check_tests(first, tools, found, said.data_order)
-    if mistakes or report.errors:
-        broken = frozenset(word for file in files for word in file.policy.broken)
-        raise PolicyError([*mistakes, *(m for m in report.errors if not _follows(m, broken))])
-    policy = c.CheckedPolicy(
-        name=said.name,
-        version=said.version,
-        regimes=said.regimes,
-        default=said.default,
-        mode=said.mode,
-        approvers=said.approvers,
-        lenient=said.lenient,
-        ladder=said.ladder,
-        bounds=c.Bounds(said.provenance_bytes, said.scan_chars, said.in_flight_s),
-        data_order=said.data_order,
-        tools=tools.as_checked(),
-        agents=agents,
-        intents=names.intents,
-        rules=found.rules,
-        result_rules=found.result_rules,
-        tests=tests,
-        baseline=None if baseline is None else dict(baseline),
-    )
-    warnings = sorted(report.warnings, key=lambda m: (m.source, m.at.line, m.at.column))
-    return Checked(replace(policy, digest=digest(policy)), tuple(warnings))
+    return Ground(report, files, said, names, tools, _agents(first, tools))
+
+
+def in_order(warnings: Iterable[Message]) -> tuple[Message, ...]:
+    """Return warnings as they are told: by file and place."""
+    return tuple(sorted(warnings, key=lambda m: (m.source, m.at.line, m.at.column)))
 
 
 def _follows(message: Message, broken: frozenset[str]) -> bool:

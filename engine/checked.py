@@ -312,7 +312,8 @@ class Test:
     """One atomic test; `each` any or all asks it of every item of the predicate's left term.
 
     `negated` turns the answer for one item round (true and false change places); a test on an
-    argument that the call does not carry is false either way, `Has` apart.
+    argument that the call does not carry is false either way, `Has` apart. The lines of `at` count
+    from that of the rule, so that a rule that moves keeps its tests.
     """
 
     predicate: Predicate

@@ -96,7 +96,17 @@ class Columns:
         self._toolsets: dict[tuple[c.ToolPattern, ...], ToolSet] = {}
         self._met: dict[int, tuple[c.Test, tuple[int, bool]]] = {}
         self._joined: dict[int, list[int]] = {}
+        self._joinable: dict[tuple[int, bool], list[int]] = {}
         self._sought: dict[int, Sought] = {}
+
+    def fork(self, knowledge: Knowledge) -> "Columns":
+        """Return these columns for a table of its own: what is added here later is not there."""
+        fork = Columns(knowledge, Flat())
+        fork.readers, fork.terms, fork.tests = self.readers[:], self.terms[:], self.tests[:]
+        fork._reader_of, fork._column_of = self._reader_of.copy(), self._column_of.copy()
+        fork._scans, fork._toolsets = self._scans.copy(), self._toolsets.copy()
+        fork._joined = self._joined.copy()
+        return fork
 
     # ------------------------------------------------------------ numbers
 
@@ -110,6 +120,7 @@ class Columns:
         if column is None:
             column = self._column_of[key] = len(self.tests)
             self.tests.append(test)
+            self.note_pattern(column, test)
             record, cost = self.record(test, inside)
             self.flat.tests.append(record)
             self.costs.append(cost)
@@ -167,22 +178,24 @@ class Columns:
 
     def join_patterns(self) -> None:
         """Say of tests that look for patterns in one value that they may do it together, where they are some."""
-        self._met = {}  # every test has been met
-        by_reader: dict[tuple[int, bool], list[int]] = {}
-        for number, test in enumerate(self.tests):
-            predicate = test.predicate
-            if not isinstance(predicate, c.Matches) or test.each or isinstance(predicate.left, c.Listing):
-                continue
-            if self.scan(predicate.pattern).compiled is not None:
-                plain = self.plain(predicate.pattern) is not None
-                by_reader.setdefault((self.reader(predicate.left), plain), []).append(number)
-        for numbers in by_reader.values():
+        self._met, self._joined = {}, {}  # every test has been met
+        for numbers in self._joinable.values():
             if len(numbers) >= TOGETHER_MIN:
                 for first in range(0, len(numbers), TOGETHER_MAX):
                     for number in numbers[first : first + TOGETHER_MAX]:
                         self._joined[number] = numbers[first : first + TOGETHER_MAX]
-                        *fields, _ = TEST.unpack(self.flat.tests[number])
-                        self.flat.tests[number] = TEST.pack(*fields, 1)
+                        *fields, together = TEST.unpack(self.flat.tests[number])
+                        if not together:
+                            self.flat.write_test(number, TEST.pack(*fields, 1))
+
+    def note_pattern(self, number: int, test: c.Test) -> None:
+        """Note a test that may be asked together with others."""
+        predicate = test.predicate
+        if not isinstance(predicate, c.Matches) or test.each or isinstance(predicate.left, c.Listing):
+            return
+        if self.scan(predicate.pattern).compiled is not None:
+            plain = self.plain(predicate.pattern) is not None
+            self._joinable.setdefault((self.reader(predicate.left), plain), []).append(number)
 
     def sought(self, number: int) -> Column:
         """Return the column of a pattern; those that are sought together are made together."""

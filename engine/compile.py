@@ -6,7 +6,8 @@ accept doubt, an excuse the other way round; what is left at run time is a chain
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter, is_
 from typing import Any, Final, TypeAlias
 
 from ..contract import STRICTNESS, Effect
@@ -18,12 +19,13 @@ from ..native.pages import Pages
 from ..native.table import MASK_DOUBT, MASK_NO, MASK_YES, Rows, Table
 from . import checked as c
 from .answers import Bucket, Posture, Row, answers_of, asks_for, laid_out, postures
+from .answers import Laid as Answering
 from .binding import Declarations
 from .call import Knowledge
 from .changes import Plan
 from .collecting import not_collecting
 from .columns import Columns
-from .flat import BUCKET, ROW, Flat
+from .flat import BUCKET, Flat
 from .forms import ACCOUNTS, COUNTER, RESERVATION
 from .pivots import Chain, Pivoting
 
@@ -35,6 +37,18 @@ NOBODY: Final = ("", -math.inf, 0, STRICTNESS[Effect.BLOCK], False, False, 0, No
 
 Laid: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 """Buckets of rows that add risk, and of all others."""
+
+
+ROWS_SPARE: Final = 1024
+LAID_ALIKE: Final = tuple(
+    field.name for field in fields(c.CheckedPolicy) if field.name not in ("rules", "result_rules", "tests", "digest")
+)
+_parts: Final = attrgetter(*(field.name for field in fields(c.Rule) if field.name not in ("source", "at", "id")))
+
+
+def same(one: c.Rule, other: c.Rule) -> bool:
+    """Say whether two rules of one id are made of the same parts, wherever they stand."""
+    return one is other or all(map(is_, _parts(one), _parts(other)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +99,7 @@ def compile(policy: c.CheckedPolicy) -> DecisionTable:
     glob or class; about 50 µs a rule.
     """
     with not_collecting():
-        return _Layout(policy).lay_out()
+        return Layout(policy).lay_out(policy)
 
 
 def table_of(
@@ -147,33 +161,91 @@ def row_of(rule: c.Rule, columns: Columns) -> Row:
     return Row(rule, asks_for(rule), plan, limit)
 
 
-class _Layout:
+class Layout:
+    """A table while it is laid out, and what is kept of it for the next one.
+
+    Sections are only added to: of another policy that differs in its rules alone, the buckets whose rules changed are
+    laid out behind what is there, and the others stay where they are. What nothing leads to any more is carried along
+    until it is as much again as the rest; then `fits` says no.
+    """
+
     def __init__(self, policy: c.CheckedPolicy) -> None:
+        """Take what is the same for all policies that are laid out here."""
         self.policy = policy
-        self.knowledge = Knowledge(policy)
         self.declarations = Declarations(policy.tools, policy.lenient)
         self.flat = Flat()
-        self.columns = Columns(self.knowledge, self.flat)
+        self.columns = Columns(Knowledge(policy), self.flat)
+        self.pivoting = Pivoting(self.columns, alike)
+        self.rules: list[c.Rule] = []
         self._node_of: dict[tuple[int, int, int, int], int] = {}
+        self._kinds: list[int] = []
+        self._kind_of: dict[str, tuple[c.Rule, int, int]] = {}
+        self._met = 0
+        self._buckets: dict[tuple[bool, tuple[int, ...]], Laid] = {}
+        self._rows: dict[str, tuple[Row, Answering]] = {}
+        self._rows_first = 0
+        self._results = 0, 0
 
-    def lay_out(self) -> DecisionTable:
-        policy = self.policy
-        rules = self.rules = sorted(policy.rules, key=lambda rule: rule.id)
-        self.pivoting = Pivoting(self.columns, rules, [alike(rule) for rule in rules])
+    def fits(self, policy: c.CheckedPolicy) -> bool:
+        """Say whether a policy differs from the one before in rules and tests alone, and is worth laying out here."""
+        same = all(getattr(policy, name) is getattr(self.policy, name) for name in LAID_ALIKE)
+        return same and bool(policy.rules) and self.flat.row_count <= 2 * self._rows_first + ROWS_SPARE
+
+    def lay_out(self, policy: c.CheckedPolicy) -> DecisionTable:
+        """Return the table of a policy that fits."""
+        self.policy = policy
+        rules = sorted(policy.rules, key=lambda rule: rule.id)
+        self.number(rules)
+        self.pivoting.take(rules)
         known, unknown = self.buckets(rules)
         results = self.results(policy.result_rules)
-        rows = [row_of(rule, self.columns) for rule in rules]
+        self.rows(rules)
         self.columns.join_patterns()
-        self.columns.prepare()
+        self._rows_first = self._rows_first or self.flat.row_count
+        columns = self.columns.fork(Knowledge(policy))
+        columns.prepare()
         return table_of(
             policy,
-            self.columns,
+            columns,
             self.declarations,
             memoryview(Pages(self.flat.build())),
             Placement(known, unknown, results),
-            rows,
-            [laid_out(row) for row in rows],
+            [self._rows[rule.id][0] for rule in rules],
+            [self._rows[rule.id][1] for rule in rules],
         )
+
+    # ------------------------------------------------------------ what stays
+
+    def number(self, rules: list[c.Rule]) -> None:
+        """Number the rules, and find those that are as they were: they are of the same kind as before."""
+        before, self._kind_of = self._kind_of, {}
+        moved = [0] * len(self.rules)
+        self.rules, self._kinds = rules, []
+        for number, rule in enumerate(rules):
+            old = before.get(rule.id)
+            if old is not None and same(old[0], rule):
+                kind = old[1]
+                moved[old[2]] = number
+            else:
+                kind = self._met = self._met + 1
+            self._kinds.append(kind)
+            self._kind_of[rule.id] = rule, kind, number
+        self.flat.give_up(*self._results)  # they are numbered by themselves, and laid out each time
+        if any(number != place for place, number in enumerate(moved)):
+            self.flat.renumber(moved)
+
+    def rows(self, rules: list[c.Rule]) -> None:
+        """Make the rows of rules, but for those that are as they were."""
+        before, self._rows = self._rows, {}
+        for rule in rules:
+            old = before.get(rule.id)
+            if old is None or not same(old[0].rule, rule):
+                row = row_of(rule, self.columns)
+                self._rows[rule.id] = row, laid_out(row)
+            elif old[0].rule is rule:
+                self._rows[rule.id] = old
+            else:
+                self._rows[rule.id] = Row(rule, old[0].asks, old[0].plan, old[0].limit), old[1]
 
     # ------------------------------------------------------------ rows
 
@@ -242,8 +314,7 @@ class _Layout:
         node = (column, mask, accepted, refused)
         place = self._node_of.get(node)
         if place is None:
-            place = self._node_of[node] = len(self.flat.nodes)
-            self.flat.nodes.append((column, accepted, refused, mask))
+            place = self._node_of[node] = self.flat.node(column, accepted, refused, mask)
         return place
 
     # ------------------------------------------------------------ tools
@@ -287,21 +358,25 @@ class _Layout:
             yield declared.tool.name, declared.number, declared.tool.classes
 
     def bucket(self, numbers: Iterable[int], chain: Chain) -> Laid:
-        risk: list[int] = []
-        others: list[int] = []
-        for number in numbers:
-            (risk if self.rules[number].effect == "risk" else others).append(number)
-        return (
-            (self.pivoting.lay_out(risk, chain),) if risk else (),
-            (self.pivoting.lay_out(others, chain),) if others else (),
-        )
+        """Return the buckets of some rules, as they were laid out before where the rules are as they were."""
+        numbers = list(numbers)
+        name = chain == self.elsewhere, tuple([self._kinds[number] for number in numbers])
+        if name not in self._buckets:
+            risk = [number for number in numbers if self.rules[number].effect == "risk"]
+            others = [number for number in numbers if self.rules[number].effect != "risk"]
+            self._buckets[name] = (
+                (self.pivoting.lay_out(risk, chain),) if risk else (),
+                (self.pivoting.lay_out(others, chain),) if others else (),
+            )
+        return self._buckets[name]
 
     def results(self, rules: tuple[c.ResultRule, ...]) -> int:
         """Lay out the rules about results, which are all looked at; return their bucket."""
-        first = len(self.flat.rows)
+        first = self.flat.row_count
         for number, rule in enumerate(rules):
             start = self.guarded(rule, self.chain(rule)[0])
-            self.flat.rows.append(ROW.pack(number, start, start, 0))
+            self.flat.row(number, start, start)
+        self._results = first, self.flat.row_count
         self.flat.buckets.append(BUCKET.pack(first, len(rules), *self.flat.run(range(first, first + len(rules))), 0, 0))
         return len(self.flat.buckets) - 1
 

@@ -7,6 +7,7 @@ versions of language, Unicode, RE2 and IDNA, the detectors, and the baseline.
 
 import hashlib
 import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date
 from decimal import Decimal
@@ -37,14 +38,22 @@ _UNORDERED: Final = frozenset(
 _FIELDS: Final[dict[type, tuple[tuple[str, bool], ...]]] = {}
 
 
-def digest(policy: c.CheckedPolicy) -> str:
-    """Return the SHA-256 (hex) of a policy and of everything that its meaning depends on."""
+NOTHING: Final[Mapping[str, Iterable[str]]] = {}
+
+
+def digest(
+    policy: c.CheckedPolicy, spelled: Mapping[str, Iterable[str]] = NOTHING, zones: Iterable[str] | None = None
+) -> str:
+    """Return the SHA-256 (hex) of a policy and of everything that its meaning depends on.
+
+    Whoever has them already hands in the spelling of what a field holds, and the zones of `zones_of` every rule.
+    """
     seal = hashlib.sha256()
     detectors = ",".join(f"{name}={kind.check}:{kind.regex}" for name, kind in sorted(DETECTORS.items()))
-    for part in (*versions().values(), detectors, canonical(policy)):
+    for part in (*versions().values(), detectors, canonical(policy, spelled=spelled)):
         seal.update(f"{len(part)}:".encode())
         seal.update(part.encode("utf-8", "surrogatepass"))
-    for zone in sorted(_zones(policy)):
+    for zone in sorted(zones_of(*policy.rules, *policy.result_rules) if zones is None else set(zones)):
         seal.update(f"zone {zone} {hashlib.sha256(zone_bytes(zone)).hexdigest()}\n".encode())
     if policy.baseline is None:
         seal.update(b"no baseline")
@@ -56,10 +65,10 @@ def digest(policy: c.CheckedPolicy) -> str:
     return seal.hexdigest()
 
 
-def canonical(value: Any, without: tuple[str, ...] = ()) -> str:
+def canonical(value: Any, without: tuple[str, ...] = (), spelled: Mapping[str, Iterable[str]] = NOTHING) -> str:
     """Return the one spelling of a checked node; texts and places for people are no part of it.
 
-    `without` names further fields of the node itself to leave out.
+    `without` names further fields of the node itself to leave out, `spelled` has what its unordered ones hold.
     """
     kind = type(value)
     if kind is str:
@@ -78,12 +87,21 @@ def canonical(value: Any, without: tuple[str, ...] = ()) -> str:
     for name, unordered in known:
         if name in without:
             continue
+        if name in spelled:
+            parts.append("{" + ",".join(sorted(set(spelled[name]))) + "}")
+            continue
         inner = getattr(value, name)
         if unordered and inner is not None:
             parts.append("{" + ",".join(sorted({canonical(item) for item in inner})) + "}")
         else:
             parts.append(canonical(inner))
     return f"{kind.__name__}({';'.join(parts)})"
+
+
+def with_id(content: str, id: str) -> str:
+    """Return the spelling of a rule whose spelling without its id is `content`."""
+    kind, opened, rest = content.partition("(")
+    return f"{kind}{opened}{len(id)}:{id};{rest}"
 
 
 def _plain(value: Any) -> str:
@@ -119,14 +137,12 @@ def versions() -> dict[str, str]:
     }
 
 
-def _zones(policy: c.CheckedPolicy) -> set[str]:
+def zones_of(*rules: c.Rule | c.ResultRule) -> set[str]:
     """Return the zones of all hours that some rule asks about."""
     found: set[str] = set()
     todo: list[c.Condition] = []
-    for rule in policy.rules:
+    for rule in rules:
         todo += (rule.when, rule.unless)
-    for result_rule in policy.result_rules:
-        todo += (result_rule.when, result_rule.unless)
     while todo:
         condition = todo.pop()
         if not isinstance(condition, c.Test):

@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -38,6 +39,7 @@ from .check import check
 from .checked import CheckedPolicy, Tool
 from .checking.modules import uses
 from .collecting import not_collecting
+from .compiler import Compiler
 from .decide import ENTRY, WIRE, admitted_bytes
 from .evaluators import EVALUATORS, Evaluator, Native
 from .explain import explain
@@ -108,6 +110,7 @@ class Engine:
         self._lock, self._ids = self._desk.lock, self._desk.ids
         self._running: Running[Session | None] = self._desk.running
         self._files = tuple(files)
+        self._compiler: Compiler | None = None
         if recorder is not None:
             _announce(recorder, policy, self._files)
 
@@ -220,27 +223,18 @@ class Engine:
         recorder: Recorder | None = None,
         evaluator: Literal["native", "reference"] = "native",
         clock: Callable[[], float] = time.time,
+        compiler: Compiler | None = None,
     ) -> "Engine":
-        """Read a policy from text; `modules` maps the names that it uses to their texts.
+        """Read a policy from text; `modules` maps the names that it uses to their texts. With a `compiler`, the next
+        text that `replace` is given is read where it differs.
 
         Raises:
             PolicyError: with every mistake of the policy.
         """
-        texts = dict(modules or {})
-
-        mistakes: list[Message] = []
-
-        packs: set[str] = set()
-
-        def find(name: str, using: str) -> Policy | None:
-            if name not in texts:
-                return _installed(name, packs)
-            return _read_policy(texts[name], f"{name}.thoth", mistakes)
-
-        with not_collecting():
-            checked = check(_read_policy(text, source, mistakes), find, baseline=learned, mistakes=mistakes)
-        warnings = _to_the_author(checked.warnings, packs)
-        return cls(checked.policy, recorder=recorder, evaluator=evaluator, clock=clock, warnings=warnings)
+        policy, warnings, over = _compiled(compiler, text, source, modules, learned, evaluator)
+        engine = cls(policy, recorder=recorder, evaluator=over, clock=clock, warnings=warnings)
+        engine._compiler = compiler
+        return engine
 
     # ------------------------------------------------------------ another policy
 
@@ -262,6 +256,28 @@ class Engine:
                 _announce(self.recorder, policy, self._files)
             self.policy, self._evaluator = policy, evaluator
             self._desk.take(*_ways_of(evaluator))
+
+    def replace(
+        self,
+        text: str,
+        *,
+        source: str = "policy.thoth",
+        modules: Mapping[str, str] | None = None,
+        learned: Baseline | None = None,
+    ) -> None:
+        """Decide under another text of the policy from the next call on, as `adopt` does.
+
+        Of a text that differs in a few rules from the one before, these alone are read and laid out. That one is the
+        last that `replace` was given, or that of `from_text` where it was given a compiler. For one thread at a time.
+
+        Raises:
+            PolicyError: with every mistake of the policy; the old one stays.
+            OperationError: that it is in force cannot be recorded; the old policy stays.
+        """
+        self._compiler = self._compiler or Compiler()
+        policy, warnings, over = _compiled(self._compiler, text, source, modules, learned, "native")
+        self.adopt(policy, over)
+        self.warnings = warnings
 
     def tool_of(self, request: Request) -> Tool | None:
         """Return the declaration of a request's tool."""
@@ -636,8 +652,11 @@ def load(
     *,
     path: Iterable[str | os.PathLike[str]] = (),
     learned: str | os.PathLike[str] | Baseline | None = None,
+    compiler: Compiler | None = None,
 ) -> tuple[CheckedPolicy, tuple[Message, ...]]:
     """Read and check a root policy and its modules; return it with the checker's warnings.
+
+    With a `compiler`, and one file named, what has not changed since its last text is not read again.
 
     Raises:
         PolicyError: with every mistake of the policy and its modules.
@@ -648,15 +667,18 @@ def load(
     for file in files:
         if bundles.is_bundle(file):
             raise OperationError(f"`{os.fspath(file)}` is a compiled bundle; name the policy's text")
-    trees = [_read_policy(read_text(file), str(file), mistakes) for file in files]
-    if not trees:
+    if not files:
         raise OperationError("no policy file is named")
-    try:
-        root, given = choose_root(trees)
-    except OperationError:
-        if mistakes:  # a `use` that cannot be read may be all that is missing
-            raise PolicyError(mistakes) from None
-        raise
+    root: Policy | None = None
+    given: dict[str, Policy] = {}
+    if compiler is None or len(files) > 1:
+        trees = [_read_policy(read_text(file), str(file), mistakes) for file in files]
+        try:
+            root, given = choose_root(trees)
+        except OperationError:
+            if mistakes:  # a `use` that cannot be read may be all that is missing
+                raise PolicyError(mistakes) from None
+            raise
     folders, packs = [Path(folder) for folder in path], set[str]()
 
     def find(name: str, using: str) -> Policy | None:
@@ -665,18 +687,54 @@ def load(
         for folder in (Path(using).parent, *folders):
             candidate = folder / f"{name}.thoth"
             if candidate.is_file():
-                return _read_policy(read_text(candidate), str(candidate), mistakes)
+                return _read_policy(read_text(candidate), str(candidate), mistakes, compiler)
         return _installed(name, packs)
 
     if isinstance(learned, str | os.PathLike):
         learned = read_learned(read_text(learned), str(learned))
-    checked = check(root, find, baseline=learned, mistakes=mistakes)
+    if compiler is None or root is not None:
+        assert root is not None
+        checked = check(root, find, baseline=learned, mistakes=mistakes)
+    else:
+        text = read_text(files[0])
+        checked = compiler.check(text, str(files[0]), find, baseline=learned, mistakes=mistakes)
     return checked.policy, _to_the_author(checked.warnings, packs)
 
 
-def _read_policy(text: str, source: str, mistakes: list[Message]) -> Policy:
+def _compiled(
+    compiler: Compiler | None,
+    text: str,
+    source: str,
+    modules: Mapping[str, str] | None,
+    learned: Baseline | None,
+    evaluator: Literal["native", "reference"],
+) -> tuple[CheckedPolicy, tuple[Message, ...], Evaluator]:
+    """Return the policy of a text, the checker's warnings, and its evaluator."""
+    texts = dict(modules or {})
+    mistakes: list[Message] = []
+    packs: set[str] = set()
+
+    def find(name: str, using: str) -> Policy | None:
+        if name not in texts:
+            return _installed(name, packs)
+        return _read_policy(texts[name], f"{name}.thoth", mistakes, compiler)
+
+    with not_collecting():
+        if compiler is None:
+            checked = check(_read_policy(text, source, mistakes), find, baseline=learned, mistakes=mistakes)
+        else:
+            checked = compiler.check(text, source, find, baseline=learned, mistakes=mistakes)
+    over: Evaluator
+    if compiler is None or evaluator != "native":
+        over = EVALUATORS[evaluator](checked.policy)
+    else:
+        over = Native.over(compiler.compile(checked.policy))
+    return checked.policy, _to_the_author(checked.warnings, packs), over
+
+
+def _read_policy(text: str, source: str, mistakes: list[Message], compiler: Compiler | None = None) -> Policy:
     """Return what can be read of a text, and add its mistakes to those of the run."""
-    tree, found = read_policy(text, source)
+    tree, found = read_policy(text, source) if compiler is None else compiler.module(text, source)
     mistakes.extend(found)
     return tree
 
@@ -730,4 +788,10 @@ def _installed(name: str, packs: set[str]) -> Policy | None:
     if not file.is_file():
         return None
     packs.add(f"{name}.thoth")
+    return _pack(name)
+
+
+@lru_cache(maxsize=64)
+def _pack(name: str) -> Policy:
+    file = importlib.resources.files("thoth.policies").joinpath("packs", f"{name}.thoth")
     return parse(file.read_text("utf-8"), f"{name}.thoth")

@@ -60,7 +60,7 @@ class Reference:
     def __init__(self, policy: CheckedPolicy) -> None:
         """Take the policy as it is; nothing is laid out."""
         self.policy = policy
-        self.windows = {rule.id: rule.limit.window_s for rule in policy.rules if rule.limit is not None}
+        self.windows = windows_of(policy)
 
     def admit(self, given: object) -> Request | Fault:
         """Return a request of plain values, or why it is none."""
@@ -112,14 +112,14 @@ class Native:
     def __init__(self, policy: CheckedPolicy) -> None:
         """Lay the policy out."""
         self.take(table.compile(policy))
-        self.windows = {rule.id: rule.limit.window_s for rule in policy.rules if rule.limit is not None}
+        self.windows = windows_of(policy)
 
     @classmethod
-    def over(cls, laid_out: table.DecisionTable, windows: dict[str, int]) -> "Native":
-        """Return the evaluator of a table that is laid out already, and of its limits' windows."""
+    def over(cls, laid_out: table.DecisionTable, windows: dict[str, int] | None = None) -> "Native":
+        """Return the evaluator of a table that is laid out already; who has its limits' windows hands them in."""
         native = cls.__new__(cls)
         native.take(laid_out)
-        native.windows = windows
+        native.windows = windows_of(laid_out.policy) if windows is None else windows
         return native
 
     def take(self, laid_out: table.DecisionTable) -> None:
@@ -174,6 +174,11 @@ class Native:
     def witness(self, request: Request, session: Session | None, now: float, risk: int) -> Witness:
         """Return who says what each condition came to."""
         return TableWitness(self.table, request, session, now, risk)
+
+
+def windows_of(policy: CheckedPolicy) -> dict[str, int]:
+    """Return for how many seconds back each limit counts, by rule id."""
+    return {rule.id: rule.limit.window_s for rule in policy.rules if rule.limit is not None}
 
 
 EVALUATORS: Final[dict[str, type[Any]]] = {"reference": Reference, "native": Native}

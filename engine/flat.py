@@ -6,7 +6,6 @@ What the records are is told in `native/arena.pxd`; the arena checks every numbe
 import math
 import struct
 from array import array
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Final, NamedTuple
@@ -28,7 +27,7 @@ from ..native.arena import (
 CONSTANT: Final = struct.Struct("<qIHBB")
 TEST: Final = struct.Struct("<IIiBBBB")
 NODE: Final = struct.Struct("<iii16sBBxx")
-ROW: Final = struct.Struct("<iiiI")
+ROW_FIELDS: Final = 4
 ENTRY: Final = struct.Struct("<IIII")
 EMPTY: Final = bytes(ENTRY.size)
 BEGINNING: Final = struct.Struct("<QIiII")
@@ -38,6 +37,8 @@ TREE: Final = struct.Struct("<IIIxxxx")
 SEGMENT: Final = struct.Struct("<II")
 FAMILY: Final = struct.Struct("<iIIIIIIxxxx")
 AUTOMATON: Final = struct.Struct("<IHHHxx")
+TEST_AT: Final = 12
+ALONE_AT: Final = 29
 TEXT, INTEGER, DOUBLE = FORMS["text"], FORMS["integer"], FORMS["double"]
 LINE: Final = 64  # of a processor's cache: no record of 16 or 32 bytes lies in two
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
@@ -70,9 +71,10 @@ class Flat:
         self.texts = bytearray()
         self.constants = bytearray()
         self.tests: list[bytes] = []
-        self.nodes: list[tuple[int, int, int, int]] = []
-        self.rows: list[bytes] = []
+        self.nodes = bytearray()
+        self.rows = array("i")
         self.places = array("I")
+        self.numbered: list[tuple[int, int]] = []
         self.entries: list[bytes] = []
         self.beginnings: list[bytes] = []
         self.pivots: list[bytes] = []
@@ -86,6 +88,7 @@ class Flat:
         self._constants: dict[bytes, int] = {}
         self._entries: dict[bytes, tuple[int, int]] = {}
         self._automata: dict[bytes, int] = {}
+        self._asked_by: dict[int, list[int]] = {}
 
     # ------------------------------------------------------------ constants
 
@@ -178,10 +181,39 @@ class Flat:
 
     # ------------------------------------------------------------ rows
 
-    def run(self, places: Iterable[int]) -> tuple[int, int]:
-        """Return where some places, or numbers of rules, stand side by side, and how many there are."""
+    def node(self, column: int, accepted: int, refused: int, mask: int) -> int:
+        """Write a node; return its number. Each holds its column's test, and whether no other looks at the column."""
+        number = len(self.nodes) // NODE.size
+        others = self._asked_by.setdefault(column, [])
+        if len(others) == 1:
+            self.nodes[others[0] * NODE.size + ALONE_AT] = False
+        self.nodes += NODE.pack(column, accepted, refused, self.tests[column], mask, not others)
+        others.append(number)
+        return number
+
+    def write_test(self, column: int, record: bytes) -> None:
+        """Write a test anew, in its place and in the nodes that hold it."""
+        self.tests[column] = record
+        for number in self._asked_by.get(column, ()):
+            at = number * NODE.size + TEST_AT
+            self.nodes[at : at + TEST.size] = record
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are."""
+        return len(self.rows) // ROW_FIELDS
+
+    def row(self, number: int, start: int, skip: int, until: int = 0) -> int:
+        """Write a row: of a rule's number, or -1 - n of family n; return its place."""
+        self.rows.extend((number, start, skip, until))
+        return self.row_count - 1
+
+    def run(self, places: Iterable[int], numbered: bool = False) -> tuple[int, int]:
+        """Return where some places, or (`numbered`) numbers of rules, stand side by side, and how many there are."""
         first = len(self.places)
         self.places.extend(places)
+        if numbered:
+            self.numbered.append((first, len(self.places)))
         return first, len(self.places) - first
 
     def rows_of(self, places: Sequence[int]) -> int:
@@ -191,14 +223,26 @@ class Flat:
         first, _ = self.run((len(places), *places))
         return first
 
+    def give_up(self, first: int, end: int) -> None:
+        """Let rows to which nothing leads any more be of the first rule, which there always is."""
+        self.rows[first * ROW_FIELDS : end * ROW_FIELDS : ROW_FIELDS] = array("i", [0] * (end - first))
+
+    def renumber(self, moved: Sequence[int]) -> None:
+        """Give rules other numbers, in all rows and runs: `moved` has the new one for each, in the same order."""
+        numbers = self.rows[::ROW_FIELDS]
+        self.rows[::ROW_FIELDS] = array("i", [one if one < 0 else moved[one] for one in numbers])
+        for first, end in self.numbered:
+            self.places[first:end] = array("I", [moved[one] for one in self.places[first:end]])
+
     def until(self, until: float | None) -> int:
         if until is None:
             return 0
         self.untils.append(until)
         return len(self.untils) - 1
 
-    def tree(self, spans: Sequence[tuple[Span, int]]) -> int:
-        """Return a tree over spans; each of its segments holds the members whose span covers it, rising."""
+    def tree(self, spans: Sequence[tuple[Span, int]], numbered: bool = False) -> int:
+        """Return a tree over spans; each of its segments holds the members whose span covers it, rising: places of rows
+        or, `numbered`, numbers of rules."""
         ends = {cut for span, _ in spans for cut in cuts_of(span) if cut is not None}
         cuts = sorted(ends)
         place = {cut: number for number, cut in enumerate(cuts, 1)}
@@ -223,20 +267,13 @@ class Flat:
         cut_first = len(self.constants) // CONSTANT.size
         self.constants += records
         segment_first = len(self.segments)
-        self.segments += [SEGMENT.pack(*self.run(members)) if members else bytes(SEGMENT.size) for members in held]
+        self.segments += [
+            SEGMENT.pack(*self.run(members, numbered)) if members else bytes(SEGMENT.size) for members in held
+        ]
         self.trees.append(TREE.pack(cut_first, len(cuts), segment_first))
         return len(self.trees) - 1
 
     # ------------------------------------------------------------ all of it
-
-    def joined_nodes(self) -> bytes:
-        looked_at = Counter([node[0] for node in self.nodes])
-        return b"".join(
-            [
-                NODE.pack(column, accepted, refused, self.tests[column], mask, looked_at[column] == 1)
-                for column, accepted, refused, mask in self.nodes
-            ]
-        )
 
     def build(self) -> bytes:
         """Return the table: a header that says where each section begins and how many records it has, and these."""
@@ -244,8 +281,8 @@ class Flat:
             bytes(self.texts),
             bytes(self.constants),
             b"".join(self.tests),
-            self.joined_nodes(),
-            b"".join(self.rows),
+            bytes(self.nodes),
+            self.rows.tobytes(),
             self.places.tobytes(),
             *(b"".join(one) for one in (self.entries, self.beginnings, self.pivots, self.buckets)),
             *(b"".join(one) for one in (self.trees, self.segments, self.families)),
@@ -282,5 +319,5 @@ def below_fraction(value: Fraction) -> float | None:
     return near
 
 
-assert [CONSTANT.size, TEST.size, NODE.size, ROW.size, 4, ENTRY.size, BEGINNING.size] == list(SIZES[1:8])
+assert [CONSTANT.size, TEST.size, NODE.size, 4 * ROW_FIELDS, 4, ENTRY.size, BEGINNING.size] == list(SIZES[1:8])
 assert [PIVOT.size, BUCKET.size, TREE.size, SEGMENT.size, FAMILY.size, 8, AUTOMATON.size] == list(SIZES[8:])

@@ -16,7 +16,7 @@ from ..native.names import nfc, read_email, read_host
 from . import checked as c
 from .binding import glob_of
 from .columns import Columns, bound_of, constant, folder_of
-from .flat import BUCKET, FAMILY, PIVOT, ROW, Span, whole
+from .flat import BUCKET, FAMILY, PIVOT, Span, whole
 
 PIVOTED_MIN: Final = 8
 PIVOTS_MAX: Final = 6
@@ -66,15 +66,20 @@ class Item:
 class Pivoting:
     """The rules of a policy, to be laid out bucket by bucket; the tests of each are looked through once."""
 
-    def __init__(self, columns: Columns, rules: Sequence[c.Rule], alike: Sequence[object]) -> None:
-        """Take for each rule what an answer takes from it, None where the rule has to be found by itself."""
+    def __init__(self, columns: Columns, alike: Callable[[c.Rule], object]) -> None:
+        """Take what says what an answer takes from a rule, None where the rule has to be found by itself."""
         self.columns, self.flat = columns, columns.flat
-        self.rules, self.alike = rules, alike
+        self.rules: Sequence[c.Rule] = ()
+        self.alike = alike
         self._keys: dict[int, list[Key]] = {}
         self._readers: dict[c.Term, int] = {}
         self._named: dict[int, tuple[str, ...]] = {}
         self._shared: Counter[Any] | None = None
         self._distinct: Counter[Any] = Counter()
+
+    def take(self, rules: Sequence[c.Rule]) -> None:
+        """Take the rules, by number, of which buckets are laid out from now on."""
+        self.rules, self._keys = rules, {}
 
     def lay_out(self, numbers: Sequence[int], chain: Chain) -> int:
         """Write a bucket of rules; return its number."""
@@ -88,17 +93,16 @@ class Pivoting:
         together: dict[Any, list[Item]] = {}
         for item in items:
             together.setdefault(item.under.shares[0] if pivoted and item.under is not None else None, []).append(item)
-        first = len(self.flat.rows)
+        first = self.flat.row_count
         under: dict[tuple[str, int], list[tuple[int, Key]]] = {}
         rest: list[int] = []
         for item in (item for items in together.values() for item in items):
-            place = len(self.flat.rows)
-            self.flat.rows.append(self.row(item, chain))
+            place = self.row(item, chain)
             if item.under is None or not pivoted:
                 rest.append(place)
             else:
                 under.setdefault(item.under.group, []).append((place, item.under))
-        row_count = len(self.flat.rows) - first
+        row_count = self.flat.row_count - first
         rest_run = self.flat.run(rest)
         pivots = [self.pivot(group, rows) for group, rows in under.items()]
         pivot_first = len(self.flat.pivots)
@@ -106,13 +110,14 @@ class Pivoting:
         self.flat.buckets.append(BUCKET.pack(first, row_count, *rest_run, pivot_first, len(pivots)))
         return len(self.flat.buckets) - 1
 
-    def row(self, item: Item, chain: Chain) -> bytes:
+    def row(self, item: Item, chain: Chain) -> int:
         key = item.under
         if key is None:
             start, skip = chain(item.asks, item.left_out, ())
         else:
             start, skip = chain(item.asks, item.left_out | key.asked, key.tests)
-        return ROW.pack(item.number, start, skip if key is None or key.exact else start, self.flat.until(item.until))
+        skip = skip if key is None or key.exact else start
+        return self.flat.row(item.number, start, skip, self.flat.until(item.until))
 
     # ------------------------------------------------------------ choosing
 
@@ -158,10 +163,11 @@ class Pivoting:
         found: dict[Any, list[tuple[int, Key]]] = {}
         if len(numbers) >= FAMILY_MIN:
             for number in numbers:
-                if self.alike[number] is not None:
+                alike = self.alike(self.rules[number])
+                if alike is not None:
                     for key in self.keys(number):
                         if key.kind == SPAN:
-                            signature = (key.reader, self.alike[number], self.signature(self.rules[number], key.asked))
+                            signature = (key.reader, alike, self.signature(self.rules[number], key.asked))
                             found.setdefault(signature, []).append((number, key))
         items: list[Item] = []
         taken: set[int] = set()
@@ -180,13 +186,13 @@ class Pivoting:
         flat = self.flat
         number, key = members[0]
         starts = [chain(number, key.asked, key.tests)[0] for number, key in members]
-        rows = [ROW.pack(number, start, start, 0) for (number, _), start in zip(members, starts, strict=True)]
-        row_first = len(flat.rows)
-        flat.rows += rows
-        tree = flat.tree([(key.constants[0], number) for number, key in members])
-        everyone = flat.run(sorted(number for number, _ in members))
+        row_first = flat.row_count
+        for (one, _), start in zip(members, starts, strict=True):
+            flat.row(one, start, start)
+        tree = flat.tree([(key.constants[0], number) for number, key in members], numbered=True)
+        everyone = flat.run(sorted(number for number, _ in members), numbered=True)
         doubtful = self.rules[number].effect is not Effect.ALLOW
-        flat.families.append(FAMILY.pack(reader, tree, *everyone, row_first, len(rows), doubtful))
+        flat.families.append(FAMILY.pack(reader, tree, *everyone, row_first, len(members), doubtful))
         keys = [one for one in self.keys(number) if one is not key]
         return Item(-len(flat.families), number, None, keys, key.asked)
 

@@ -15,6 +15,7 @@ from ..contract import Decision, Json, Mode
 from ..grammar import syntax as s
 from . import checked as c
 from .embed import UNTOLD, Engine
+from .evaluators import EVALUATORS, Evaluator
 from .explain import explanation
 from .learned import Baseline, digest_of, host_digest_of
 from .session import Session
@@ -70,21 +71,43 @@ class Coverage:
             yield rule, self.applied[rule.id], conditions
 
 
+class Bench:
+    """What the tests of one policy run on: it is laid out once for all of them, and once for calls in the past."""
+
+    def __init__(self, policy: c.CheckedPolicy, evaluator: Evaluators = "native", laid_out: Evaluator | None = None):
+        """Take the policy, and its evaluator where there is one already."""
+        self.policy, self.evaluator = policy, evaluator
+        self._laid_out: dict[bool, Evaluator] = {} if laid_out is None else {False: laid_out}
+
+    def engine(self, test: s.TestItem, past: bool = False) -> Engine:
+        """Return an engine for a test, or for the calls in its past, whatever the policy says of these."""
+        now = _now(test)
+        policy = _with_baseline(self.policy, test)
+        if past:
+            policy = replace(policy, mode=c.ModeSetting("fixed", Mode.OBSERVE))
+        if policy.baseline is not self.policy.baseline:
+            return Engine(policy, evaluator=self.evaluator, clock=lambda: now)
+        if past not in self._laid_out:
+            self._laid_out[past] = EVALUATORS[self.evaluator](policy)
+        return Engine(policy, evaluator=self._laid_out[past], clock=lambda: now)
+
+
 def run_tests(
-    policy: c.CheckedPolicy, evaluator: Evaluators = "native", coverage: Coverage | None = None
+    policy: c.CheckedPolicy,
+    evaluator: Evaluators = "native",
+    coverage: Coverage | None = None,
+    laid_out: Evaluator | None = None,
 ) -> list[TestResult]:
-    """Run every test of a policy, in the order of the text."""
-    return [run_test(policy, test, evaluator, coverage) for test in policy.tests]
+    """Run every test of a policy, in the order of the text; `laid_out` is its evaluator, where there is one already."""
+    bench = Bench(policy, evaluator, laid_out)
+    return [run_test(bench, test, coverage) for test in policy.tests]
 
 
-def run_test(
-    policy: c.CheckedPolicy, test: s.TestItem, evaluator: Evaluators = "native", coverage: Coverage | None = None
-) -> TestResult:
+def run_test(bench: Bench, test: s.TestItem, coverage: Coverage | None = None) -> TestResult:
     """Run one test on an engine of its own."""
-    now = _now(test)
-    policy = _with_baseline(policy, test)
-    engine = Engine(policy, evaluator=evaluator, clock=lambda: now)
-    past = Engine(replace(policy, mode=c.ModeSetting("fixed", Mode.OBSERVE)), evaluator=evaluator, clock=lambda: now)
+    engine = bench.engine(test)
+    past = bench.engine(test, past=True) if test.after else engine
+    policy = engine.policy
     engine.ledger = past.ledger
     session = engine.session("test", tenant_id="test")
     for given in test.given:

@@ -67,11 +67,14 @@ def comment(line: str, number: int, column: int, trailing: bool) -> Comment:
     return Comment(text.removeprefix(" "), trailing, at=Span(number, column + 1, number, len(line) + 1))
 
 
-def chunks(lines: list[str]) -> Iterator[Chunk]:
-    """Yield the items of a text; the last, of the word "", holds the comments after the last item."""
+def chunks(lines: list[str], first: int = 0) -> Iterator[Chunk]:
+    """Yield the items of a text; the last, of the word "", holds the comments after the last item.
+
+    `first` is the index of the line to begin with, where what stands before it is known to be over.
+    """
     current: Chunk | None = None
     held: list[Comment] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines[first:] if first else lines, first + 1):
         code = line.lstrip(" \t")
         if not code:
             continue

@@ -45,7 +45,7 @@ def read_policy(text: str, source: str = "policy.thoth") -> tuple[Policy, tuple[
     Raises:
         PolicyError: the text cannot be read at all: too long, or no Unicode text.
     """
-    lines = _lines(text, source)
+    lines = lines_of(text, source)
     items: list[Item] = []
     mistakes: list[Mistake] = []
     broken: set[str] = set()
@@ -55,8 +55,7 @@ def read_policy(text: str, source: str = "policy.thoth") -> tuple[Policy, tuple[
             comments = chunk.comments
             continue
         try:
-            item = _read_item(chunk)
-            items.append(attach(item, chunk) if chunk.comments else item)
+            items.append(read_item(chunk))
         except Mistake as mistake:
             mistakes += _all_mistakes(chunk, mistake)
             broken.update(_name.findall("\n".join(chunk.lines)))
@@ -74,7 +73,7 @@ def parse_condition(text: str, source: str = "condition") -> Condition:
     Raises:
         PolicyError: with the first mistake.
     """
-    lines = _lines(text, source)
+    lines = lines_of(text, source)
     probe = Chunk(1, "condition")
     for chunk in chunks([f" {line}" for line in lines]):
         probe.mistake = probe.mistake or chunk.mistake
@@ -93,7 +92,12 @@ def _read(start: str, text: str, line: int) -> Any:
     return read(start, text, line)
 
 
-def _read_item(chunk: Chunk) -> Item:
+def read_item(chunk: Chunk) -> Item:
+    """Return the item of a chunk, with its comments.
+
+    Raises:
+        Mistake: the first one in it.
+    """
     if chunk.mistake:
         raise chunk.mistake
     if chunk.lines[0][0] in " \t":
@@ -103,7 +107,7 @@ def _read_item(chunk: Chunk) -> Item:
             Span(chunk.line, 1, chunk.line, width + 1),
         )
     item: Item = _read("item", "\n".join(chunk.lines), chunk.line)
-    return item
+    return attach(item, chunk) if chunk.comments else item
 
 
 # ---------------------------------------------------------------- going on after a mistake
@@ -165,7 +169,7 @@ def _says_something(line: str) -> bool:
 # ---------------------------------------------------------------- text and messages
 
 
-def _lines(text: str, source: str) -> list[str]:
+def lines_of(text: str, source: str) -> list[str]:
     """Return the lines of a text that can be read as one.
 
     Raises:

@@ -39,7 +39,7 @@ class _Reader:
             return joined(parts, every=isinstance(node, s.And) != flip)
         if isinstance(node, s.After):
             count = c.Count("calls", tool_patterns(self.rule.file, self.rule.tools, node.tools))
-            return c.Test(c.Compare(count, ">", c.Constant(0)), flip, at=node.at)
+            return c.Test(c.Compare(count, ">", c.Constant(0)), flip, at=self.rule.place(node.at))
         return self.test(node, flip)
 
     def test(self, node: s.Test, flip: bool) -> c.Condition:
@@ -82,7 +82,9 @@ class _Reader:
         else:
             threshold = node.right.value
             if threshold == int(threshold) and 0 <= threshold <= 100:
-                return c.Test(c.Compare(c.Attribute("risk"), operator, c.Constant(int(threshold))), at=node.at)
+                return c.Test(
+                    c.Compare(c.Attribute("risk"), operator, c.Constant(int(threshold))), at=rule.place(node.at)
+                )
             rule.file.error(node.right.at, "`risk` is compared with a whole number from 0 to 100", "risk")
         return c.FALSE
 

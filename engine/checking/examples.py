@@ -1,5 +1,6 @@
 """The tests that stand in a policy: that each can be run, and asks for what the policy knows."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -8,7 +9,6 @@ from ...grammar import syntax as s
 from .clauses import EFFECTS
 from .names import zone_mistake
 from .report import File
-from .rules import Rules
 from .tools import Tools
 
 SUBJECTS: Final = (
@@ -17,9 +17,10 @@ SUBJECTS: Final = (
 MANY: Final = frozenset({"scope", "said", "baseline", "context", "at"})
 
 
-def check_tests(file: File, tools: Tools, rules: Rules, data_order: tuple[str, ...]) -> tuple[s.TestItem, ...]:
-    """Return the tests of the root file, after saying what is wrong with them."""
-    tests = tuple(item for item in file.policy.items if isinstance(item, s.TestItem))
+def check_tests(
+    file: File, tests: tuple[s.TestItem, ...], tools: Tools, known: Mapping[str, str], data_order: tuple[str, ...]
+) -> None:
+    """Say what is wrong with the tests of the root file; `known` has every rule's id, with the one it goes by."""
     names: dict[str, s.Span] = {}
     for test in tests:
         if test.name in names:
@@ -36,8 +37,7 @@ def check_tests(file: File, tools: Tools, rules: Rules, data_order: tuple[str, .
                 near = file.near(call.tool, tools.by_name)
                 file.warn(call.at, f"tool `{call.tool}` is not declared{near}", "undeclared")
         for expect in test.expects:
-            _expect(file, expect, rules)
-    return tests
+            _expect(file, expect, known)
 
 
 def _given(file: File, given: s.Given, tools: Tools, data_order: tuple[str, ...]) -> None:
@@ -88,17 +88,17 @@ def _moment(file: File, given: s.Given) -> None:
         zone_mistake(file, texts[1])
 
 
-def _expect(file: File, expect: s.Expect, rules: Rules) -> None:
+def _expect(file: File, expect: s.Expect, known: Mapping[str, str]) -> None:
     for effect in (expect.effect, expect.verdict):
         if effect is not None and effect.lower() not in EFFECTS:
             near = file.near(effect, EFFECTS)
             file.error(expect.at, f"unknown effect `{effect}`{near or '; write ' + ', '.join(EFFECTS)}", "unknown-name")
     for name in (*expect.by, *expect.rules):
-        if name not in rules.known:
-            near = file.near(name, rules.known)
+        if name not in known:
+            near = file.near(name, known)
             file.error(expect.at, f"unknown rule `{name}`{near}", "unknown-name")
-        elif rules.known[name] != name:
-            kept = rules.known[name]
+        elif known[name] != name:
+            kept = known[name]
             file.error(expect.at, f"`{name}` and `{kept}` are one rule, which goes by `{kept}`; expect that", "test")
     if expect.code is not None and expect.code not in REASONS:
         near = file.near(expect.code, REASONS)

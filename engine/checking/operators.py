@@ -43,10 +43,10 @@ def test(rule: Rule, node: s.Test, negated: bool, each: str, permits: bool) -> c
                     f" leave `{node.each}` out",
                     "from",
                 )
-        return c.FALSE if predicate is None else c.Test(predicate, negated, each, node.at)
+        return c.FALSE if predicate is None else c.Test(predicate, negated, each, rule.place(node.at))
     if isinstance(node.left, s.Path) and node.left.root == "now" and not node.left.steps:
         hours = _hours(rule, node)
-        return c.FALSE if hours is None else c.Test(hours, negated, at=node.at)
+        return c.FALSE if hours is None else c.Test(hours, negated, at=rule.place(node.at))
     left = term(rule, node.left)
     if left is None:
         return c.FALSE
@@ -129,8 +129,8 @@ def _compare(rule: Rule, node: s.Test, left: Read, negated: bool, each: str, per
     if right is None:
         return c.FALSE
     if left.attribute == "class" and not each:
-        return c.Test(c.Contains(left.term, right.term), negated, each, node.at)
-    return c.Test(c.Compare(left.term, node.operator, right.term), negated, each, node.at)
+        return c.Test(c.Contains(left.term, right.term), negated, each, rule.place(node.at))
+    return c.Test(c.Compare(left.term, node.operator, right.term), negated, each, rule.place(node.at))
 
 
 def _between(rule: Rule, node: s.Test, left: Read, negated: bool, each: str, permits: bool) -> c.Condition:
@@ -156,8 +156,8 @@ def _between(rule: Rule, node: s.Test, left: Read, negated: bool, each: str, per
         )
         return c.FALSE
     halves = (
-        c.Test(c.Compare(left.term, ">=", low.term), negated, each, node.at),
-        c.Test(c.Compare(left.term, "<=", high.term), negated, each, node.at),
+        c.Test(c.Compare(left.term, ">=", low.term), negated, each, rule.place(node.at)),
+        c.Test(c.Compare(left.term, "<=", high.term), negated, each, rule.place(node.at)),
     )
     return c.AnyOf(halves) if negated else c.AllOf(halves)
 
@@ -167,18 +167,18 @@ def _in(rule: Rule, node: s.Test, left: Read, negated: bool, each: str, permits:
     if found is None:
         return c.FALSE
     if left.attribute == "class" and not each:
-        parts = tuple(c.Test(c.Contains(left.term, item), negated, each, node.at) for item in found.items)
+        parts = tuple(c.Test(c.Contains(left.term, item), negated, each, rule.place(node.at)) for item in found.items)
         if len(parts) == 1:
             return parts[0]
         return c.AllOf(parts) if negated else c.AnyOf(parts)
-    return c.Test(c.Member(left.term, found.items), negated, each, node.at)
+    return c.Test(c.Member(left.term, found.items), negated, each, rule.place(node.at))
 
 
 def _contains(rule: Rule, node: s.Test, left: Read, negated: bool, each: str, permits: bool) -> c.Condition:
     assert node.right is not None
     assert not isinstance(node.right, tuple)
     right = values.right(rule, left, node.right, "contains")
-    return c.FALSE if right is None else c.Test(c.Contains(left.term, right.term), negated, each, node.at)
+    return c.FALSE if right is None else c.Test(c.Contains(left.term, right.term), negated, each, rule.place(node.at))
 
 
 # ---------------------------------------------------------------- texts
@@ -199,7 +199,7 @@ def _like(rule: Rule, node: s.Test, left: Read, negated: bool, each: str, permit
         return c.FALSE
     for glob in () if isinstance(node.right, s.Text) else globs:
         values.check_host_case(rule, left, glob, node.at)
-    return c.Test(c.Like(left.term, globs), negated, each, node.at)
+    return c.Test(c.Like(left.term, globs), negated, each, rule.place(node.at))
 
 
 def _affix(rule: Rule, node: s.Test, left: Read, negated: bool, each: str, permits: bool) -> c.Condition:
@@ -208,7 +208,9 @@ def _affix(rule: Rule, node: s.Test, left: Read, negated: bool, each: str, permi
     right = values.right(rule, left, node.right, node.operator)
     if right is None:
         return c.FALSE
-    return c.Test(c.Affix(node.operator.removesuffix(" with"), left.term, right.term), negated, each, node.at)
+    return c.Test(
+        c.Affix(node.operator.removesuffix(" with"), left.term, right.term), negated, each, rule.place(node.at)
+    )
 
 
 def _matches(rule: Rule, node: s.Test, left: Read, negated: bool, each: str, permits: bool) -> c.Condition:
@@ -229,17 +231,23 @@ def _matches(rule: Rule, node: s.Test, left: Read, negated: bool, each: str, per
         rule.file.error(
             node.right.at, f"here a match permits, so the pattern must cover the whole value; write `{form}`", "anchor"
         )
-    return c.Test(c.Matches(left.term, pattern), negated, each, node.at)
+    return c.Test(c.Matches(left.term, pattern), negated, each, rule.place(node.at))
 
 
 def _under(rule: Rule, node: s.Test, left: Read, negated: bool, each: str, permits: bool) -> c.Condition:
     return _each_text(
-        rule, node, left, folder, lambda folders: c.Test(c.Under(left.term, folders), negated, each, node.at)
+        rule,
+        node,
+        left,
+        folder,
+        lambda folders: c.Test(c.Under(left.term, folders), negated, each, rule.place(node.at)),
     )
 
 
 def _in_cidr(rule: Rule, node: s.Test, left: Read, negated: bool, each: str, permits: bool) -> c.Condition:
-    return _each_text(rule, node, left, network, lambda nets: c.Test(c.InCidr(left.term, nets), negated, each, node.at))
+    return _each_text(
+        rule, node, left, network, lambda nets: c.Test(c.InCidr(left.term, nets), negated, each, rule.place(node.at))
+    )
 
 
 def _each_text(

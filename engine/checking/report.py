@@ -16,7 +16,10 @@ NEAR_WORDS_MAX: Final = 8_000
 
 
 class Report:
-    """The messages of one run, errors and warnings apart; what was said once is not said again."""
+    """The messages of one run, errors and warnings apart; what was said once is not said again.
+
+    `exhausted` tells that some near word was not looked for.
+    """
 
     def __init__(self) -> None:
         self.errors: list[Message] = []
@@ -24,6 +27,11 @@ class Report:
         self._said: set[Message] = set()
         self._near: dict[tuple[str, frozenset[str]], str] = {}
         self._words_left = NEAR_WORDS_MAX
+        self.exhausted = False
+
+    def forget(self) -> None:
+        """Forget what was said, for another run over what has changed."""
+        self.errors, self.warnings, self._said = [], [], set()
 
     def say(self, message: Message) -> None:
         """Note a message, unless the same was noted before."""
@@ -36,6 +44,7 @@ class Report:
         key = (word, frozenset(known))
         if key not in self._near:
             if len(key[1]) > self._words_left:
+                self.exhausted = True
                 return ""
             self._words_left -= len(key[1])
             self._near[key] = did_you_mean(*key).removeprefix("; did you mean `").removesuffix("`?")
@@ -56,7 +65,12 @@ class File:
     group: ForItem | None = None
 
     def __post_init__(self) -> None:
-        self._lines = self.policy.text.split("\n") if self.policy.text else []
+        self.take(self.policy)
+
+    def take(self, policy: Policy) -> None:
+        """Take another text of the file; places in messages are its from now on."""
+        self.policy = policy
+        self._lines = policy.text.split("\n") if policy.text else []
 
     @property
     def source(self) -> str:

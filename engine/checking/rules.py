@@ -7,7 +7,7 @@ without an id gets one from its content, whatever its place in the file.
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from ...contract import By
 from ...grammar import syntax as s
@@ -21,6 +21,7 @@ from .terms import Rule, length, tool_patterns
 from .texts import glob_mistake, nfc
 from .tools import Tools, spell
 
+T = TypeVar("T", c.Rule, c.ResultRule)
 RULES_MAX: Final = 200_000
 RESERVED: Final = frozenset(by.value for by in By)
 """Words that say who decided; a rule of such a name would be taken for something else."""
@@ -35,14 +36,19 @@ class Rules:
     known: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass
-class _Made:
-    """A rule before it has its final id, with its place and the places of its changes."""
+@dataclass(slots=True)
+class Made:
+    """One rule as its item says it, before the others are looked at: its id is what was written, or nothing.
+
+    `places` are those of its changes, `content` is its spelling without the id, `digest` that of the content.
+    """
 
     rule: c.Rule | c.ResultRule
     file: File
     at: s.Span
-    places: tuple[s.Span, ...] = ()
+    places: tuple[s.Span, ...]
+    content: str
+    digest: str
 
 
 def read(
@@ -50,24 +56,57 @@ def read(
     names: Names,
     tools: Tools,
     approvers: tuple[str, ...],
-) -> Rules:
-    """Return the rules of all files in their order, after saying everything that is wrong with them."""
-    made: list[_Made] = []
+) -> list[Made]:
+    """Return the rules of all files in their order, after saying everything that is wrong with each."""
+    found: list[Made] = []
     for file, item, group in written:
-        if len(made) >= RULES_MAX:
+        if len(found) >= RULES_MAX:
             file.error(item.at, f"a policy holds at most {RULES_MAX} rules", "limit")
             break
-        if isinstance(item, s.RuleItem):
-            if item.effect != "allow" or file.allows:
-                made.append(_rule(file, item, group, names, tools, approvers))
-        else:
-            made.append(_result_rule(file, item, group, names, tools))
-    result = Rules()
-    kept = _one_each(made, result.known)
-    changes.check_order([(m.rule, m.file, m.places) for m in kept if isinstance(m.rule, c.Rule)], tools)
-    result.rules = tuple(m.rule for m in kept if isinstance(m.rule, c.Rule))
-    result.result_rules = tuple(m.rule for m in kept if isinstance(m.rule, c.ResultRule))
-    return result
+        if not isinstance(item, s.RuleItem) or item.effect != "allow" or file.allows:
+            found.append(make(file, item, group, names, tools, approvers))
+    return found
+
+
+def make(
+    file: File,
+    item: s.RuleItem | s.ResultRuleItem,
+    group: s.ForItem | None,
+    names: Names,
+    tools: Tools,
+    approvers: tuple[str, ...],
+) -> Made:
+    """Return one rule, after saying everything that is wrong with it."""
+    if isinstance(item, s.RuleItem):
+        return _rule(file, item, group, names, tools, approvers)
+    return _result_rule(file, item, group, names, tools)
+
+
+def together(made: list[Made], tools: Tools) -> Rules:
+    """Return the rules as one policy has them, after saying which of them cannot stand beside each other."""
+    kept, known = one_each(made)
+    check_order(made, kept, tools)
+    found = [(made[i].rule, id, written) for i, id, written in kept]
+    return Rules(
+        tuple(named(rule, id, written) for rule, id, written in found if isinstance(rule, c.Rule)),
+        tuple(named(rule, id, written) for rule, id, written in found if isinstance(rule, c.ResultRule)),
+        known,
+    )
+
+
+def check_order(made: list[Made], kept: Iterable[tuple[int, str, bool]], tools: Tools) -> None:
+    """Say where two changes of arguments may meet."""
+    found: list[tuple[c.Rule, File, tuple[s.Span, ...]]] = []
+    for i, id, _ in kept:
+        rule = made[i].rule
+        if isinstance(rule, c.Rule) and rule.changes:
+            found.append((replace(rule, id=id), made[i].file, made[i].places))
+    changes.check_order(found, tools)
+
+
+def named(rule: T, id: str, written: bool) -> T:
+    """Return a rule under its id; `written` says whether somebody wrote that."""
+    return rule if rule.id == id and rule.named == written else replace(rule, id=id, named=written)
 
 
 # ---------------------------------------------------------------- one rule
@@ -80,7 +119,7 @@ def _rule(
     names: Names,
     tools: Tools,
     approvers: tuple[str, ...],
-) -> _Made:
+) -> Made:
     rule, front = _begin(file, item, group, names, tools, item.effect)
     if item.effect not in (*clauses.EFFECTS, "limit", "risk"):
         file.error(item.at, f"unknown effect `{item.effect}`{file.near(item.effect, clauses.EFFECTS)}", "unknown-name")
@@ -117,10 +156,10 @@ def _rule(
     )
     # A change that was refused leaves the places one short; then there is an error anyway.
     places = tuple(change.path.at for change in item.changes)
-    return _Made(checked, file, item.at, places if len(places) == len(changed) else (item.at,) * len(changed))
+    return _made(checked, file, item.at, places if len(places) == len(changed) else (item.at,) * len(changed))
 
 
-def _result_rule(file: File, item: s.ResultRuleItem, group: s.ForItem | None, names: Names, tools: Tools) -> _Made:
+def _result_rule(file: File, item: s.ResultRuleItem, group: s.ForItem | None, names: Names, tools: Tools) -> Made:
     rule, front = _begin(file, item, group, names, tools, item.action)
     rule.result = True
     when, unless = _conditions(rule, item, front)
@@ -150,7 +189,13 @@ def _result_rule(file: File, item: s.ResultRuleItem, group: s.ForItem | None, na
         source=file.source,
         at=item.at,
     )
-    return _Made(checked, file, item.at)
+    return _made(checked, file, item.at, ())
+
+
+def _made(rule: c.Rule | c.ResultRule, file: File, at: s.Span, places: tuple[s.Span, ...]) -> Made:
+    content = canonical(rule, without=("id",))
+    digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
+    return Made(rule, file, at, places, content, digest)
 
 
 def _begin(
@@ -163,7 +208,9 @@ def _begin(
 ) -> tuple[Rule, tuple[c.Condition, ...]]:
     """Return what the conditions are read with, and those that the rule's group brings."""
     front: list[c.Condition] = []
-    envs: tuple[str, ...] = ()
+    patterns = tool_patterns(file, tools, item.tools)
+    shown = f"rule `{file.qualified(item.id)}`" if item.id else "this rule"
+    rule = Rule(file, names, tools, shown, effect, patterns, line=item.at.line)
     if group is not None:
         for attribute, texts in (("agent", group.agents), ("env", group.envs)):
             globs = tuple(dict.fromkeys(nfc(text.value) for text in texts))
@@ -171,12 +218,10 @@ def _begin(
                 if glob_mistake(text.value):
                     file.error(text.at, f"`{text.value}` {glob_mistake(text.value)}", "glob")
             if globs:
-                front.append(c.Test(c.Like(c.Attribute(attribute), globs), at=group.at))
+                front.append(c.Test(c.Like(c.Attribute(attribute), globs), at=rule.place(group.at)))
             if attribute == "env":
-                envs = globs
-    patterns = tool_patterns(file, tools, item.tools)
-    shown = f"rule `{file.qualified(item.id)}`" if item.id else "this rule"
-    return Rule(file, names, tools, shown, effect, patterns, envs), tuple(front)
+                rule.envs = globs
+    return rule, tuple(front)
 
 
 def _conditions(
@@ -215,42 +260,42 @@ def _warn_unseen(rule: Rule) -> None:
 # ---------------------------------------------------------------- ids
 
 
-def _one_each(made: list[_Made], known: dict[str, str]) -> list[_Made]:
-    """Return each distinct rule once with its id; say where two have the same id."""
-    contents = [canonical(m.rule, without=("id",)) for m in made]
-    _name(made, contents)
-    written = [m.rule.id for m in made]
+def one_each(made: list[Made]) -> tuple[list[tuple[int, str, bool]], dict[str, str]]:
+    """Return the place of each distinct rule once, with its id and whether somebody wrote that; and, for every id that
+    was written, the one that its rule goes by. Where two rules have the same id it is said."""
+    written = _ids(made)
     first: dict[str, int] = {}
     owner: dict[str, int] = {}
-    for i, content in enumerate(contents):
-        j = first.setdefault(content, i)
-        if j != i and written[i] < made[j].rule.id:
-            made[j].rule = replace(made[j].rule, id=written[i], named=made[i].rule.named)
+    best = list(range(len(made)))
+    for i, one in enumerate(made):
+        j = first.setdefault(one.content, i)
+        if j != i and written[i] < written[best[j]]:
+            best[j] = i
         if written[i] in RESERVED:
-            made[i].file.error(made[i].at, f"`{written[i]}` says who decided; give this rule another id", "clash")
+            one.file.error(one.at, f"`{written[i]}` says who decided; give this rule another id", "clash")
         other = owner.setdefault(written[i], i)
-        if contents[other] != content:
-            made[i].file.error(
-                made[i].at,
-                f"another rule is `{written[i]}` at {made[other].file.place(made[other].at, made[i].file)};"
+        if other != i and made[other].content != one.content:
+            one.file.error(
+                one.at,
+                f"another rule is `{written[i]}` at {made[other].file.place(made[other].at, one.file)};"
                 " give this one its own id",
                 "clash",
             )
-    for i, content in enumerate(contents):
-        known[written[i]] = made[first[content]].rule.id
-    return [made[i] for i in first.values()]
+    kept = [(i, written[best[i]], made[best[i]].rule.named) for i in first.values()]
+    return kept, {written[i]: written[best[first[one.content]]] for i, one in enumerate(made)}
 
 
-def _name(made: list[_Made], contents: list[str]) -> None:
-    """Give each rule its qualified id: the written one, or one from its content."""
-    hashes = [hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest() for content in contents]
+def _ids(made: list[Made]) -> list[str]:
+    """Return each rule's id as the whole policy knows it: the written one, or one from its content."""
     taken: dict[str, set[str]] = {}
-    for digest in hashes:
-        taken.setdefault(digest[:8], set()).add(digest)
-    for m, digest in zip(made, hashes, strict=True):
-        if m.rule.named:
-            m.rule = replace(m.rule, id=m.file.qualified(m.rule.id))
-            continue
-        effect = m.rule.effect.lower() if isinstance(m.rule, c.Rule) else m.rule.action
-        length_of_it = 8 if len(taken[digest[:8]]) == 1 else 32
-        m.rule = replace(m.rule, id=m.file.qualified(f"{effect}-{digest[:length_of_it]}"))
+    if not all(one.rule.named for one in made):
+        for one in made:
+            taken.setdefault(one.digest[:8], set()).add(one.digest)
+    ids = []
+    for one in made:
+        id = one.rule.id
+        if not one.rule.named:
+            effect = one.rule.effect.lower() if isinstance(one.rule, c.Rule) else one.rule.action
+            id = f"{effect}-{one.digest[: 8 if len(taken[one.digest[:8]]) == 1 else 32]}"
+        ids.append(one.file.qualified(id))
+    return ids

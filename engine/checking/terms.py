@@ -40,8 +40,13 @@ class Rule:
     patterns: tuple[c.ToolPattern, ...]
     envs: tuple[str, ...] = ()
     result: bool = False
+    line: int = 0
     read: dict[tuple[str | int | s.Each, ...], s.Span] = field(default_factory=dict)
     keys: s.Span | None = None
+
+    def place(self, at: s.Span) -> s.Span:
+        """Return a place as a test of this rule keeps it: in lines from the rule's first, which moves more often."""
+        return s.Span(at.line - self.line, at.column, at.end_line - self.line, at.end_column)
 
 
 @dataclass(frozen=True)
