@@ -23,7 +23,7 @@ SECONDS_MAX: Final = 300.0
 ENDS_S: Final = 1.0
 
 
-class Compiler:
+class CompilerProcess:
     """One process that compiles, or none yet. `compile` is for one thread at a time, `close` for any."""
 
     def __init__(self, seconds_max: float = SECONDS_MAX) -> None:

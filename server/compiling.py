@@ -21,6 +21,8 @@ import msgspec
 from ..contract import OperationError
 from ..engine import PolicyError, bundle, load
 from ..engine.collecting import not_collecting
+from ..engine.compiler import Compiler
+from ..engine.evaluators import Native
 from ..engine.testing import run_tests
 from .bound import check_bound
 from .settings import Settings
@@ -40,8 +42,10 @@ class Told(msgspec.Struct, frozen=True):
     trace: str = ""
 
 
-def compiled(settings: Settings) -> tuple[bytes, int]:
+def compiled(settings: Settings, compiler: Compiler) -> tuple[bytes, int]:
     """Return the policy of the settings as a bundle, and how many tests it passed.
+
+    What has not changed since the last time is not read again.
 
     Raises:
         PolicyError: with every mistake of the policy.
@@ -54,20 +58,21 @@ def compiled(settings: Settings) -> tuple[bytes, int]:
             content = file.read()
         bundle.load(content, settings.policy[0])
         return content, 0
-    policy, _ = load(settings.policy, path=settings.path, learned=settings.learned or None)
+    policy, _ = load(settings.policy, path=settings.path, learned=settings.learned or None, compiler=compiler)
     check_bound(policy, settings)
-    results = run_tests(policy)
+    table = compiler.compile(policy)
+    results = run_tests(policy, laid_out=Native.over(table))
     failed = [result.test.name for result in results if not result.passed]
     if failed:
         raise OperationError(f"{len(failed)} of {len(results)} tests of the policy fail, `{failed[0]}` first")
-    return bundle.build(policy, {}), len(results)
+    return bundle.build(policy, {}, table=table), len(results)
 
 
-def told_of(settings: Settings) -> tuple[Told, bytes]:
+def told_of(settings: Settings, compiler: Compiler) -> tuple[Told, bytes]:
     """Return what came of compiling, and the bundle, which is empty where something is wrong."""
     try:
         with not_collecting():
-            content, tests = compiled(settings)
+            content, tests = compiled(settings, compiler)
     except PolicyError as error:
         return Told("; ".join(str(message) for message in error.messages[:MESSAGES_MAX])), b""
     except OperationError as error:
@@ -143,11 +148,12 @@ def step_back() -> None:
 def serve(channel: socket.socket) -> None:
     """Compile whenever the sidecar asks, until it is gone."""
     decode = msgspec.msgpack.Decoder(Settings).decode
+    compiler = Compiler()
     while True:
         asked, _ = receive(channel)
         if not asked:
             return
-        told, content = told_of(decode(asked))
+        told, content = told_of(decode(asked), compiler)
         if not content:
             send(channel, told)
             continue

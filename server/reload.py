@@ -20,7 +20,7 @@ from ..engine.checked import CheckedPolicy
 from ..engine.collecting import not_collecting
 from ..engine.evaluators import Evaluator, Native
 from .bound import check_bound
-from .compiler import Compiler
+from .compiler import CompilerProcess
 from .counts import Counts
 from .settings import Settings
 
@@ -62,7 +62,9 @@ def first(settings: Settings, recorder: Recorder | None, clock: Callable[[], flo
     return Engine(read.table.policy, recorder=recorder, evaluator=over, clock=clock, files=settings.policy)
 
 
-def read_fresh(settings: Settings, compiler: Compiler, old: Evaluator, recent: Iterable[Request], now: float) -> Fresh:
+def read_fresh(
+    settings: Settings, compiler: CompilerProcess, old: Evaluator, recent: Iterable[Request], now: float
+) -> Fresh:
     """Have the policy of the settings compiled in a process of its own, and make sure that it can be taken.
 
     Raises:
@@ -114,7 +116,7 @@ class Reloader:
         adopted: Callable[[CheckedPolicy, str], None],
     ) -> None:
         """`later` runs a function on the loop from any thread; `adopted` is told the new policy and the old digest."""
-        self._compiler = Compiler()
+        self._compiler = CompilerProcess()
         self._closed = False
         self._engine, self._settings, self._counts = engine, settings, counts
         self._clock, self._later, self._recent, self._adopted = clock, later, recent, adopted
