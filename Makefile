@@ -39,7 +39,7 @@ KIND_INSTALLED := $(shell cat .venv/.kind 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-full soak-decide peers replay quality crash interop frameworks test-frameworks fuzz kill openapi browser mcp-clients mcp-servers fuzz-table endure fmt dist clean FORCE
+.PHONY: help demo test check bench bench-reload bench-full soak-decide peers replay quality crash interop frameworks test-frameworks fuzz kill openapi browser mcp-clients mcp-servers fuzz-table endure fmt dist clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,9 @@ bench: .venv/.installed .venv/.needs-test ## a few minutes of benchmarks; runs a
 bench-full: .venv/.installed ## up to 100,000 rules and every peer, then table and plot; leave the machine alone
 	@$(BIN)/python benchmarks/compare.py --full $(BENCH)
 	@$(BIN)/python benchmarks/plot.py
+
+bench-reload: .venv/.installed ## a policy of 10,000 rules that changes: in the compiler, in process, and in a sidecar under load
+	@$(BIN)/python benchmarks/reload.py $(BENCH)
 
 soak-decide: .venv/.installed ## MILLIONS=10: so many decisions in one process, and what they leave in memory
 	@$(BIN)/python benchmarks/soak.py $(MILLIONS)

@@ -109,7 +109,7 @@ def answers_of(
 ) -> Answers:
     """Return where calls are answered by the rows that hold."""
     digest = policy.digest
-    limited = any(limit is not None for *_, limit, _ in laid)
+    limited = any(one[7] is not None for one in laid)
 
     def bound(request: Request, args: dict[str, Any], session: Session | None) -> str:
         return call_digest(request, args, None if session is None else session.id, digest)

@@ -25,7 +25,7 @@ from .counts import Counts
 from .settings import Settings
 
 RECENT_MAX: Final = 512
-HANDED_OVER_S: Final = 1e-4
+HANDED_OVER_S: Final = 2e-4
 PAUSE_S: Final = 2e-4
 
 log = logging.getLogger(__name__)
