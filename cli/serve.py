@@ -43,6 +43,10 @@ def serve(
     sessions_back_s: Annotated[
         float | None, Parameter(help="how far back sessions are taken from the evidence, in seconds; a day if unsaid")
     ] = None,
+    hand_over: Annotated[
+        bool | None,
+        Parameter(negative="--no-hand-over", help="leave what sessions were told to the next process (the default)"),
+    ] = None,
     watch: Annotated[
         bool | None, Parameter(negative="--no-watch", help="read a changed policy again (the default)")
     ] = None,
@@ -93,6 +97,7 @@ def serve(
         "state": state,
         "uids": uids,
         "sessions_back_s": sessions_back_s,
+        "hand_over": hand_over,
         "watch": watch,
         "drain_s": drain_s,
         "log": log,

@@ -296,6 +296,11 @@ class Engine:
         with self._lock:
             return self._session(id, root, tenant_id, begins=begins)
 
+    def sessions(self) -> list[Session]:
+        """Return the sessions that are kept, those that were asked for last first."""
+        with self._lock:
+            return list(reversed(self._sessions.values()))
+
     def _session(self, id: str, root: Session | None, tenant: str | None, begins: bool) -> Session:
         session = self._sessions.get(id)
         if session is None:

@@ -29,7 +29,8 @@ class Approvers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Every option of the sidecar. Times in seconds, paths as the operator wrote them.
 
-    `sessions_back_s` is how far back sessions are taken from the evidence when the process starts.
+    `sessions_back_s` is how far back sessions are taken from the evidence when the process starts; `hand_over` leaves
+    what their users said and their tools returned to the next process, in a file beside the socket.
 
     `state` is the folder of holds and keys. `http` is an address, host:port, `http_socket` a Unix socket; both empty
     leave HTTP away. `tls_cert` and `tls_key` are PEM files, for an address that other machines reach. `uids` are the
@@ -52,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     uids: list[int] = []
     approvers: dict[str, Approvers] = {}
     sessions_back_s: float = 86_400.0
+    hand_over: bool = True
     drain_s: float = 10.0
     watch: bool = True
     log: Literal["json", "text"] = "json"

@@ -18,6 +18,7 @@ from ..contract import OperationError, Request
 from ..engine.checked import CheckedPolicy
 from ..evidence import EvidenceLog
 from ..evidence import open as open_log
+from . import handover
 from .commit import Commit
 from .counts import Counts
 from .dispatch import Dispatcher
@@ -117,7 +118,12 @@ class Sidecar:
         directory = Path(self.settings.evidence)
         restored = restore(self.engine, directory, now, self.settings.sessions_back_s, waiting)
         self._restored = restored
-        log.info("restored records=%d under_way=%d", restored.count, len(restored.under_way))
+        place, taken = handover.place_of(self.settings.socket_path()), 0
+        if self.settings.hand_over:
+            taken = handover.take(place, self.engine, now)
+        else:
+            place.unlink(missing_ok=True)
+        log.info("restored records=%d under_way=%d taken_over=%d", restored.count, len(restored.under_way), taken)
 
     def _loaded(self, policy: CheckedPolicy, previous: str) -> None:
         """Note that a policy is in force: which arguments are recorded in clear, and a record of its own."""
@@ -264,6 +270,8 @@ class Sidecar:
         await asyncio.sleep(0)
         if self.commit is not None:
             self.commit.close()
+        if self.evidence is not None and self.settings.hand_over:
+            handover.leave(handover.place_of(self.socket.path), self.engine.sessions(), self.clock())
         self._open.close()
         log.info("stopped")
 

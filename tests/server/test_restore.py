@@ -49,7 +49,8 @@ def settings(tmp_path: Path) -> dict[str, Any]:
 
     clock.now = time.time()
     bound = {"leads": Approvers(["cfo"])}
-    return {"recording": "sync", "evidence": str(tmp_path / "evidence"), "clock": clock, "approvers": bound}
+    told = {"recording": "sync", "evidence": str(tmp_path / "evidence"), "clock": clock, "approvers": bound}
+    return {**told, "hand_over": False}  # as after a crash
 
 
 def test_limits_count_what_an_earlier_process_let_through(tmp_path: Path, settings: dict[str, Any]) -> None:
