@@ -21,6 +21,10 @@ from .settings import Settings
 
 SECONDS_MAX: Final = 300.0
 ENDS_S: Final = 1.0
+TIRED: Final = "code 0"
+"""How a process ends that nobody has asked for long; one may be asked just then."""
+TURNS: Final = threading.Semaphore(1)
+"""Of many tenants whose policies change together, one is compiled at a time."""
 
 
 class CompilerProcess:
@@ -40,17 +44,8 @@ class CompilerProcess:
         Raises:
             OperationError: the process cannot be started, ended, or took too long.
         """
-        channel = self._started()
-        try:
-            send(channel, settings)
-            answer, descriptors = receive(channel)
-        except TimeoutError:
-            self._end()
-            raise OperationError(f"compiling the policy took longer than {self.seconds_max:.0f} s") from None
-        except OSError:  # it is gone, or we close
-            answer, descriptors = b"", []
-        if not answer:
-            raise OperationError(f"the process that compiles the policy ended ({self._end(ENDS_S)})")
+        with TURNS:
+            answer, descriptors = self._asked(settings)
         told = msgspec.msgpack.decode(answer, type=Told)
         if not descriptors:
             return told, None
@@ -60,18 +55,36 @@ class CompilerProcess:
             for number in descriptors:
                 os.close(number)
 
+    def _asked(self, settings: Settings) -> tuple[bytes, list[int]]:
+        while True:
+            channel, fresh = self._started()
+            try:
+                send(channel, settings)
+                answer, descriptors = receive(channel)
+            except TimeoutError:
+                self._end()
+                raise OperationError(f"compiling the policy took longer than {self.seconds_max:.0f} s") from None
+            except OSError:  # it is gone, or we close
+                answer, descriptors = b"", []
+            if answer:
+                return answer, descriptors
+            how = self._end(ENDS_S)
+            if fresh or how != TIRED:
+                raise OperationError(f"the process that compiles the policy ended ({how})")
+
     def close(self) -> None:
         """End the process, and whatever it is doing; nothing is compiled any more."""
         self._closed = True
         with self._lock:
             self._drop(0)
 
-    def _started(self) -> socket.socket:
+    def _started(self) -> tuple[socket.socket, bool]:
+        """Return the socket of the process, and whether that was started now."""
         with self._lock:
             if self._closed:
                 raise OperationError("the server is stopping")
             if self._channel is not None and self._process is not None and self._process.poll() is None:
-                return self._channel
+                return self._channel, False
             self._drop(0)
             ours, theirs = socket.socketpair()
             with theirs:
@@ -91,7 +104,7 @@ class CompilerProcess:
                     raise OperationError(f"no process to compile the policy: {error.strerror or error}") from None
             ours.settimeout(self.seconds_max)
             self._channel = ours
-            return ours
+            return ours, True
 
     def _end(self, patience_s: float = 0) -> str:
         """End the process, if it has not ended by itself after a while; return how it ended."""

@@ -30,6 +30,8 @@ from .settings import Settings
 MEMORY_MAX: Final = 4 << 30
 MESSAGES_MAX: Final = 3
 NICE: Final = 10
+KEPT_S: Final = 600.0
+"""So long what was read of a policy is kept for its next change."""
 SIZE: Final = struct.Struct("<I")
 CHUNK: Final = 1 << 16
 
@@ -146,7 +148,8 @@ def step_back() -> None:
 
 
 def serve(channel: socket.socket) -> None:
-    """Compile whenever the sidecar asks, until it is gone."""
+    """Compile whenever the sidecar asks, until it is gone, or has not asked for long."""
+    channel.settimeout(KEPT_S)
     decode = msgspec.msgpack.Decoder(Settings).decode
     compiler = Compiler()
     while True:
@@ -163,7 +166,7 @@ def serve(channel: socket.socket) -> None:
 
 def main() -> None:
     step_back()
-    with socket.socket(fileno=int(sys.argv[1])) as channel, contextlib.suppress(ConnectionError):
+    with socket.socket(fileno=int(sys.argv[1])) as channel, contextlib.suppress(ConnectionError, TimeoutError):
         serve(channel)
 
 

@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 from concurrent.futures import Future
 from pathlib import Path
@@ -146,6 +149,17 @@ def test_a_compiling_process_that_dies_is_told_of_and_replaced(tmp_path: Path) -
         assert client.decide(WIPE).decision.effect == Effect.ALLOW
         assert reload(running, NEW) == ""
         assert client.decide(WIPE).decision.effect == Effect.BLOCK
+
+
+def test_a_process_that_ends_because_nobody_asked_for_long_is_replaced(tmp_path: Path) -> None:
+    with live(tmp_path, OLD) as running:
+        compiler = running.sidecar.reloader._compiler
+        compiler._channel, theirs = socket.socketpair()
+        command = [sys.executable, "-c", "import sys; sys.stdin.buffer.read(1)"]  # it is asked, and gone already
+        with theirs, subprocess.Popen(command, stdin=theirs) as compiler._process:
+            theirs.close()
+            assert reload(running, NEW) == ""
+            assert started(running).args != command
 
 
 def test_compiling_takes_so_long_and_no_longer(tmp_path: Path) -> None:
