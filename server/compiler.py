@@ -21,6 +21,8 @@ from .settings import Settings
 
 SECONDS_MAX: Final = 300.0
 ENDS_S: Final = 1.0
+NEEDED: Final = ("PATH", "HOME", "LANG", "LC_", "LD_", "PYTHON", "VIRTUAL_ENV", "TMPDIR", "ASAN_")
+"""What variables of the environment begin with that the process gets; secrets of webhooks, say, stay here."""
 TIRED: Final = "code 0"
 """How a process ends that nobody has asked for long; one may be asked just then."""
 TURNS: Final = threading.Semaphore(1)
@@ -98,6 +100,7 @@ class CompilerProcess:
                         stderr=subprocess.DEVNULL,
                         pass_fds=[theirs.fileno()],
                         start_new_session=True,
+                        env={name: os.environ[name] for name in os.environ if name.startswith(NEEDED)},
                     )
                 except OSError as error:
                     ours.close()

@@ -122,7 +122,10 @@ def started(running: Live) -> Any:
     return running.sidecar.reloader._compiler._process
 
 
-def test_a_policy_is_compiled_in_a_process_of_its_own_that_ends_with_the_sidecar(tmp_path: Path) -> None:
+def test_a_policy_is_compiled_in_a_process_of_its_own_that_ends_with_the_sidecar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRET", "whsec_zebra")
     with live(tmp_path, OLD) as running:
         assert started(running) is None
         assert reload(running, NEW) == ""
@@ -130,6 +133,7 @@ def test_a_policy_is_compiled_in_a_process_of_its_own_that_ends_with_the_sidecar
         assert process.poll() is None
         held = [str(file.readlink()) for file in Path(f"/proc/{process.pid}/fd").iterdir()]
         assert sum(name.startswith("socket:") for name in held) == 1, "it inherits its own socket, and nothing else"
+        assert b"zebra" not in Path(f"/proc/{process.pid}/environ").read_bytes()
         assert reload(running, OLD) == ""
         assert started(running) is process
     assert process.poll() is not None
