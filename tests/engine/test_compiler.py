@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies.decisions import NOW
-from thoth.contract import Effect
-from thoth.engine import Engine, PolicyError
+from thoth.contract import Effect, Request, admit
+from thoth.engine import Engine, PolicyError, bundle, reference
 from thoth.engine.check import Checked, check
 from thoth.engine.compile import DecisionTable, compile
 from thoth.engine.compiler import Compiler
-from thoth.engine.decide import decide
+from thoth.engine.decide import decide, in_full, on_result
 from thoth.engine.packing import pack
 from thoth.grammar import Policy, parse, read_policy
 
@@ -35,9 +35,9 @@ REQUESTS: list[dict[str, Any]] = [
     {"tool_name": tool, "tool_args": args, "agent_id": agent, "environment": env}
     for tool, args in [
         *(("pay", {"amount": amount, "to": to}) for amount in (0, 5, 37, 500) for to in ("eve", "bob", "a7")),
-        ("pay", {"amount": 12, "to": "bob", "note": "call 555 1234"}),
+        *(("pay", {"amount": 12, "to": "bob", "note": note}) for note in ("call 555 1234", "a3 then b7x", "a12 é b3")),
         *(("read", {"path": path}) for path in ("/etc/passwd", "/srv/a/b", "relative")),
-        *(("send", {"to": [to], "body": "card 12"}) for to in ("x@acme.example", "eve@evil.example")),
+        *(("send", {"to": [to], "body": "card 12 b5"}) for to in ("x@acme.example", "eve@evil.example")),
         ("db.query", {"sql": "drop table x"}),
         ("nobody", {}),
     ]
@@ -52,14 +52,18 @@ def drawn_rule(draw: random.Random) -> str:
     name = draw.choice([f"r{other}", f"s{other}", ""])
     named = f" as {name}" if name else ""
     effect = draw.choice(["allow", "block", "step_up", "defer"])
+    strict = draw.choice(["block", "step_up", "defer"])
     low = draw.randrange(0, 50)
     return draw.choice(
         [
             f"{effect} pay{named} when args.amount > {low}",
             f"{effect} pay{named} when args.amount between {low} and {low + 10}",
-            f"{effect} pay{named}\n    # why\n    when args.amount > {low} and args.to matches digits  # so",
+            f"{strict} pay{named}\n    # why\n    when args.amount > {low} and args.to matches digits  # so",
             f'{effect} pay{named} when args.to in {{"bob", "x{number}"}} because "of {number}"',
             f'{effect} read{named} when args.path under "/srv/{draw.choice("abc")}"',
+            f'{effect} read{named} when args.path starts with "/{draw.choice(["", "e", "s", "srv/a", "x" * number])}"',
+            f'{strict} pay{named} when args.note matches "b{number}x?" or args.note matches "^a{low}"',
+            f'{strict} send{named} when args.body matches "b{number}$" and args.body matches "[0-9][0-9]"',
             f'{effect} *{named} when agent is not "bot-{draw.randrange(3)}" and env is prod',
             f"{effect} class send{named} when all args.to like friends",
             f'{effect} db.*{named} when args.sql contains "drop" or tool is "db.x"',
@@ -77,6 +81,15 @@ def drawn_rule(draw: random.Random) -> str:
             f'step_up pay{named} when args.amount > {low} ask "ops" within 5m trial',
         ]
     )
+
+
+def family(draw: random.Random) -> list[str]:
+    """Return rules that differ in the span alone in which a number lies, enough of them to be looked up together."""
+    lows = [draw.randrange(60) for _ in range(20)]
+    return [
+        f"block pay as {draw.choice('amz')}{n} when args.amount between {low} and {low + 9}"
+        for n, low in enumerate(lows)
+    ]
 
 
 def drawn_test(draw: random.Random) -> str:
@@ -137,8 +150,18 @@ def placed(node: Any) -> Any:
     return node
 
 
-def decisions(table: DecisionTable) -> list[Any]:
-    return [decide(table, dict(request), now=NOW) for request in REQUESTS]
+def by_the_machine(table: DecisionTable) -> list[Any]:
+    return [decide(table, dict(request), now=NOW).facts() for request in REQUESTS]
+
+
+def answers(table: DecisionTable) -> list[Any]:
+    """Return all that a table says of the requests: by the machine, step by step, and of what they return."""
+    answers = by_the_machine(table)
+    for request in map(admit, REQUESTS):
+        assert isinstance(request, Request)
+        answers.append(in_full(table, request, None, None, NOW, None, "").facts())
+        answers.append([rule.id for rule in on_result(table, request, request.tool_args, "a3 of 12", None, NOW)])
+    return answers
 
 
 @settings(max_examples=settings().max_examples // 3)
@@ -148,7 +171,8 @@ def test_whatever_is_edited_the_policy_and_its_table_are_those_of_the_text(seed:
     module = parse(MODULE, "m.thoth")
     compiler = Compiler()
     before = [*HEAD, *TOOLS]
-    items = [*before, *(drawn_rule(draw) for _ in range(draw.randrange(40)))]
+    items = [*before, *(drawn_rule(draw) for _ in range(draw.randrange(40))), *draw.choice([[], family(draw)])]
+    tables: list[tuple[DecisionTable, list[Any]]] = []
     for _ in range(edits):
         text = between.join(items) + draw.choice(["", "\n", "\n# the end\n"])
         expected = outcome(lambda text=text: plainly(text, module))
@@ -164,8 +188,18 @@ def test_whatever_is_edited_the_policy_and_its_table_are_those_of_the_text(seed:
         assert pack(replace(found.policy, tests=())) == pack(replace(expected.policy, tests=()))
         assert placed(found.policy.tests) == placed(expected.policy.tests)
         assert found.warnings == expected.warnings
-        assert decisions(compiler.compile(found.policy)) == decisions(compile(expected.policy))
+        table, said = compiler.compile(found.policy), answers(compile(expected.policy))
+        assert answers(table) == said
+        assert said[: len(REQUESTS)] == [
+            reference.decide(expected.policy, dict(request), now=NOW).facts() for request in REQUESTS
+        ]
+        tables.append((table, said))
         items = edited(items, draw)
+    for table, said in tables:
+        assert answers(table) == said, "what is laid out behind a table changes nothing about it"
+    if tables:
+        read = bundle.load(bundle.build(tables[-1][0].policy, {}, table=tables[-1][0]), "p.bundle")
+        assert answers(read.table) == tables[-1][1]
 
 
 def big(rules: int) -> list[str]:
