@@ -127,7 +127,9 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=WRITE_BYTES_MAX)
-        self.descriptor = self.transport.get_extra_info("socket").fileno()
+        # What is sent past the transport would be sent past TLS.
+        in_clear = self.transport.get_extra_info("ssl_object") is None
+        self.descriptor = self.transport.get_extra_info("socket").fileno() if in_clear else -1
         self.door.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -211,7 +213,8 @@ class HttpConnection(asyncio.Protocol):
         if body:
             answer = STRAIGHT % len(body) + body
             transport = self.transport
-            done = 0 if transport.get_write_buffer_size() else send_now(self.descriptor, answer)
+            past = self.descriptor >= 0 and not transport.get_write_buffer_size()
+            done = send_now(self.descriptor, answer) if past else 0
             if done < len(answer) and not transport.is_closing():
                 transport.write(answer[done:])
         self.quiet_since = door.clock()

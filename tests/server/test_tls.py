@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,29 @@ def test_a_call_is_decided_over_tls_on_every_address(tmp_path: Path) -> None:
         assert (status, answer["decision"]) == (200, "ALLOW")
         status, answer = ask(running, cert, "POST", "/v1/enforce", b"{" * 2_000_000, **{"x-api-key": text})
         assert status == 413, "an answer before the end of the request reaches its client"
+
+
+def test_a_question_that_comes_whole_is_answered_over_tls_too(tmp_path: Path) -> None:
+    """A plain question in one piece is answered straight away, past everything; but never past TLS."""
+    cert, key = certificate(tmp_path)
+    key.chmod(0o600)
+    with live(tmp_path, POLICY, http="127.0.0.1:0", tls_cert=str(cert), tls_key=str(key)) as running:
+        text = Served(running, running.sidecar.clock).key("bot", "execute")
+        body = json.dumps({"tool_name": "search", "tenant_id": "t"}).encode()
+        head = f"POST /v1/enforce HTTP/1.1\r\nhost: x\r\nx-api-key: {text}\r\ncontent-type: application/json\r\n"
+        whole = head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body
+        port = running.sidecar.listeners.sockets[0].getsockname()[1]
+        context = ssl.create_default_context(cafile=str(cert))
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=20) as sock,
+            context.wrap_socket(sock, server_hostname="127.0.0.1") as secure,
+        ):
+            for _ in range(3):
+                secure.sendall(whole)
+                answer = b""
+                while b"}}" not in answer:
+                    answer += secure.recv(65_536)
+                assert b'"decision":"ALLOW"' in answer
 
 
 def test_without_tls_nothing_is_said(tmp_path: Path) -> None:
