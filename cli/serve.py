@@ -47,6 +47,7 @@ def serve(
         bool | None,
         Parameter(negative="--no-hand-over", help="leave what sessions were told to the next process (the default)"),
     ] = None,
+    workers: Annotated[int | None, Parameter(help="how many processes decide; 1 if unsaid")] = None,
     watch: Annotated[
         bool | None, Parameter(negative="--no-watch", help="read a changed policy again (the default)")
     ] = None,
@@ -98,6 +99,7 @@ def serve(
         "uids": uids,
         "sessions_back_s": sessions_back_s,
         "hand_over": hand_over,
+        "workers": workers,
         "watch": watch,
         "drain_s": drain_s,
         "log": log,

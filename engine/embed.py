@@ -106,6 +106,8 @@ class Engine:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._forgotten: set[bytes] = set()
         self._held: OrderedDict[str, _Hold] = OrderedDict()
+        self.id_prefix = os.urandom(8).hex()
+        """What the ids of this engine's decisions begin with, before the dash."""
         self._desk = self._desk_of(recorder, clock)
         self._lock, self._ids = self._desk.lock, self._desk.ids
         self._running: Running[Session | None] = self._desk.running
@@ -141,7 +143,7 @@ class Engine:
 
     def _desk_of(self, recorder: Recorder | None, clock: Callable[[], float]) -> Desk:
         desk = Desk(
-            prefix=os.urandom(8).hex(),
+            prefix=self.id_prefix,
             wire=WIRE,
             admit_text=admitted_bytes,
             clock=clock,

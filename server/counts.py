@@ -5,7 +5,8 @@ health.
 """
 
 from bisect import bisect_left
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from ..contract import Decision
 from ..native.lane import Tally
@@ -46,19 +47,9 @@ class Counts:
         found["BLOCK"] += self.tally.blocked
         return found
 
-    def add(self, other: "Counts") -> None:
-        """Count what another has counted as well."""
-        for name in self.__slots__:
-            if name == "tally":
-                continue  # `by_effect` has it
-            mine, theirs = getattr(self, name), getattr(other, name.removeprefix("_"))
-            if isinstance(mine, dict):
-                theirs = {key: mine.get(key, 0) + count for key, count in theirs.items()}
-            elif isinstance(mine, list):
-                theirs = [one + two for one, two in zip(mine, theirs, strict=True)]
-            else:
-                theirs = mine + theirs
-            setattr(self, name, theirs)
+    def values(self) -> dict[str, Any]:
+        """Return everything that was counted, by name."""
+        return {name: getattr(self, name) for name in NAMES}
 
     def decided(self, decision: Decision) -> None:
         """Count a decision by its effect."""
@@ -70,3 +61,32 @@ class Counts:
         """Count how long an answer took."""
         self.latency[bisect_left(LATENCY_S, seconds)] += 1
         self.latency_s += seconds
+
+
+NAMES: Final = (
+    "by_effect", "connections", "frame_errors", "http_requests", "internal", "latency", "latency_s", "reloads",
+    "reloads_failed", "resent", "shed", "slow_readers", "unrecorded",
+)  # fmt: skip
+
+
+class Sum:
+    """What several have counted, under the names that each has it."""
+
+    by_effect: dict[str, int]
+    latency: list[int]
+    latency_s: float
+    internal: int
+
+    def __init__(self, several: Iterable[Mapping[str, Any]]) -> None:
+        total = Counts().values()
+        for values in several:
+            for name, more in values.items():
+                held = total[name]
+                if isinstance(held, dict):
+                    total[name] = {key: count + more.get(key, 0) for key, count in held.items()}
+                elif isinstance(held, list):
+                    total[name] = [one + two for one, two in zip(held, more, strict=True)]
+                else:
+                    total[name] = held + more
+        for name, value in total.items():
+            setattr(self, name, value)

@@ -227,6 +227,10 @@ class Dispatcher:
             raise RequestError(f"there is no session `{session_id}`")
         session.said(text)
 
+    def knows(self, decision_id: str) -> bool:
+        """Say whether a call was let through here, and is under way or has ended."""
+        return decision_id in self._running or decision_id in self._ended
+
     def take_over(self, under_way: Mapping[str, Decision], ended: Mapping[str, object]) -> None:
         """Take in what an earlier process let through: calls under way, and the tenants of those that ended, by id."""
         for decision in under_way.values():

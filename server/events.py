@@ -45,6 +45,11 @@ def events_of(body: Any) -> list[dict[str, Any]] | Fault:
     return found
 
 
+def session_in(event: Any) -> Any:
+    """Return which session an event is about, as it spells that."""
+    return event.get("session_id", event.get("sessionId")) if isinstance(event, dict) else None
+
+
 def _snake(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
 

@@ -116,8 +116,7 @@ class FrameConnection(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=WRITE_BYTES_MAX)
         door = self.door
         self.descriptor = self.transport.get_extra_info("socket").fileno()
-        with socket.socket(fileno=os.dup(self.descriptor)) as sock:
-            self.uid = peer_of(sock).uid
+        self.uid = self.peer_uid()
         self.asker = f"uid:{self.uid}"
         self.lane = Lane(door.street, self.asker, self.at_leisure, self.when_durable)
         door.connections.add(self)
@@ -128,6 +127,11 @@ class FrameConnection(asyncio.Protocol):
             self.go_away("not_allowed", f"user {self.uid} may not ask here")
         elif door.leaving:
             self.go_away("leaving", "this server is stopping")
+
+    def peer_uid(self) -> int:
+        """Return who is at the other end, as the kernel knows it."""
+        with socket.socket(fileno=os.dup(self.descriptor)) as sock:
+            return peer_of(sock).uid
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.door.connections.discard(self)

@@ -5,7 +5,6 @@ once more by the engine: a member of a name that the policy asks, never the agen
 key that it asked with; its user only where the policy says `ask user`.
 """
 
-import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -20,8 +19,8 @@ from ..engine.assemble import names_answered
 from .commit import Commit
 from .refusal import blocked
 from .store import Store
+from .tokens import token_for
 
-TOKEN_BYTES: Final = 24
 WAITING_MAX: Final = 10_000
 KEPT_S: Final = 3600.0
 """How long an answered hold can still be asked for."""
@@ -80,8 +79,14 @@ class Holds:
         later: Later,
         record: Callable[[Approval, Answer, Decision], None] | None,
         notify: Callable[[Hold], None] | None = None,
+        token_for: Callable[[Request], str] = token_for,
+        keeps: Callable[[str], bool] = lambda token: True,
     ) -> None:
-        """`members` are the people behind each approver's name; `later` runs a function on the loop."""
+        """`members` are the people behind each approver's name; `later` runs a function on the loop.
+
+        `token_for` makes a hold's token, `keeps` says of which tokens an earlier process's holds are ours.
+        """
+        self._token_for, self._keeps = token_for, keeps
         self._engine, self._store, self._members = engine, store, members
         self._clock, self._later, self._record, self._notify = clock, later, record, notify
         self._all: dict[str, Hold] = {}
@@ -98,6 +103,8 @@ class Holds:
         if self._store is None:
             return
         for hold in stored(self._store, self._clock()):
+            if not self._keeps(hold.token):
+                continue
             self._all[hold.token] = hold
             if hold.waiting:
                 decision = decision_of(hold.decision, Request(**hold.request))
@@ -111,7 +118,7 @@ class Holds:
         if self._store is None or request is None or self.waiting >= WAITING_MAX:
             opened(None)
             return
-        token = f"hold_{secrets.token_urlsafe(TOKEN_BYTES)}"
+        token = self._token_for(request)
         hold = Hold(
             token,
             asker,

@@ -60,6 +60,12 @@ class Asked:
         self.sent = head + b"\r\n" if self.head_only else head + b"\r\n" + body
         self.connection.send_answered()
 
+    def send(self, sent: bytes) -> None:
+        """Send an answer that is spelt already, as `answer` spells it."""
+        if not self.sent:
+            self.sent = sent
+            self.connection.send_answered()
+
     def refuse(self, status: int, code: str, text: str, extra: bytes = b"") -> None:
         """Send an error, flat, as every public client reads it."""
         self.answer(status, _json(ErrorBody(code, text)), extra=extra)

@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 from socket import AF_UNIX, socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from ..contract import OperationError
 from .http import HttpDoor
@@ -65,6 +65,13 @@ class Listeners:
         if self.tls is not None:
             tls_of(*self._files)  # half a renewal, a key that does not fit say, changes nothing
             self.tls.load_cert_chain(*self._files)
+
+    def inherited(self) -> Self:
+        """Return the same for a process that was forked: closing it leaves the sockets to the others."""
+        self._open = contextlib.ExitStack()
+        for sock in self.sockets:
+            self._open.callback(sock.close)
+        return self
 
     def leave(self) -> None:
         """Take no new connection, answer what was read, and close the connections."""

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from .counts import LATENCY_S, Counts
+from .counts import LATENCY_S, Counts, Sum
 
 COUNTERS: Final = {
     "connections": "connections taken on the Unix socket",
@@ -27,7 +27,7 @@ OF_ONE: Final = frozenset({"longest_turn_seconds"})
 
 
 class _Snapshot:
-    def __init__(self, counts: Counts, gauges: Mapping[str, float]) -> None:
+    def __init__(self, counts: Counts | Sum, gauges: Mapping[str, float]) -> None:
         self.counts, self.gauges = counts, gauges
 
     def collect(self) -> Iterable[Metric]:
@@ -48,8 +48,18 @@ class _Snapshot:
             yield GaugeMetricFamily(f"thoth_{name}", name.replace("_", " "), value=value)
 
 
-def exposition(counts: Counts, gauges: Mapping[str, float]) -> bytes:
+def exposition(counts: Counts | Sum, gauges: Mapping[str, float]) -> bytes:
     """Return every counter and gauge as text."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Snapshot(counts, gauges))
     return generate_latest(registry)
+
+
+def added(several: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Return the gauges of several as those of one."""
+    total: dict[str, float] = {}
+    for gauges in several:
+        for name, value in gauges.items():
+            before = total.get(name, 0.0)
+            total[name] = max(before, value) if name in OF_ONE else before + value
+    return total

@@ -8,7 +8,7 @@ that was let through and has no outcome there is under way again, so its end can
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +18,7 @@ import msgspec
 
 from ..contract import By, Decision, Effect, Ending, Mode, Outcome, Request, Reservation, Violation
 from ..engine import Engine
+from ..engine.ledger import Ledger
 from ..evidence import EvidenceError, LogReader
 from ..evidence.browse import Wanted
 from .dispatch import ENDED_MAX, RUNNING_MAX
@@ -39,8 +40,20 @@ class Restored:
     """The tenant of each that ended, by the id of its decision; the last 65,536."""
 
 
-def restore(engine: Engine, directory: Path, now: float, back_s: float, holds: frozenset[str]) -> Restored:
+def restore(
+    engine: Engine,
+    directory: Path,
+    now: float,
+    back_s: float,
+    holds: frozenset[str],
+    *,
+    ledger: Ledger | None = None,
+    keeps: Callable[[object, str], bool] | None = None,
+) -> Restored:
     """Take in the records of as long as anything counts. `holds` are decisions still held.
+
+    What was spent goes into `ledger`, the engine's if unsaid. Sessions and calls are taken of which `keeps` says, by
+    the session and the decision's id, that they are ours.
 
     Cost: one pass over the log; a decryption for each record that took something from a limit.
 
@@ -50,7 +63,7 @@ def restore(engine: Engine, directory: Path, now: float, back_s: float, holds: f
     windows = engine.evaluator.windows
     since = now - max([DAY_S, back_s, *windows.values()])
     reader = LogReader(directory)
-    past = _Past(engine, reader, windows, holds)
+    past = _Past(engine, reader, windows, holds, engine.ledger if ledger is None else ledger, keeps)
     for entry in reader.entries(Wanted(since_us=int(since * 1e6))):
         take = past.takes.get(str(entry.record.get("kind")))
         if take is not None:
@@ -60,8 +73,17 @@ def restore(engine: Engine, directory: Path, now: float, back_s: float, holds: f
 
 
 class _Past:
-    def __init__(self, engine: Engine, reader: LogReader, windows: Mapping[str, int], holds: frozenset[str]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        reader: LogReader,
+        windows: Mapping[str, int],
+        holds: frozenset[str],
+        ledger: Ledger,
+        keeps: Callable[[object, str], bool] | None,
+    ) -> None:
         self.engine, self.reader, self.windows, self.holds = engine, reader, windows, holds
+        self.ledger, self.keeps = ledger, keeps
         self.restored = Restored()
         self.takes = {"decision": self.decided, "outcome": self.ended}
 
@@ -91,9 +113,9 @@ class _Past:
             reservations=self.spent(entry, decision_id=record["id"], effect=effect, at=at),
         )
         if record.get("approval"):
-            self.engine.ledger.use(record["approval"])
+            self.ledger.use(record["approval"])
         id = record.get("decided_in") or record.get("session")
-        if decision.request is None:
+        if decision.request is None or not (self.keeps is None or self.keeps(id, decision.id)):
             return
         session = None
         if isinstance(id, str) and id:
@@ -113,7 +135,7 @@ class _Past:
         sealed = {name for name, _ in entry.record.get("decision", ())}
         if not sealed & {"reservations", "violation"} or decision_id in self.holds:
             return ()
-        ledger = self.engine.ledger
+        ledger = self.ledger
         try:
             values = self.reader.values(entry)
             kept = {name: msgspec.json.decode(values[f"decision.{name}"][1]) for name in sealed if name != "problem"}
@@ -152,4 +174,4 @@ class _Past:
         tool = None if decision.request is None else self.engine.tool_of(decision.request)
         if outcome.ending is Ending.FAILED and tool is not None and tool.atomic:
             for reservation in decision.reservations:
-                self.engine.ledger.give_back(reservation, decision.id)
+                self.ledger.give_back(reservation, decision.id)

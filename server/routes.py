@@ -39,6 +39,8 @@ ENFORCE: Final = "/v1/enforce"
 HOLD: Final = "/v1/enforce/hold/"
 SESSIONS: Final = "/v1/sessions/"
 APPROVALS: Final = "/v1/approvals"
+EVENTS: Final = "/v1/events/batch"
+RELOAD: Final = "/v1/policy/reload"
 TOLD: Final = Told.__struct_fields__
 JSON_TYPES: Final = (b"", b"application/json")
 ALLOW, BLOCK = Effect.ALLOW, Effect.BLOCK
@@ -79,9 +81,9 @@ class Routes:
             ENFORCE: {b"POST": ("execute", self.enforce)},
             "/v1/simulate": {b"POST": ("execute", self.simulate)},
             "/v1/explain": {b"POST": ("execute", self.explain)},
-            "/v1/events/batch": {b"POST": ("execute write", self.take_events)},
+            EVENTS: {b"POST": ("execute write", self.take_events)},
             APPROVALS: {b"GET": ("read", self.approvals)},
-            "/v1/policy/reload": {b"POST": ("write", self.reload_policy)},
+            RELOAD: {b"POST": ("write", self.reload_policy)},
         }
         self._open: dict[str, Callable[[Asked], None]] = {
             "/healthz": self.healthz,

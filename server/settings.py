@@ -35,7 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `state` is the folder of holds and keys. `http` is an address, host:port, `http_socket` a Unix socket; both empty
     leave HTTP away. `tls_cert` and `tls_key` are PEM files, for an address that other machines reach. `uids` are the
     users who may connect to a Unix socket, none named means our own. `tenants` is a folder of tenants, each with a
-    policy, evidence, keys and holds of its own; then the options for these are left away.
+    policy, evidence, keys and holds of its own; then the options for these are left away. `workers` are processes.
     """
 
     policy: list[str] = []
@@ -55,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sessions_back_s: float = 86_400.0
     hand_over: bool = True
     drain_s: float = 10.0
+    workers: int = 1
     watch: bool = True
     log: Literal["json", "text"] = "json"
 
@@ -68,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return Path(runtime) / "thoth" / "thoth.sock"
 
 
+WORKERS_MAX: Final = 64
 LISTS: Final = frozenset({"policy", "path", "uids"})
 
 
@@ -102,6 +104,8 @@ OF_EACH_TENANT: Final = ("policy", "evidence", "state", "approvers", "uids")
 
 
 def _check(settings: Settings) -> None:
+    if not 1 <= settings.workers <= WORKERS_MAX:
+        raise OperationError(f"`workers` is 1 to {WORKERS_MAX}, not {settings.workers}")
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise OperationError("a certificate and its key go together; write `--tls-cert FILE --tls-key FILE`")
     if settings.tenants:

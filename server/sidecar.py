@@ -12,10 +12,11 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..contract import OperationError, Request
 from ..engine.checked import CheckedPolicy
+from ..engine.ledger import Ledger
 from ..evidence import EvidenceLog
 from ..evidence import open as open_log
 from . import handover
@@ -28,14 +29,18 @@ from .keys import Keys
 from .listeners import Listeners
 from .load import Load
 from .openapi import description
+from .porter import PorterDoor
 from .reload import RECENT_MAX, Reloader, first
 from .restore import Restored, restore
 from .routes import Routes
 from .settings import Settings
-from .sockets import BoundSocket
+from .shared_ledger import SharedLedger
+from .sockets import BoundSocket, Inherited
 from .store import Store, make_state
 from .tenant import TenantDispatcher
 from .webhooks import PAUSES_S, Webhooks, hooks_of
+from .worker import Worker
+from .worker_routes import WorkerRoutes
 
 VERSION: Final = importlib.metadata.version("thoth-runtime")
 SWEEP_S: Final = 1.0
@@ -57,26 +62,29 @@ class Sidecar:
         monotonic: Callable[[], float] = time.monotonic,
         webhook_pauses_s: tuple[float, ...] = PAUSES_S,
         tenant: str | None = None,
+        worker: Worker | None = None,
     ) -> None:
         """Read the policy and open everything; nothing is taken yet. With `tenant` calls of that tenant alone.
+
+        `worker` says which of several processes this is, and has the sockets that all of them listen on.
 
         Raises:
             PolicyError: with every mistake of the policy.
             OperationError: what cannot be opened, or an approver's name that nobody stands behind.
         """
         self.settings, self.clock, self.monotonic, self.tenant = settings, clock, monotonic, tenant
+        self.worker = worker
         self.counts = Counts()
         self.shown: dict[str, set[str]] = {}
         self._open = contextlib.ExitStack()
         try:
             self.evidence = self._open_evidence()
             self.engine = first(settings, self.evidence, clock)
+            if worker is not None:
+                self.engine.ledger = worker.ledger_of(self.name)
             self._open_state(webhook_pauses_s)
             self._restore()
-            self.socket = BoundSocket(settings.socket_path())
-            self._open.callback(self.socket.close)
-            self.listeners = Listeners(settings)
-            self._open.callback(self.listeners.close)
+            self._open_doors()
         except BaseException:
             self._open.close()
             raise
@@ -90,6 +98,25 @@ class Sidecar:
         evidence = open_log(self.settings.evidence, mode="async", shown=self.shown)
         self._open.callback(evidence.close)
         return evidence
+
+    @property
+    def name(self) -> str:
+        """The tenant's name, empty where there is but one."""
+        return self.tenant or ""
+
+    def _open_doors(self) -> None:
+        worker = self.worker
+        self.socket: BoundSocket | Inherited
+        if worker is None:
+            self.socket = BoundSocket(self.settings.socket_path())
+        else:
+            self.socket = Inherited(self.settings.socket_path(), worker.frames[self.name])
+            self._inner = BoundSocket(worker.inner_path(worker.index, self.name))
+            self._open.callback(self._inner.close)
+        self._open.callback(self.socket.close)
+        # Several tenants have their HTTP door in common, and so it is not here.
+        self.listeners = worker.listeners if worker is not None and self.tenant is None else Listeners(self.settings)
+        self._open.callback(self.listeners.close)
 
     def _open_state(self, webhook_pauses_s: tuple[float, ...]) -> None:
         self.store: Store | None = None
@@ -116,7 +143,12 @@ class Sidecar:
         held = [] if self.store is None else stored(self.store, now)
         waiting = frozenset(hold.decision.id for hold in held if hold.waiting)
         directory = Path(self.settings.evidence)
-        restored = restore(self.engine, directory, now, self.settings.sessions_back_s, waiting)
+        worker, back_s = self.worker, self.settings.sessions_back_s
+        if worker is None:
+            restored = restore(self.engine, directory, now, back_s, waiting)
+        else:  # what was spent the owner of the ledgers knows
+            keeps = worker.keeps
+            restored = restore(self.engine, directory, now, back_s, waiting, ledger=Ledger(), keeps=keeps)
         self._restored = restored
         place, taken = handover.place_of(self.settings.socket_path()), 0
         if self.settings.hand_over:
@@ -151,8 +183,9 @@ class Sidecar:
             later,
             self.evidence.answered if self.evidence is not None else None,
             self.webhooks.opened if self.webhooks is not None else None,
+            *(() if self.worker is None else (self.worker.token_for, self.worker.keeps_hold)),
         )
-        self.holds.restore()
+        self._restore_holds()
         parts = self.engine, self.holds, self.commit, self.counts, self.clock
         self.dispatcher = Dispatcher(*parts) if self.tenant is None else TenantDispatcher(self.tenant, *parts)
         self.dispatcher.take_over(self._restored.under_way, self._restored.ended)
@@ -180,11 +213,41 @@ class Sidecar:
             gauges=self.gauges,
             description=description(VERSION),
         )
-        self._server = await loop.create_unix_server(self.frames, sock=self.socket.socket)
-        await self.listeners.start(self.routes, loop, self.monotonic)
+        if self.worker is None:
+            self._servers = [await loop.create_unix_server(self.frames, sock=self.socket.socket)]
+            await self.listeners.start(self.routes, loop, self.monotonic)
+        else:
+            await self._start_worker(self.worker)
         self._asked_before = self._collected_at = 0
         self._sweeper = loop.call_later(SWEEP_S, self._sweep)
         log.info("serving socket=%s policy=%s", self.socket.path, self.engine.policy.digest[:12])
+
+    def _restore_holds(self) -> None:
+        ledger = self.engine.ledger
+        if self.worker is None or not isinstance(ledger, SharedLedger):
+            self.holds.restore()
+            return
+        ledger.again = True
+        self.holds.restore()
+        ledger.again = False
+        self.worker.owner.done()
+
+    async def _start_worker(self, worker: Worker) -> None:
+        self.porters = PorterDoor(self.frames, worker, self.name)
+        worker.dispatchers[self.name] = self.dispatcher
+        self._servers = [
+            await self.loop.create_unix_server(self.porters, sock=self.socket.socket),
+            await self.loop.create_unix_server(self.porters.inside, sock=self._inner.socket),
+        ]
+        if self.tenant is None:
+            self.front = WorkerRoutes(worker, self.routes, self.monotonic, self.numbers)
+            await self.listeners.start(self.front, self.loop, self.monotonic)
+        else:
+            await self.listeners.start(self.routes, self.loop, self.monotonic)
+
+    def numbers(self) -> list[Any]:
+        """Return what was counted and what is measured now."""
+        return [self.counts.values(), self.gauges()]
 
     def _recent(self) -> list[Request]:
         return self.dispatcher.recent(RECENT_MAX)
@@ -197,6 +260,10 @@ class Sidecar:
         """Do what time brings: holds that are over, clients that are too slow, answers that can be forgotten."""
         self.holds.sweep()
         self.frames.sweep()
+        if self.worker is not None:
+            self.porters.sweep()
+            if self.worker.owner.broken:
+                self.worker.stop()  # nothing can be counted any more; another one is started in its place
         self.listeners.web.sweep()
         asked = self.dispatcher.asked
         if asked == self._asked_before and asked != self._collected_at:
@@ -256,13 +323,26 @@ class Sidecar:
 
     async def stop(self) -> None:
         """Answer what was read, tell the clients to go, and close everything."""
-        self._server.close()
+        await self.drain()
+        if self.worker is not None:
+            await self.worker.drained(self.settings.drain_s)
+        await self.finish()
+
+    async def drain(self) -> None:
+        """Answer what was read, and tell the clients to go."""
+        for server in self._servers[:1]:
+            server.close()
         self.reloader.close()
         self.frames.leave()
         self.listeners.leave()
         deadline = self.monotonic() + self.settings.drain_s
         while not self._idle() and self.monotonic() < deadline:  # noqa: ASYNC110 - many things can be under way
             await asyncio.sleep(DRAIN_STEP_S)
+
+    async def finish(self) -> None:
+        """Close everything."""
+        for server in self._servers[1:]:
+            server.close()
         self._sweeper.cancel()
         for connection in list(self.frames.connections):
             connection.transport.close()
@@ -280,7 +360,12 @@ class Sidecar:
         self._open.close()
 
     def _idle(self) -> bool:
-        return self.frames.idle and self.listeners.web.idle and (self.commit is None or self.commit.empty)
+        return (
+            self.frames.idle
+            and (self.worker is None or self.porters.idle)
+            and self.listeners.web.idle
+            and (self.commit is None or self.commit.empty)
+        )
 
 
 def _ignore(error: Exception | None) -> None:

@@ -84,6 +84,17 @@ class BoundSocket:
         os.close(self._lock)
 
 
+class Inherited:
+    """A listening Unix socket that others listen on as well; it is not ours to take away."""
+
+    def __init__(self, path: Path, sock: socket.socket) -> None:
+        self.path, self.socket = path, sock
+
+    def close(self) -> None:
+        """Stop listening here."""
+        self.socket.close()
+
+
 def _make_private(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

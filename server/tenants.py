@@ -17,15 +17,17 @@ from typing import Any, Final
 import msgspec
 
 from ..contract import OperationError
-from .counts import Counts
+from .counts import Counts, Sum
 from .http import Asked, HttpConnection
 from .keys import prefix_of
 from .listeners import Listeners
 from .load import Load
-from .metrics import METRICS_TYPE, OF_ONE, exposition
+from .metrics import METRICS_TYPE, added, exposition
 from .routes import key_shown
 from .settings import Approvers, Settings
 from .sidecar import DRAIN_STEP_S, SWEEP_S, Sidecar
+from .worker import Worker
+from .worker_routes import WorkerRoutes
 
 POLICY: Final = "policy.thoth"
 TENANT: Final = "tenant.toml"
@@ -94,6 +96,7 @@ class Tenants:
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        worker: Worker | None = None,
         **wired: Any,
     ) -> None:
         """Open everything of every tenant; nothing is taken yet.
@@ -102,35 +105,32 @@ class Tenants:
             PolicyError: with every mistake of the first policy that has any.
             OperationError: what cannot be opened.
         """
-        self.settings, self.clock, self.monotonic = settings, clock, monotonic
+        self.settings, self.clock, self.monotonic, self.worker = settings, clock, monotonic, worker
         self.sidecars: dict[str, Sidecar] = {}
         self._open = contextlib.ExitStack()
         try:
             for tenant, own in tenants_of(settings).items():
-                self.sidecars[tenant] = one = Sidecar(own, clock=clock, monotonic=monotonic, tenant=tenant, **wired)
+                wired |= {"clock": clock, "monotonic": monotonic, "tenant": tenant, "worker": worker}
+                self.sidecars[tenant] = one = Sidecar(own, **wired)
                 self._open.callback(one.close)
-            self.listeners = Listeners(settings)
+            self.listeners = Listeners(settings) if worker is None else worker.listeners
             self._open.callback(self.listeners.close)
         except BaseException:
             self._open.close()
             raise
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> Sum:
         """What all tenants together have counted."""
-        total = Counts()
-        for counts in [*(one.counts for one in self.sidecars.values()), self.routes.counts]:
-            total.add(counts)
-        return total
+        return Sum([one.counts.values() for one in self.sidecars.values()] + [self.routes.counts.values()])
+
+    def numbers(self) -> list[Any]:
+        """Return what was counted and what is measured now."""
+        return [vars(self.counts), self.gauges()]
 
     def gauges(self) -> dict[str, float]:
         """Return what is measured, of all tenants: the longest turn is that of one, everything else is added up."""
-        total: dict[str, float] = {}
-        for one in self.sidecars.values():
-            for name, value in one.gauges().items():
-                before = total.get(name, 0.0)
-                total[name] = max(before, value) if name in OF_ONE else before + value
-        return total
+        return added(one.gauges() for one in self.sidecars.values())
 
     def not_ready(self) -> str:
         """Return why calls are not decided, or nothing; the tenant's name is nobody else's business."""
@@ -143,7 +143,10 @@ class Tenants:
         for one in self.sidecars.values():
             await one.start(load)
         self.routes = TenantRoutes(self)
-        await self.listeners.start(self.routes, loop, self.monotonic)
+        self.front: TenantRoutes | WorkerRoutes = self.routes
+        if self.worker is not None:
+            self.front = WorkerRoutes(self.worker, self.routes, self.monotonic, self.numbers)
+        await self.listeners.start(self.front, loop, self.monotonic)
         self._sweeper = loop.call_later(SWEEP_S, self._sweep)
         log.info("serving_tenants count=%d", len(self.sidecars))
 
@@ -171,8 +174,11 @@ class Tenants:
         deadline = self.monotonic() + self.settings.drain_s
         while not self.listeners.web.idle and self.monotonic() < deadline:  # noqa: ASYNC110 - as a sidecar's end
             await asyncio.sleep(DRAIN_STEP_S)
+        await asyncio.gather(*(one.drain() for one in self.sidecars.values()))
+        if self.worker is not None:
+            await self.worker.drained(self.settings.drain_s)
         for one in self.sidecars.values():
-            await one.stop()
+            await one.finish()
         self.listeners.drop()
         await asyncio.sleep(0)
         self._open.close()

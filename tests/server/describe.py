@@ -31,7 +31,7 @@ def main() -> int:
             keys = Keys(Path(running.sidecar.settings.state) / "keys.db")
             key, _ = keys.create("cfo", ("read", "write", "execute"), running.sidecar.clock())
             keys.close()
-            (sock,) = running.sidecar.http
+            (sock,) = running.sidecar.listeners.sockets
             url = f"http://127.0.0.1:{sock.getsockname()[1]}/openapi.json"
             tool = os.environ.get("SCHEMATHESIS", str(Path(sys.executable).with_name("st")))
             command = [tool, "run", url, "-H", f"x-api-key: {key}"]
