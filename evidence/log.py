@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from functools import partial
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 from weakref import WeakSet
 
 from ..contract import Answer, Approval, Decision, Outcome
@@ -31,6 +31,7 @@ from .record import (
     decision_draft,
     heartbeat_draft,
     outcome_draft,
+    override_draft,
     policy_load_draft,
     recovered_draft,
     redaction_draft,
@@ -63,6 +64,7 @@ class EvidenceLog:
         writer: TreeWriter,
         *,
         mode: RecordingMode,
+        recording: RecordingMode,
         on_failure: OnFailure,
         shown: Shown,
         subjects: Mapping[str, str],
@@ -72,6 +74,7 @@ class EvidenceLog:
         """For `evidence.open`, which says what each of these is."""
         self.folder = folder
         self.mode = mode
+        self.recording = recording
         self.on_failure = on_failure
         self._shown = shown
         self._subjects = subjects
@@ -100,10 +103,10 @@ class EvidenceLog:
             Clerk, tray, clock=storage.now, shown=self._shown_of, seals=seals, see_to=self._see_to, waits=mode == "sync"
         )
         self._decisions = clerk(
-            sheet=decision_sheet(self._engine, mode), keep=True, drafts=native, at_leisure=self._decided_at_leisure
+            sheet=decision_sheet(self._engine, recording), keep=True, drafts=native, at_leisure=self._decided_at_leisure
         )
         self._outcomes = clerk(
-            sheet=outcome_sheet(mode), keep=keep_results, drafts=native, at_leisure=self._ended_at_leisure
+            sheet=outcome_sheet(recording), keep=keep_results, drafts=native, at_leisure=self._ended_at_leisure
         )
         # Each call of a tool comes through here twice, so these two are native code from the first step on.
         self.decided = self._decisions.decided  # type: ignore[method-assign]
@@ -143,6 +146,11 @@ class EvidenceLog:
         self._answers[said] = None
         while len(self._answers) > ANSWERS_MAX:
             self._answers.popitem(last=False)
+
+    def overridden(self, id: str, operator: str, what: str, facts: Mapping[str, Any]) -> None:
+        """Write down that an operator's override began or was ended; durable when this returns."""
+        self.write(override_draft(id, operator, what, facts))
+        self.flush()
 
     def policy_loaded(self, digest: str, *, previous: str = "", files: Collection[str] = ()) -> None:
         """Write down that a policy came into force, if it is not the one that does already."""
@@ -248,7 +256,7 @@ class EvidenceLog:
 
     def _finished(self, draft: Draft, at_us: int) -> bytes:
         draft.body["at_us"] = at_us
-        draft.body["recording"] = self.mode
+        draft.body["recording"] = self.recording
         return draft.encode()
 
     def _key_of(self, tenant: str, subject: str, at_us: int) -> SealKey:
@@ -318,6 +326,12 @@ class EvidenceLog:
         self._tray.ready = False
 
     # ------------------------------------------------------------ asking
+
+    @property
+    def lag_s(self) -> float:
+        """How long the oldest record has waited to be taken into a commit, in seconds; 0 where none waits."""
+        tray = self._tray
+        return max(0.0, self._storage.now() / 1e9 - tray.first_us / 1e6) if tray.count else 0.0
 
     @property
     def shard(self) -> str:

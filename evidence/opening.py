@@ -28,6 +28,7 @@ def open_log(
     directory: str | os.PathLike[str],
     *,
     mode: RecordingMode = "async",
+    recording: RecordingMode | None = None,
     on_failure: OnFailure = "block",
     shown: Shown | None = None,
     subjects: Mapping[str, str] | None = None,
@@ -38,10 +39,12 @@ def open_log(
 ) -> EvidenceLog:
     """Open a log to record in it; close it, or use it in `with`.
 
-    `shown` names the arguments of each tool that are kept in clear; `subjects` the argument of each tool that says
-    whose values these are, where it is not the request's user. `keep_results`: results are sealed as well, not only
-    committed to. `keep_values=False`: nothing is sealed at all; what was never kept cannot be shown, disclosed or
-    replayed, and its commitment says nothing to anyone. `shard` unsaid: the first that no living process writes.
+    `recording` is what records say of it, `mode` if unsaid: whoever opens a log in mode `async`, and has every answer
+    wait for `flush`, says `sync`. `shown` names the arguments of each tool that are kept in clear; `subjects` the
+    argument of each tool that says whose values these are, where it is not the request's user. `keep_results`: results
+    are sealed as well, not only committed to. `keep_values=False`: nothing is sealed at all; what was never kept cannot
+    be shown, disclosed or replayed, and its commitment says nothing to anyone. `shard` unsaid: the first that no
+    living process writes.
     Cost: the shard is read and hashed once.
 
     Raises:
@@ -63,6 +66,7 @@ def open_log(
             storage,
             writer,
             mode=mode,
+            recording=recording or mode,
             on_failure=on_failure,
             shown=shown if shown is not None else {},  # it may be filled later
             subjects=subjects or {},

@@ -333,6 +333,13 @@ def approval_draft(approval: Approval, answer: Answer, decision: Decision) -> Dr
     return draft
 
 
+def override_draft(id: str, operator: str, what: str, facts: Mapping[str, Any]) -> Draft:
+    """An operator's override began or was ended, as `what` says; `facts` are its scope, its times, its reason."""
+    draft = Draft({"kind": "override", "v": VERSION})
+    draft.put(override=id, operator=operator, what=what, **facts)
+    return draft
+
+
 def policy_load_draft(digest: str, *, previous: str = "", files: Collection[str] = ()) -> Draft:
     """A policy came into force; `files` are the names it was read from."""
     draft = Draft({"kind": "policy_load", "v": VERSION})
