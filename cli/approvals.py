@@ -58,7 +58,7 @@ def list_(*, at: Url = "127.0.0.1:8089", key_file: KeyFile = None, format: Forma
 
     Exit codes: 0 listed, 2 the sidecar does not answer, or not to this key.
     """
-    found = _ask(at, key_file, "GET", "/v1/approvals")
+    found = ask(at, key_file, "GET", "/v1/approvals")
     if format == "json":
         print_json(found)
         return 0
@@ -79,7 +79,7 @@ def show(token: Token, /, *, at: Url = "127.0.0.1:8089", key_file: KeyFile = Non
 
     Exit codes: 0 shown, 2 there is none, or the sidecar does not answer to this key.
     """
-    hold = _ask(at, key_file, "GET", f"/v1/approvals/{token}")
+    hold = ask(at, key_file, "GET", f"/v1/approvals/{token}")
     if format == "json":
         print_json(hold)
     else:
@@ -129,7 +129,7 @@ def deny(
 
 def _resolve(token: str, word: str, comment: str, at: str, key_file: Path | None, form: str) -> int:
     body = {"decision": word, "comment": comment}
-    hold = _ask(at, key_file, "POST", f"/v1/approvals/{token}/resolve", body)
+    hold = ask(at, key_file, "POST", f"/v1/approvals/{token}/resolve", body)
     if form == "json":
         print_json(hold)
     else:
@@ -166,7 +166,12 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _ask(at: str, key_file: Path | None, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+def ask(at: str, key_file: Path | None, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    """Return what a sidecar answers to somebody with a key.
+
+    Raises:
+        OperationError: it does not answer, or refuses; with what it says.
+    """
     key = key_file.read_text("utf-8").strip() if key_file is not None else os.environ.get(KEY_VARIABLE, "")
     if not key:
         raise OperationError(f"there is no key; put it into ${KEY_VARIABLE}, or name a file, `--key-file FILE`")

@@ -206,6 +206,9 @@ def line_of(entry: Entry) -> Text:
             line.append(f"SHED    {record.get('count')} records were not written: {record.get('why')}", "bold yellow")
         case "recovered":
             line.append(f"log     recovered: {record.get('dropped_bytes')} bytes of a torn write dropped", "yellow")
+        case "override":
+            scope = f"{' '.join(record.get('tools', ()))}: {record.get('reason', '')}"
+            line.append(plain(f"OVERRIDE {record.get('what')} by {record.get('operator')} of {scope}"), "bold yellow")
         case "policy_load":
             line.append(plain(f"policy  {str(record.get('policy_digest'))[:12]} {' '.join(record.get('files', ()))}"))
         case _:

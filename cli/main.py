@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "learn": ("thoth.cli.learn:learn", "learn a least-privilege policy from recorded good behaviour"),
     "simulate": ("thoth.cli.simulate:simulate_command", "say what a policy would have done to recorded calls"),
     "approvals": ("thoth.cli.approvals:app", "answer calls that wait for a person"),
+    "override": ("thoth.cli.override:app", "break-glass: let through what the policy refuses, for a while"),
     "keys": ("thoth.cli.keys:app", "make and revoke keys for the sidecar's HTTP door"),
     "run": ("thoth.cli.run:run", "govern an MCP server: each tool call is decided before the server hears of it"),
     "mcp": ("thoth.cli.mcp:app", "see the tools of MCP servers, as they are and as they were approved"),

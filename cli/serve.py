@@ -47,6 +47,9 @@ def serve(
         bool | None,
         Parameter(negative="--no-hand-over", help="leave what sessions were told to the next process (the default)"),
     ] = None,
+    session_idle_s: Annotated[
+        float | None, Parameter(help="after how long an idle session is forgotten, in seconds; a day if unsaid")
+    ] = None,
     workers: Annotated[int | None, Parameter(help="how many processes decide; 1 if unsaid")] = None,
     watch: Annotated[
         bool | None, Parameter(negative="--no-watch", help="read a changed policy again (the default)")
@@ -99,6 +102,7 @@ def serve(
         "uids": uids,
         "sessions_back_s": sessions_back_s,
         "hand_over": hand_over,
+        "session_idle_s": session_idle_s,
         "workers": workers,
         "watch": watch,
         "drain_s": drain_s,

@@ -167,3 +167,24 @@ class EventsTaken(msgspec.Struct, frozen=True):
     accepted: int
     duplicates: int
     paired: int
+
+
+class OverrideView(msgspec.Struct, frozen=True, kw_only=True):
+    """An operator's override: for which calls, how long, and why. Times in epoch seconds."""
+
+    id: str
+    operator: str
+    reason: str
+    tools: tuple[str, ...]
+    agents: tuple[str, ...]
+    tenants: tuple[str, ...]
+    rules: tuple[str, ...]
+    begins: float
+    until: float
+
+
+class OverrideList(msgspec.Struct, frozen=True):
+    """The overrides that count now, the first to end first."""
+
+    data: list[OverrideView]
+    total: int

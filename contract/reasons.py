@@ -40,6 +40,7 @@ REASONS: Final[dict[str, str]] = {
     "progressive_warning": "nothing allows the call; the first violation is let through with a warning",
     "progressive_step_up": "nothing allows the call; repeated violations ask a person",
     "progressive_block": "nothing allows the call, and the violations are too many",
+    "break_glass": "an operator's override lets the call through, whatever the policy says",
     # by = default
     "allowed_by_default": "no rule objects, and the policy allows by default",
     "no_rule_allows": "no rule allows the call",

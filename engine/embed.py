@@ -23,6 +23,7 @@ from ..contract import (
     Ending,
     Fault,
     Json,
+    Mode,
     OperationError,
     Outcome,
     Recorder,
@@ -52,10 +53,16 @@ from .witness import Witness
 
 SESSIONS_MAX: Final = 10_000
 HELD_MAX: Final = 10_000
+NAMES_MAX: Final = 64
+"""Under so many decisions is one call held at most; it is known under the first, and under the last ones."""
 RUNNING_MAX: Final = 100_000
 NO_LABELS: Final[frozenset[str]] = frozenset()
 ALLOW: Final = Effect.ALLOW
 LET_THROUGH: Final = (Effect.ALLOW, Effect.MODIFY)
+CROSSED: Final = frozenset({By.RULE, By.LIMIT, By.MODE, By.DEFAULT})
+"""What an override crosses: by these a call is refused that could be let through."""
+OVERRIDE: Final = "override-"
+"""Before the id of an override, where a decision names an approval."""
 TEXT: Final = (bytes, str)
 
 
@@ -75,7 +82,7 @@ class _Hold:
 
     decision: Decision
     answers: list[Answer]
-    names: set[str] = field(default_factory=set)
+    names: dict[str, None] = field(default_factory=dict)
 
 
 class Engine:
@@ -105,7 +112,9 @@ class Engine:
         self._clock = clock
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._forgotten: set[bytes] = set()
-        self._held: OrderedDict[str, _Hold] = OrderedDict()
+        self._held: dict[str, _Hold] = {}
+        self._waiting: OrderedDict[str, _Hold] = OrderedDict()
+        self._idle: dict[str, tuple[int, float]] = {}
         self.id_prefix = os.urandom(8).hex()
         """What the ids of this engine's decisions begin with, before the dash."""
         self._desk = self._desk_of(recorder, clock)
@@ -306,16 +315,38 @@ class Engine:
     def _session(self, id: str, root: Session | None, tenant: str | None, begins: bool) -> Session:
         session = self._sessions.get(id)
         if session is None:
-            digest = blake2b(id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-            begun = begins and digest not in self._forgotten
+            begun = begins and _digest(id) not in self._forgotten
             bound = self.policy.bounds.provenance_bytes
             session = Session(id, self._clock(), begun, tenant, root, provenance_bytes=bound)
             self._sessions[id] = session
             while len(self._sessions) > SESSIONS_MAX:
                 old, _ = self._sessions.popitem(last=False)
-                self._forgotten.add(blake2b(old.encode("utf-8", "surrogatepass"), digest_size=16).digest())
+                self._forgotten.add(_digest(old))
         self._sessions.move_to_end(id)
         return session
+
+    def forget_idle(self, seconds: float) -> int:
+        """Forget the sessions in which nothing has happened for so long; return how many.
+
+        One that is spoken of again is continued, and what was lost of it is unknown. What limits count stays. To be
+        called now and then: a session is idle from the first call that finds it as the last one did.
+        """
+        now = self._clock()
+        idle: dict[str, tuple[int, float]] = {}
+        forgotten = 0
+        with self._lock:
+            for id, session in list(self._sessions.items()):
+                version, since = self._idle.get(id, (-1, now))
+                if version != session.version:
+                    version, since = session.version, now
+                if now - since < seconds:
+                    idle[id] = version, since
+                else:
+                    del self._sessions[id]
+                    self._forgotten.add(_digest(id))
+                    forgotten += 1
+            self._idle = idle
+        return forgotten
 
     def _session_of(self, request: Request) -> Session | None:
         """Return the session that a request names: a first call whose history holds only itself opens it."""
@@ -389,7 +420,6 @@ class Engine:
             self.ledger.violate(decision.violation, decision.now, ladder.same_s)
         if approval is not None and approval.call == decision.call:
             if decision.effect is Effect.STEP_UP and approval.reservations in self._held:
-                self._held.move_to_end(approval.reservations)
                 self._hold(decision.id, self._held[approval.reservations])  # still waiting: the hold stays as it is
                 return
             self._give_back(approval.reservations)
@@ -406,17 +436,23 @@ class Engine:
             session.blocked()
 
     def _hold(self, decision_id: str, hold: _Hold) -> None:
+        """Hold a call under the id of one more decision; the oldest call goes where there are too many of them."""
         self._held[decision_id] = hold
-        hold.names.add(decision_id)
-        if len(self._held) > HELD_MAX:
-            name, oldest = self._held.popitem(last=False)
-            oldest.names.discard(name)
+        hold.names[decision_id] = None
+        if len(hold.names) > NAMES_MAX:
+            _, oldest_name, *_ = hold.names
+            del self._held[oldest_name], hold.names[oldest_name]
+        self._waiting.setdefault(hold.decision.id, hold)
+        if len(self._waiting) > HELD_MAX:
+            self._give_back(next(iter(self._waiting)))
 
     def _unhold(self, decision_id: str) -> _Hold | None:
         """End a hold under all its names; None where there is none."""
         hold = self._held.get(decision_id)
-        for name in hold.names if hold else ():
-            del self._held[name]
+        if hold is not None:
+            for name in hold.names:
+                del self._held[name]
+            del self._waiting[hold.decision.id]
         return hold
 
     def ran(self, decision: Decision, session: Session | None = None) -> None:
@@ -441,6 +477,50 @@ class Engine:
     def witness(self, request: Request, session: Session | None, now: float, risk: int) -> Witness:
         """Return who says what each condition of a decision came to, from the table that decided it."""
         return self._evaluator.witness(request, session, now, risk)
+
+    # ------------------------------------------------------------ in spite of the policy
+
+    def overridden(self, decision: Decision, override: str) -> Decision:
+        """Return the decision that lets a refused call through by an override that its owner has checked; recorded.
+
+        Its verdict stays what the table said, and its rules are those that were not enforced. It runs with the
+        arguments that the refusal has, changed where they are; what a held call had reserved it takes over.
+
+        Raises:
+            RequestError: the call was refused for what no override crosses.
+        """
+        if decision.request is None or decision.effect in LET_THROUGH or decision.by not in CROSSED:
+            raise RequestError(f"no override crosses what is refused by {decision.by}: {decision.reason_code}")
+        with self._lock:
+            made = replace(
+                decision,
+                id=self._ids.next(),
+                effect=Effect.MODIFY if decision.modified else Effect.ALLOW,
+                by=By.MODE,
+                reason_code="break_glass",
+                mode=Mode.OBSERVE,
+                rules=(),
+                rules_more=0,
+                would_be=decision.rules or decision.would_be,
+                asks=(),
+                hold_s=None,
+                retry_after_s=None,
+                tells=(),
+                violation=None,
+                approval=f"{OVERRIDE}{override}",
+                presented=None,
+            )
+            if self.recorder is not None:
+                try:
+                    self.recorder.decided(made)
+                except Exception as error:  # noqa: BLE001 - whatever went wrong, there is no evidence
+                    return _unrecorded(made, error)
+            self._give_back(decision.id)
+            windows = self._evaluator.windows
+            for reservation in made.reservations:
+                self.ledger.reserve(reservation, made.now, made.id, windows[reservation.limit])
+            self._desk.let_through(made, self._session_of(decision.request))
+        return made
 
     # ------------------------------------------------------------ approvals
 
@@ -583,6 +663,10 @@ class Engine:
         if ending is Ending.FAILED and tool is not None and tool.atomic:
             for reservation in decision.reservations:
                 self.ledger.give_back(reservation, decision.id)
+
+
+def _digest(id: str) -> bytes:
+    return blake2b(id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _ways_of(evaluator: Evaluator) -> tuple[Any, ...]:

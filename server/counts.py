@@ -18,8 +18,8 @@ class Counts:
     """Counters of one process."""
 
     __slots__ = (
-        "_by_effect", "connections", "frame_errors", "http_requests", "internal", "latency", "latency_s", "reloads",
-        "reloads_failed", "resent", "shed", "slow_readers", "tally", "unrecorded",
+        "_by_effect", "connections", "frame_errors", "http_requests", "internal", "latency", "latency_s", "overridden",
+        "reloads", "reloads_failed", "resent", "shed", "slow_readers", "tally", "unrecorded",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -32,6 +32,7 @@ class Counts:
         self.frame_errors = 0
         self.http_requests = 0
         self.internal = 0
+        self.overridden = 0
         self.reloads = 0
         self.reloads_failed = 0
         self.resent = 0
@@ -64,8 +65,8 @@ class Counts:
 
 
 NAMES: Final = (
-    "by_effect", "connections", "frame_errors", "http_requests", "internal", "latency", "latency_s", "reloads",
-    "reloads_failed", "resent", "shed", "slow_readers", "unrecorded",
+    "by_effect", "connections", "frame_errors", "http_requests", "internal", "latency", "latency_s", "overridden",
+    "reloads", "reloads_failed", "resent", "shed", "slow_readers", "unrecorded",
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ elsewhere: holds are written by the store's thread, commits awaited by another.
 
 import contextlib
 import logging
+import sqlite3
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -26,6 +27,7 @@ from ..native.running import Running
 from .commit import Commit
 from .counts import Counts
 from .holds import Hold, Holds
+from .overrides import REFUSALS, Overrides
 from .refusal import blocked
 from .resend import Kept
 from .results import RESULTS
@@ -61,6 +63,9 @@ class Dispatcher:
     tenant: str | None = None
     """The only tenant that is decided for; None where requests say whose they are."""
 
+    overrides: Overrides | None = None
+    """What operators have signed, where there are any."""
+
     def __init__(
         self, engine: Engine, holds: Holds, commit: Commit | None, counts: Counts, clock: Callable[[], float]
     ) -> None:
@@ -77,10 +82,11 @@ class Dispatcher:
     def street(self, load: Load) -> Street:
         """Return what lanes need to decide plain questions themselves, as `decide` does.
 
-        Whose a tenant's calls are is said here, so lanes leave all of them to it.
+        Whose a tenant's calls are, and what operators override, is said here; then lanes leave everything to it.
         """
+        plain = self.tenant is None and self.overrides is None
         return Street(
-            desk=self.engine.desk if self.tenant is None else None,
+            desk=self.engine.desk if plain else None,
             load=load,
             results=RESULTS,
             tally=self.counts.tally,
@@ -106,6 +112,8 @@ class Dispatcher:
 
     def settle(self, decision: Decision, asker: str, give: Given, question: bytes = b"") -> Decision | None:
         """Take a decision of the engine in, as `decide` does; `question` is what it was made from, if known."""
+        if self.overrides is not None and decision.effect in REFUSALS:
+            decision = self._in_spite(decision, self.overrides)
         effect = decision.effect
         self.counts.decided(decision)
         self._asked += 1
@@ -132,6 +140,21 @@ class Dispatcher:
 
         assert self.commit is not None
         self.commit.add(decision, give)
+
+    def _in_spite(self, decision: Decision, overrides: Overrides) -> Decision:
+        """Return a refusal, or the decision that an operator's override makes of it."""
+        try:
+            override = overrides.find(decision)
+        except sqlite3.Error as error:
+            log.error("overrides_unknown error=%s", type(error).__name__)
+            return decision
+        if override is None:
+            return decision
+        made = self.engine.overridden(decision, override.id)
+        if made.reason_code == "break_glass":
+            self.counts.overridden += 1
+        log.warning("overridden decision=%s override=%s refused=%s", made.id, override.id, decision.id)
+        return made
 
     def refuse(self, given: object, reason_code: str, problem: str, give: Given) -> Decision | None:
         """Answer a call with BLOCK by error, recorded; as `decide` does."""

@@ -256,8 +256,17 @@ class Holds:
                 self.let_through(decision, hold.asker)
             self._keep(hold, kept)
 
-        if not ended:
+        def noted(made: object, error: Exception | None) -> None:
+            if error is not None and answered is not None:
+                answered(error)
+            elif error is None:
+                self._keep(hold, kept)
+
+        if not ended and self.commit is None:
             self._keep(hold, kept)
+        elif not ended:
+            assert self.commit is not None
+            self.commit.add(hold, noted)
         elif self.commit is None:
             recorded(self._decisions[hold.token], None)
         else:

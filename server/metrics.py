@@ -14,6 +14,7 @@ COUNTERS: Final = {
     "frame_errors": "bytes that were no frame or no request",
     "http_requests": "requests over HTTP",
     "internal": "mistakes of ours; the log has more of them, and this stays 0",
+    "overridden": "refused calls that an operator's override let through",
     "reloads": "policies that came into force after the start",
     "reloads_failed": "policies that were read again and not taken",
     "resent": "requests that came again and were answered as before",
@@ -22,7 +23,7 @@ COUNTERS: Final = {
     "unrecorded": "answers whose record did not become durable; they were given out as BLOCK, and this stays 0",
 }
 METRICS_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
-OF_ONE: Final = frozenset({"longest_turn_seconds"})
+OF_ONE: Final = frozenset({"evidence_lag_seconds", "longest_turn_seconds"})
 """Gauges that are not added up: the largest counts."""
 
 

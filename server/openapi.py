@@ -13,15 +13,19 @@ from ..contract.envelope import (
     EventsTaken,
     Explanation,
     HoldStatus,
+    OverrideList,
+    OverrideView,
     Resolve,
     SaidBody,
 )
 from .events import TYPES
+from .overrides import Signed
 
 BODIES: Final = (
-    ApprovalList, ApprovalView, Envelope, ErrorBody, EventsTaken, Explanation, HoldStatus, Resolve, SaidBody
+    ApprovalList, ApprovalView, Envelope, ErrorBody, EventsTaken, Explanation, HoldStatus, OverrideList, OverrideView,
+    Resolve, SaidBody, Signed,
 )  # fmt: skip
-TOKEN: Final[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9_-]+$"}
+TOKEN: Final[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9_.-]+$"}
 
 
 def description(version: str) -> bytes:
@@ -204,6 +208,33 @@ def _paths() -> dict[str, Any]:
                 "responses": {
                     "200": _answer("as it stands", _ref("ApprovalView")),
                     **_errors(400, 401, 403, 404, 409, 413, 415, 503),
+                },
+            }
+        },
+        "/v1/overrides": {
+            "get": {
+                "operationId": "overrides",
+                "summary": "The overrides that count now.",
+                "responses": {"200": _answer("first to end first", _ref("OverrideList")), **_errors(401, 403, 404)},
+            },
+            "post": {
+                "operationId": "override",
+                "summary": "Break-glass: let through what the policy refuses, as an operator has signed.",
+                "requestBody": _body(_ref("Signed")),
+                "responses": {
+                    "201": _answer("it counts", _ref("OverrideView")),
+                    **_errors(400, 401, 403, 404, 413, 415, 503),
+                },
+            },
+        },
+        "/v1/overrides/{id}/end": {
+            "post": {
+                "operationId": "end",
+                "summary": "End an override before its time.",
+                "parameters": [_named("id", TOKEN)],
+                "responses": {
+                    "200": _answer("it counts no longer", _ref("OverrideView")),
+                    **_errors(401, 403, 404, 413, 415, 503),
                 },
             }
         },

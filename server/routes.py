@@ -21,11 +21,13 @@ from .dispatch import Dispatcher, Given
 from .envelopes import NOTHING_TOLD, Told, envelope_of, safe, status_of, view_of
 from .events import Events, events_of
 from .explanations import explanation_of
+from .glass import Glass
 from .holds import Hold, NotYours, Principal
 from .http import Asked, HttpConnection
 from .keys import Key, Keys
 from .load import Load
 from .metrics import METRICS_TYPE, exposition
+from .overrides import Signed
 from .resend import digest_of
 from .shapes import client_kind
 from .templates import Templates
@@ -39,6 +41,7 @@ ENFORCE: Final = "/v1/enforce"
 HOLD: Final = "/v1/enforce/hold/"
 SESSIONS: Final = "/v1/sessions/"
 APPROVALS: Final = "/v1/approvals"
+OVERRIDES: Final = "/v1/overrides"
 EVENTS: Final = "/v1/events/batch"
 RELOAD: Final = "/v1/policy/reload"
 TOLD: Final = Told.__struct_fields__
@@ -68,11 +71,13 @@ class Routes:
         reload: Callable[[Callable[[str], None]], None],
         gauges: Callable[[], dict[str, float]],
         description: bytes,
+        glass: Glass | None = None,
     ) -> None:
         """`later` is the loop's `call_later`; `ready` returns why not, or nothing; `reload` is told by whom to call."""
         self.dispatcher, self.keys, self.load = dispatcher, keys, load
         self.clock, self.monotonic, self.later = clock, monotonic, later
         self.ready, self.reload, self.gauges, self.description = ready, reload, gauges, description
+        self.glass = glass
         self.counts = dispatcher.counts
         self.events = Events(dispatcher)
         self.templates = Templates(dispatcher.engine)
@@ -83,6 +88,7 @@ class Routes:
             "/v1/explain": {b"POST": ("execute", self.explain)},
             EVENTS: {b"POST": ("execute write", self.take_events)},
             APPROVALS: {b"GET": ("read", self.approvals)},
+            OVERRIDES: {b"GET": ("read", self.overrides), b"POST": ("write", self.override)},
             RELOAD: {b"POST": ("write", self.reload_policy)},
         }
         self._open: dict[str, Callable[[Asked], None]] = {
@@ -156,6 +162,8 @@ class Routes:
             return {b"GET": ("execute", self.poll)}
         if path.startswith(SESSIONS) and path.endswith("/said") and path.count("/") == 4:
             return {b"POST": ("execute", self.said)}
+        if path.startswith(f"{OVERRIDES}/") and path.endswith("/end") and path.count("/") == 4:
+            return {b"POST": ("write", self.end_override)}
         if path.startswith(f"{APPROVALS}/"):
             name = path[len(APPROVALS) + 1 :]
             if name.endswith("/resolve") and name.count("/") == 1:
@@ -458,6 +466,31 @@ class Routes:
 
         log.info("reload_asked principal=%s", key.prefix)
         self.reload(told)
+
+    def _glass(self) -> Glass:
+        if self.glass is None:
+            raise RequestError("there are no operators here; [operators.NAME] in the settings names them")
+        return self.glass
+
+    def overrides(self, asked: Asked, key: Key) -> None:
+        """List the overrides that count for the key's tenant."""
+        asked.answer(200, _json(self._glass().open(key.tenant)))
+
+    def override(self, asked: Asked, key: Key) -> None:
+        """Have an operator's signed override count."""
+        glass = self._glass()
+        try:
+            signed = msgspec.json.decode(asked.body, type=Signed)
+            told = glass.begin(signed, key.prefix)
+        except (msgspec.MsgspecError, ValueError, RequestError) as error:
+            asked.refuse(400, "malformed", str(error))
+        else:
+            asked.answer(201, _json(told))
+
+    def end_override(self, asked: Asked, key: Key) -> None:
+        """End an override before its time."""
+        id = unquote(asked.path[len(OVERRIDES) + 1 : -len("/end")])
+        asked.answer(200, _json(self._glass().end(id, key.prefix, key.tenant)))
 
     def healthz(self, asked: Asked) -> None:
         """Say that the loop runs."""

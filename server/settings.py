@@ -26,11 +26,18 @@ class Approvers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     webhook_secret_env: str | None = None
 
 
+class Operator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody whose signed overrides count: `public_key` is an Ed25519 key, 32 bytes in base64."""
+
+    public_key: str
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Every option of the sidecar. Times in seconds, paths as the operator wrote them.
 
-    `sessions_back_s` is how far back sessions are taken from the evidence when the process starts; `hand_over` leaves
-    what their users said and their tools returned to the next process, in a file beside the socket.
+    `sessions_back_s` is how far back sessions are taken from the evidence when the process starts, `session_idle_s`
+    after how long a session in which nothing happens is forgotten; `hand_over` leaves what their users said and their
+    tools returned to the next process, in a file beside the socket.
 
     `state` is the folder of holds and keys. `http` is an address, host:port, `http_socket` a Unix socket; both empty
     leave HTTP away. `tls_cert` and `tls_key` are PEM files, for an address that other machines reach. `uids` are the
@@ -52,8 +59,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     state: str = ""
     uids: list[int] = []
     approvers: dict[str, Approvers] = {}
+    operators: dict[str, Operator] = {}
     sessions_back_s: float = 86_400.0
     hand_over: bool = True
+    session_idle_s: float = 86_400.0
     drain_s: float = 10.0
     workers: int = 1
     watch: bool = True
@@ -70,6 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 WORKERS_MAX: Final = 64
+IN_THE_FILE: Final = ("approvers", "operators")
 LISTS: Final = frozenset({"policy", "path", "uids"})
 
 
@@ -89,7 +99,7 @@ def read_settings(file: Path | None, environment: Mapping[str, str], given: Mapp
             raise OperationError(f"`{file}` is not TOML: {error}") from error
     for name in Settings.__struct_fields__:
         value = environment.get(PREFIX + name.upper())
-        if value is not None and name != "approvers":
+        if value is not None and name not in IN_THE_FILE:
             told[name] = [part for part in value.split(os.pathsep) if part] if name in LISTS else value
     told.update({name: value for name, value in given.items() if value is not None})
     try:
@@ -104,6 +114,8 @@ OF_EACH_TENANT: Final = ("policy", "evidence", "state", "approvers", "uids")
 
 
 def _check(settings: Settings) -> None:
+    if settings.session_idle_s <= 0:
+        raise OperationError(f"`session_idle_s` is a number of seconds above 0, not {settings.session_idle_s}")
     if not 1 <= settings.workers <= WORKERS_MAX:
         raise OperationError(f"`workers` is 1 to {WORKERS_MAX}, not {settings.workers}")
     if bool(settings.tls_cert) != bool(settings.tls_key):

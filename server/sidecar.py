@@ -24,11 +24,13 @@ from .commit import Commit
 from .counts import Counts
 from .dispatch import Dispatcher
 from .frames import FrameDoor
+from .glass import Glass
 from .holds import KEPT_S, Holds, stored
 from .keys import Keys
 from .listeners import Listeners
 from .load import Load
 from .openapi import description
+from .overrides import Overrides, check_operators
 from .porter import PorterDoor
 from .reload import RECENT_MAX, Reloader, first
 from .restore import Restored, restore
@@ -44,6 +46,7 @@ from .worker_routes import WorkerRoutes
 
 VERSION: Final = importlib.metadata.version("thoth-runtime")
 SWEEP_S: Final = 1.0
+IDLE_LOOK_S: Final = 60.0
 DRAIN_STEP_S: Final = 0.005
 WATCHED: Final = (".thoth", ".thothb", ".json")
 PROBE: Final = {"tool_name": "thoth.ready"}
@@ -95,7 +98,8 @@ class Sidecar:
     def _open_evidence(self) -> EvidenceLog | None:
         if self.settings.recording == "none":
             return None
-        evidence = open_log(self.settings.evidence, mode="async", shown=self.shown)
+        # In either mode a thread commits; with `sync` an answer waits for that, and its record says so.
+        evidence = open_log(self.settings.evidence, mode="async", recording=self.settings.recording, shown=self.shown)
         self._open.callback(evidence.close)
         return evidence
 
@@ -122,6 +126,14 @@ class Sidecar:
         self.store: Store | None = None
         self.keys: Keys | None = None
         self.webhooks: Webhooks | None = None
+        self.overrides: Overrides | None = None
+        operators = {name: operator.public_key for name, operator in self.settings.operators.items()}
+        check_operators(operators)
+        if operators and (self.evidence is None or not self.settings.state):
+            raise OperationError(
+                "operators are named, and what they override must be kept and recorded; write `--state DIR` and "
+                "`--evidence DIR`"
+            )
         hooks = hooks_of(self.settings.approvers, os.environ)
         if not self.settings.state:
             return
@@ -130,6 +142,9 @@ class Sidecar:
         self._open.callback(self.store.close)
         self.keys = Keys(folder / "keys.db", self.tenant)
         self._open.callback(self.keys.close)
+        if operators:
+            self.overrides = Overrides(folder / "overrides.db", operators)
+            self._open.callback(self.overrides.close)
         if hooks:
             self.webhooks = Webhooks(hooks, self.store, self.clock, self.monotonic, webhook_pauses_s)
             self._open.callback(self.webhooks.close)
@@ -188,6 +203,7 @@ class Sidecar:
         self._restore_holds()
         parts = self.engine, self.holds, self.commit, self.counts, self.clock
         self.dispatcher = Dispatcher(*parts) if self.tenant is None else TenantDispatcher(self.tenant, *parts)
+        self.dispatcher.overrides = self.overrides
         self.dispatcher.take_over(self._restored.under_way, self._restored.ended)
         self._restored = Restored()
         self.reloader = Reloader(self.engine, self.settings, self.counts, self.clock, later, self._recent, self._loaded)
@@ -212,6 +228,7 @@ class Sidecar:
             reload=self.reload,
             gauges=self.gauges,
             description=description(VERSION),
+            glass=Glass(self.overrides, self.evidence, self.clock) if self.overrides is not None else None,
         )
         if self.worker is None:
             self._servers = [await loop.create_unix_server(self.frames, sock=self.socket.socket)]
@@ -219,6 +236,7 @@ class Sidecar:
         else:
             await self._start_worker(self.worker)
         self._asked_before = self._collected_at = 0
+        self._idle_looked_at = 0.0
         self._sweeper = loop.call_later(SWEEP_S, self._sweep)
         log.info("serving socket=%s policy=%s", self.socket.path, self.engine.policy.digest[:12])
 
@@ -270,10 +288,20 @@ class Sidecar:
             gc.collect()  # nobody asks: a good time to look for circles
             self._collected_at = asked
         self._asked_before = asked
+        self._forget_idle()
         if self.keys is not None:
             self.keys.refresh()
         if self.store is not None:
             self.store.forget(self.clock() - KEPT_S, _ignore)
+
+    def _forget_idle(self) -> None:
+        """Forget idle sessions; looked at ten times within the time, or once a minute."""
+        idle_s, now = self.settings.session_idle_s, self.clock()
+        if not 0 <= now - self._idle_looked_at < min(IDLE_LOOK_S, idle_s / 10):
+            self._idle_looked_at = now
+            forgotten = self.engine.forget_idle(idle_s)
+            if forgotten:
+                log.info("sessions_forgotten count=%d", forgotten)
 
     def not_ready(self) -> str:
         """Return why calls are not decided, or nothing: one is, now."""
@@ -290,7 +318,9 @@ class Sidecar:
         load = self.load
         longest, load.longest = load.longest, 0.0
         return {
+            "evidence_lag_seconds": 0.0 if self.evidence is None else self.evidence.lag_s,
             "holds_waiting": self.holds.waiting,
+            "overrides_open": 0 if self.overrides is None else len(self.overrides.open_at(self.clock())),
             "frames_in_flight": self.frames.in_flight,
             "longest_turn_seconds": longest,
             "webhooks_undelivered": 0 if self.webhooks is None else self.webhooks.undelivered,

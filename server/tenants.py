@@ -24,7 +24,7 @@ from .listeners import Listeners
 from .load import Load
 from .metrics import METRICS_TYPE, added, exposition
 from .routes import key_shown
-from .settings import Approvers, Settings
+from .settings import Approvers, Operator, Settings
 from .sidecar import DRAIN_STEP_S, SWEEP_S, Sidecar
 from .worker import Worker
 from .worker_routes import WorkerRoutes
@@ -40,6 +40,7 @@ class TenantFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `DIR/<tenant>/tenant.toml` may say: who answers its holds, and which users may connect to its socket."""
 
     approvers: dict[str, Approvers] = {}
+    operators: dict[str, Operator] = {}
     uids: list[int] = []
 
 
@@ -79,6 +80,7 @@ def _settings_of(settings: Settings, folder: Path) -> Settings:
         state=str(folder / "state"),
         socket=str(settings.socket_path().with_name(f"{folder.name}.sock")),
         approvers=said.approvers,
+        operators={**settings.operators, **said.operators},
         uids=said.uids,
         http="",
         http_socket="",

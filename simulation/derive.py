@@ -63,6 +63,7 @@ class Status(StrEnum):
     COUNTERS = "not all that its counters held is in the log"
     WORDS = "words of users and tools are not kept"
     UNDECIDED = "no request was kept"
+    OVERRIDDEN = "let through by an operator's override; the refusal before it is derived by itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +224,8 @@ def _derive_one(reader: LogReader, entry: Entry, past: _Past | None) -> Derived:
     past.take(record, values, session, made, presented)  # also without its values: that it ran is in clear
     if lacking is not None:
         return Derived(entry.place, id, lacking)
+    if record.get("reason_code") == "break_glass":
+        return Derived(entry.place, id, Status.OVERRIDDEN)
     recorded = facts_of(record)
     derived = facts_of(made.facts())
     if derived == recorded:

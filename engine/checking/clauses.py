@@ -27,7 +27,7 @@ RULE_CODES: Final = frozenset(REASONS) - {
     "request_invalid", "request_id_reused", "overloaded", "evidence_unavailable", "modification_failed",
     "arguments_invalid", "approval_granted", "approval_denied", "approval_expired", "approval_invalid",
     "mode_observe", "mode_step_up", "progressive_warning", "progressive_step_up", "progressive_block",
-    "allowed_by_default", "no_rule_allows", "policy_scope_violation",
+    "break_glass", "allowed_by_default", "no_rule_allows", "policy_scope_violation",
 }  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def test_every_option_is_on_the_page_in_the_file_and_on_the_command_line() -> No
         re.findall(r"`(\w+)(?:\.NAME)?`", "".join(row.split("|")[1] for row in table.splitlines() if "|" in row))
     )
     assert named == set(Settings.__struct_fields__)
-    assert set(signature(serve).parameters) - {"config"} == named - {"approvers"}
+    assert set(signature(serve).parameters) - {"config"} == named - {"approvers", "operators"}
 
 
 def test_the_settings_on_the_page_can_be_read() -> None:
