@@ -27,11 +27,23 @@ class DecisionEvidence(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ReceiptReference(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Under which id the record stands in the evidence log; its signed receipt is made from there."""
+    """Under which id the record stands in the evidence log; its signed receipt is made from there.
+
+    Where it was asked for it is here: `record` is the exact text that stands at `chain_index` of the log of `key_id`,
+    `hash` its leaf, `proof` the receipt as `thoth evidence verify` reads it, with the checkpoint that is signed.
+    """
 
     receipt_id: str
     decision_id: str
-    schema_version: str = "1"
+    schema_version: Literal["1"] = "1"
+    signing_algorithm: Literal["ed25519"] | None = None
+    key_id: str | None = None
+    signature: str | None = None
+    chain_index: int | None = None
+    hash: str | None = None
+    previous_hash: str | None = None
+    record: str | None = None
+    proof: dict[str, Any] | None = None
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -161,12 +173,30 @@ class SaidBody(msgspec.Struct, frozen=True):
     tenant_id: str | None = None
 
 
-class EventsTaken(msgspec.Struct, frozen=True):
-    """How many events came, how many of them had come before, and how many ended a call that was under way."""
+class EventTaken(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One event that was new: the decision that it is about, and where in the evidence that, or its ending, stands.
+
+    The chain fields are there where they were asked for; client values of them are never taken.
+    """
+
+    event_id: str
+    decision_id: str | None = None
+    chain_index: int | None = None
+    hash: str | None = None
+    previous_hash: str | None = None
+    signature: str | None = None
+
+
+class EventsTaken(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How many events were new, how many had come before, and how many of the new are about a decision that is known.
+
+    `events` are the new ones, where they were asked for.
+    """
 
     accepted: int
     duplicates: int
     paired: int
+    events: tuple[EventTaken, ...] = ()
 
 
 class OverrideView(msgspec.Struct, frozen=True, kw_only=True):

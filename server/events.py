@@ -1,25 +1,40 @@
 """Events of public clients, in their three shapes: they tell how the calls ended that were decided here.
 
-Python sends an array, Go an object with `events`, TypeScript the same with one event in camelCase. A TOOL_CALL_POST
-ends the call that `metadata.decision_id` names, or the oldest under way of its session and tool, as `metadata.ending`
-says; what it carries as `metadata.result` reaches the session's memory. An event that comes again counts once.
+Python sends an array, Go an object with `events`, TypeScript the same with one event in camelCase. Each is about one
+decision: the one that `metadata.decision_id` names, or of those that its sender had for its session and tool the
+oldest that has no such event yet. A TOOL_CALL_PRE is about any, a TOOL_CALL_BLOCK about a refusal, a TOOL_CALL_POST
+about a call under way, which it ends as `metadata.ending` says; what it carries as `metadata.result` reaches the
+session's memory. An event that comes again counts once.
 """
 
 import json
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
 
-from ..contract import Fault, RequestError
-from ..contract.envelope import EventsTaken
+from ..contract import Decision, Effect, Fault, RequestError
+from ..contract.envelope import EventsTaken, EventTaken
 from .dispatch import Dispatcher
 
 SEEN_MAX: Final = 65_536
 EVENTS_MAX: Final = 1_000
 TYPES: Final = ("TOOL_CALL_PRE", "TOOL_CALL_POST", "TOOL_CALL_BLOCK", "LLM_INVOCATION")
+PRE, POST, CLOSED, _ = TYPES
+MADE_MAX: Final = 10_000
+MADE_EACH: Final = 64
+
+
+class _Made:
+    """A decision, and the events that were about it."""
+
+    __slots__ = ("had", "id", "refused")
+
+    def __init__(self, id: str, refused: bool) -> None:
+        self.id, self.refused = id, refused
+        self.had: set[str] = set()
 
 
 def events_of(body: Any) -> list[dict[str, Any]] | Fault:
@@ -60,16 +75,32 @@ class Events:
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
         self._seen: OrderedDict[tuple[Any, str], None] = OrderedDict()
+        self._made: OrderedDict[tuple[str, object, object], deque[_Made]] = OrderedDict()
+
+    def decided(self, decision: Decision, asker: str) -> None:
+        """Note a decision that events of whoever asked may be about."""
+        request = decision.request
+        if request is None or not isinstance(request.session_id, str):
+            return
+        key = asker, request.session_id, request.tool_name
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = deque(maxlen=MADE_EACH)
+            if len(self._made) > MADE_MAX:
+                self._made.popitem(last=False)
+        self._made.move_to_end(key)
+        made.append(_Made(decision.id, decision.effect in (Effect.BLOCK, Effect.DEFER)))
 
     def take(
         self, events: list[dict[str, Any]], asker: str, give: Callable[[EventsTaken, Exception | None], None]
     ) -> None:
-        """Pair events with the calls under way that `asker` may report; `give` hears when their ends are recorded.
+        """Pair events with the decisions that `asker` had; `give` hears when the ends of calls are recorded.
 
         Where they cannot be, the same events count again when they come again.
         """
         new: list[tuple[Any, str]] = []
         ended: list[str] = []
+        told: list[EventTaken] = []
         for event in events:
             key = _key_of(event)
             if key in self._seen:
@@ -78,9 +109,12 @@ class Events:
             new.append(key)
             if len(self._seen) > SEEN_MAX:
                 self._seen.popitem(last=False)
-            if event["event_type"] == "TOOL_CALL_POST":
-                ended += self._end(event, asker)
-        taken = EventsTaken(len(new), len(events) - len(new), len(ended))
+            about = self._about(event, asker)
+            if about is not None and event["event_type"] == POST:
+                ended.append(about)
+            told.append(EventTaken(key[1], about))
+        paired = sum(one.decision_id is not None for one in told)
+        taken = EventsTaken(len(new), len(events) - len(new), paired, tuple(told))
 
         def recorded(error: Exception | None) -> None:
             if error is not None:
@@ -90,25 +124,44 @@ class Events:
 
         self._dispatcher.recorded(ended, recorded)
 
-    def _end(self, event: dict[str, Any], asker: str) -> list[str]:
-        """End the call that an event is about; return its decision's id, or nothing where there is none."""
+    def _about(self, event: dict[str, Any], asker: str) -> str | None:
+        """Return which decision an event is about, None where none is known; the call that it ends has ended then."""
+        type_ = event["event_type"]
+        if type_ == POST:
+            return self._end(event, asker)
+        if type_ not in (PRE, CLOSED):
+            return None
+        named = event["metadata"].get("decision_id")
+        for made in self._made.get((asker, event["session_id"], event.get("tool_name")), ()):
+            if type_ in made.had or (type_ == CLOSED and not made.refused):
+                continue
+            if made.id == named or not isinstance(named, str) or not named:
+                made.had.add(type_)
+                return made.id
+        return None
+
+    def _end(self, event: dict[str, Any], asker: str) -> str | None:
+        """End the call that an event is about; return its decision's id, or None where there is none."""
         metadata = event["metadata"]
         named, ending = metadata.get("decision_id"), metadata.get("ending", "completed")
         if not isinstance(named, str) or not named:
             named = self._dispatcher.under_way(event["session_id"], event.get("tool_name"), asker, event["tenant_id"])
         if named is None or not isinstance(ending, str):
-            return []
+            return None
         result = metadata.get("result", msgspec.UNSET)
         try:
             self._dispatcher.ended(named, ending, result, True, asker, event["tenant_id"])
         except RequestError:
-            return []
-        return [named]
+            return None
+        return str(named)
+
+
+def id_of(event: dict[str, Any]) -> str:
+    """Return what an event is called: its own id, or one of what it says."""
+    id = event.get("event_id")
+    return id if isinstance(id, str) and id else sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()
 
 
 def _key_of(event: dict[str, Any]) -> tuple[Any, str]:
     """Return what makes an event the same when it comes again."""
-    id = event.get("event_id")
-    if not isinstance(id, str) or not id:
-        id = sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()
-    return event["tenant_id"], id
+    return event["tenant_id"], id_of(event)

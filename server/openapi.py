@@ -126,6 +126,7 @@ def _paths() -> dict[str, Any]:
             "post": {
                 "operationId": "enforce",
                 "summary": "May this call run?",
+                "parameters": [_named("receipt", {"enum": ["signed"]}, "query")],
                 "requestBody": _body(_ref("EnforceRequest")),
                 "responses": enveloped,
             }
@@ -164,6 +165,7 @@ def _paths() -> dict[str, Any]:
             "post": {
                 "operationId": "events",
                 "summary": "How calls ended.",
+                "parameters": [_named("chain", {"enum": ["1"]}, "query")],
                 "requestBody": _body(
                     {
                         "anyOf": [
@@ -209,6 +211,14 @@ def _paths() -> dict[str, Any]:
                     "200": _answer("as it stands", _ref("ApprovalView")),
                     **_errors(400, 401, 403, 404, 409, 413, 415, 503),
                 },
+            }
+        },
+        "/v1/receipts/{decision_id}": {
+            "get": {
+                "operationId": "receipt",
+                "summary": "The signed receipt of a decision that was taken lately.",
+                "parameters": [_named("decision_id", TOKEN)],
+                "responses": {"200": _answer("the receipt", _ref("ReceiptReference")), **_errors(401, 403, 404)},
             }
         },
         "/v1/overrides": {

@@ -13,13 +13,13 @@ from urllib.parse import unquote
 import msgspec
 
 from ..contract import Decision, Effect, Fault, OperationError, RequestError, read_json
-from ..contract.envelope import ApprovalList, Envelope, EventsTaken, Resolve, SaidBody
+from ..contract.envelope import ApprovalList, Envelope, EventsTaken, EventTaken, Resolve, SaidBody
 from ..engine import Engine
 from ..engine.decide import WIRE
 from ..native.heads import plain_post
 from .dispatch import Dispatcher, Given
 from .envelopes import NOTHING_TOLD, Told, envelope_of, safe, status_of, view_of
-from .events import Events, events_of
+from .events import POST, Events, events_of, id_of
 from .explanations import explanation_of
 from .glass import Glass
 from .holds import Hold, NotYours, Principal
@@ -28,6 +28,7 @@ from .keys import Key, Keys
 from .load import Load
 from .metrics import METRICS_TYPE, exposition
 from .overrides import Signed
+from .receipts import Found, Receipts, reference_of
 from .resend import digest_of
 from .shapes import client_kind
 from .templates import Templates
@@ -40,6 +41,7 @@ SESSION_CHARS_MAX: Final = 512
 ENFORCE: Final = "/v1/enforce"
 HOLD: Final = "/v1/enforce/hold/"
 SESSIONS: Final = "/v1/sessions/"
+RECEIPTS: Final = "/v1/receipts/"
 APPROVALS: Final = "/v1/approvals"
 OVERRIDES: Final = "/v1/overrides"
 EVENTS: Final = "/v1/events/batch"
@@ -72,12 +74,13 @@ class Routes:
         gauges: Callable[[], dict[str, float]],
         description: bytes,
         glass: Glass | None = None,
+        receipts: Receipts | None = None,
     ) -> None:
         """`later` is the loop's `call_later`; `ready` returns why not, or nothing; `reload` is told by whom to call."""
         self.dispatcher, self.keys, self.load = dispatcher, keys, load
         self.clock, self.monotonic, self.later = clock, monotonic, later
         self.ready, self.reload, self.gauges, self.description = ready, reload, gauges, description
-        self.glass = glass
+        self.glass, self.receipts = glass, receipts
         self.counts = dispatcher.counts
         self.events = Events(dispatcher)
         self.templates = Templates(dispatcher.engine)
@@ -160,6 +163,8 @@ class Routes:
     def _with_name(self, path: str) -> dict[bytes, tuple[str, Handler]]:
         if path.startswith(HOLD) and "/" not in path[len(HOLD) :]:
             return {b"GET": ("execute", self.poll)}
+        if path.startswith(RECEIPTS) and "/" not in path[len(RECEIPTS) :]:
+            return {b"GET": ("read execute", self.receipt)}
         if path.startswith(SESSIONS) and path.endswith("/said") and path.count("/") == 4:
             return {b"POST": ("execute", self.said)}
         if path.startswith(f"{OVERRIDES}/") and path.endswith("/end") and path.count("/") == 4:
@@ -192,7 +197,7 @@ class Routes:
         repeat = self._repeat(asked, asker, told)
         if repeat is ANSWERED:
             return
-        give = self._give(asked, told, repeat)
+        give = self._give(asked, told, repeat, asker)
         if self.load.arrive():
             self.counts.shed += 1
             made = self.dispatcher.refuse(given, "overloaded", "the server has too much to do", give)
@@ -201,14 +206,17 @@ class Routes:
         if made is not None:
             give(made, "")
 
-    def _give(self, asked: Asked, told: Told, repeat: "_Repeat | None") -> Given:
+    def _give(self, asked: Asked, told: Told, repeat: "_Repeat | None", asker: str) -> Given:
         """Return what answers a request, once it is decided."""
         kind = client_kind(asked.headers.get(b"user-agent", b""))
+
+        receipts = self.receipts if wants(asked.query, "receipt", "signed") else None
 
         def give(decision: Decision, token: str) -> None:
             shown, shaped = safe(self.engine, decision, kind)
             if shown is not decision:
                 self.dispatcher.withdraw(decision, shown)
+            self.events.decided(shown, asker)
             took = self.monotonic() - asked.at
             self.counts.took(took)
             envelope = envelope_of(self.engine, shown, shaped, told, took, token if shown is decision else "")
@@ -216,6 +224,17 @@ class Routes:
             if decision.reason_code == "request_invalid":
                 status = 400
                 envelope = msgspec.structs.replace(envelope, error="malformed", message=decision.problem)
+            if receipts is None:
+                answered(envelope, status)
+                return
+
+            def sign(found: dict[str, Found]) -> None:
+                receipt = reference_of(shown.id, found.get(shown.id))
+                answered(msgspec.structs.replace(envelope, receipt=receipt), status)
+
+            receipts.ask([shown.id], sign)
+
+        def answered(envelope: Envelope, status: int) -> None:
             body = _json(envelope)
             if repeat is not None:
                 repeat.answered(status, body)
@@ -230,7 +249,8 @@ class Routes:
         and a request that does not name itself. Empty: the answer comes later, or was given to the connection.
         """
         found = plain_post(data, ENFORCE.encode())
-        if found is None or self.keys is None or self.dispatcher.tenant is not None:
+        dispatcher = self.dispatcher
+        if found is None or self.keys is None or dispatcher.tenant is not None or dispatcher.overrides is not None:
             return None
         shown, agent, body = found
         key = self.keys.find(shown.decode("latin-1"), self.clock())
@@ -251,17 +271,19 @@ class Routes:
         told = Told(*map(members.get, TOLD))
         decision = self.engine.desk.decide_admitted(request)
         if self.dispatcher.commit is None and (decision.effect is ALLOW or decision.effect is BLOCK):
-            self.dispatcher.settle(decision, f"key:{key.prefix}", _nothing, body)
+            asker = f"key:{key.prefix}"
+            self.dispatcher.settle(decision, asker, _nothing, body)
             took = self.monotonic() - at
             answer = self.templates.spell(decision, told, took)
             if answer is not None:
                 self.counts.took(took)
+                self.events.decided(decision, asker)
                 return answer
             asked = connection.asked_for(body, agent, at)
-            self._give(asked, told, None)(decision, "")
+            self._give(asked, told, None, asker)(decision, "")
             return b""
         asked = connection.asked_for(body, agent, at)
-        give = self._give(asked, told, None)
+        give = self._give(asked, told, None, f"key:{key.prefix}")
         made = self.dispatcher.settle(decision, f"key:{key.prefix}", give, body)
         if made is not None:
             give(made, "")
@@ -445,13 +467,59 @@ class Routes:
         if key.tenant is not None and any(event.get("tenant_id") != key.tenant for event in events):
             raise NotYours("this key is another tenant's")
 
+        chained = wants(asked.query, "chain", "1")
+
         def give(taken: EventsTaken, error: Exception | None) -> None:
             if error is not None:
                 asked.refuse(503, "unavailable", "the events could not be recorded; send them again")
+            elif chained and self.receipts is not None:
+                self._chained(taken, events, self.receipts, lambda taken: asked.answer(202, _json(taken)))
             else:
-                asked.answer(202, _json(taken))
+                shown = taken.events if chained else ()
+                asked.answer(202, _json(msgspec.structs.replace(taken, events=shown)))
 
         self.events.take(events, f"key:{key.prefix}", give)
+
+    def _chained(
+        self,
+        taken: EventsTaken,
+        events: list[dict[str, Any]],
+        receipts: Receipts,
+        give: Callable[[EventsTaken], None],
+    ) -> None:
+        """Fill in where each event's decision, or the ending that it told, stands in the evidence."""
+        ends = {id_of(event) for event in events if event["event_type"] == POST}
+        places: dict[tuple[bool, str], Found] = {}
+        missing = 2
+
+        def told(ended: bool, found: dict[str, Found]) -> None:
+            nonlocal missing
+            places.update({(ended, id): one for id, one in found.items()})
+            missing -= 1
+            if not missing:
+                named = [(one, (one.event_id in ends, one.decision_id or "")) for one in taken.events]
+                filled = tuple([_placed(one, places.get(name)) for one, name in named])
+                give(msgspec.structs.replace(taken, events=filled))
+
+        for ended, kind in ((False, "decision"), (True, "outcome")):
+            ids = [e.decision_id for e in taken.events if e.decision_id is not None and (e.event_id in ends) is ended]
+            receipts.ask(ids, lambda found, ended=ended: told(ended, found), kind)  # type: ignore[misc]
+
+    def receipt(self, asked: Asked, key: Key) -> None:
+        """Make the signed receipt of a decision that was taken here lately."""
+        id = asked.path[len(RECEIPTS) :].removeprefix("rec_")
+        if self.receipts is None or not 0 < len(id) <= TOKEN_CHARS_MAX:
+            raise RequestError("there is no evidence here to make receipts from")
+
+        def told(found: dict[str, Found]) -> None:
+            one = found.get(id)
+            whose = None if one is None else msgspec.json.decode(one.record).get("tenant")
+            if one is None or key.tenant not in (None, whose):
+                asked.refuse(404, "not_found", "it is none of the last decisions; `thoth evidence receipt` has all")
+            else:
+                asked.answer(200, _json(reference_of(id, one)))
+
+        self.receipts.ask([id], told)
 
     # ------------------------------------------------------------ for operators
 
@@ -567,6 +635,24 @@ def wait_of(query: str) -> float | None:
 
 def _nothing(decision: Decision, token: str) -> None:
     """Take an answer that is given out by whoever asked for it."""
+
+
+def wants(query: str, name: str, value: str) -> bool:
+    """Say whether a query asks for something."""
+    return bool(query) and f"{name}={value}" in query.split("&")
+
+
+def _placed(taken: EventTaken, found: Found | None) -> EventTaken:
+    if found is None:
+        return taken
+    return EventTaken(
+        taken.event_id,
+        taken.decision_id,
+        found.receipt.chain_index,
+        found.receipt.hash,
+        found.previous_hash,
+        found.signature,
+    )
 
 
 def _is_json(content_type: bytes) -> bool:

@@ -32,6 +32,7 @@ from .load import Load
 from .openapi import description
 from .overrides import Overrides, check_operators
 from .porter import PorterDoor
+from .receipts import Receipts
 from .reload import RECENT_MAX, Reloader, first
 from .restore import Restored, restore
 from .routes import Routes
@@ -207,6 +208,7 @@ class Sidecar:
         self.dispatcher.take_over(self._restored.under_way, self._restored.ended)
         self._restored = Restored()
         self.reloader = Reloader(self.engine, self.settings, self.counts, self.clock, later, self._recent, self._loaded)
+        self.receipts = None if self.evidence is None else Receipts(self.evidence, later)
         self.load = load or Load(self.monotonic, loop.call_soon)
         self.frames = FrameDoor(
             self.dispatcher,
@@ -228,6 +230,7 @@ class Sidecar:
             reload=self.reload,
             gauges=self.gauges,
             description=description(VERSION),
+            receipts=self.receipts,
             glass=Glass(self.overrides, self.evidence, self.clock) if self.overrides is not None else None,
         )
         if self.worker is None:
@@ -378,6 +381,8 @@ class Sidecar:
             connection.transport.close()
         self.listeners.drop()
         await asyncio.sleep(0)
+        if self.receipts is not None:
+            self.receipts.close()
         if self.commit is not None:
             self.commit.close()
         if self.evidence is not None and self.settings.hand_over:

@@ -15,10 +15,10 @@ import msgspec
 from ..contract import Fault, read_json
 from .counts import Sum
 from .events import session_in
-from .http import Asked, Takes
+from .http import Asked, HttpConnection, Takes
 from .metrics import METRICS_TYPE, added, exposition
 from .resend import digest_of
-from .routes import APPROVALS, ENFORCE, EVENTS, HOLD, RELOAD, REPEAT_S, REPEATS_MAX, SESSIONS, key_shown
+from .routes import APPROVALS, ENFORCE, EVENTS, HOLD, RECEIPTS, RELOAD, REPEAT_S, REPEATS_MAX, SESSIONS, key_shown
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -69,6 +69,8 @@ class WorkerRoutes:
             self._to(worker.owner_of_hold(path[len(APPROVALS) + 1 :]), asked)
         elif path.startswith(SESSIONS) and path.endswith("/said"):
             self._to(worker.owner_of(unquote(path[len(SESSIONS) : -len("/said")])), asked)
+        elif path.startswith(RECEIPTS):
+            self._every(asked, _any, whatever=True)
         elif path == EVENTS and method == b"POST":
             self._events(asked)
         elif path == RELOAD and method == b"POST":
@@ -78,6 +80,14 @@ class WorkerRoutes:
             worker.links.gather("numbers", [], lambda found: self._metrics(asked, found))
         else:
             self.local.take(asked)
+
+    def straight(self, connection: HttpConnection, data: bytes) -> bytes | None:
+        """Leave every question to `take`: which worker decides it says its body."""
+        return None
+
+    def failed(self, asked: Asked, error: Exception) -> None:
+        """Answer a request that could not be answered otherwise; `take` answers all of them."""
+        raise AssertionError from error
 
     # ------------------------------------------------------------ to another worker, and back
 
@@ -178,13 +188,13 @@ class WorkerRoutes:
 
     # ------------------------------------------------------------ all workers
 
-    def _every(self, asked: Asked, merge: "Merge") -> None:
+    def _every(self, asked: Asked, merge: "Merge", *, whatever: bool = False) -> None:
         answers: list[Any] = []
 
         def told(answer: Any, why: str) -> None:
             answers.append(answer)
             if len(answers) == self.worker.count:
-                _tell(asked, answers, merge)
+                _tell(asked, answers, merge, whatever=whatever)
 
         for worker in range(self.worker.count):
             self._ask(worker, asked, asked.body, told, WAIT_S)
@@ -215,16 +225,19 @@ class _Elsewhere:
         self._answer(self.asked.sent)
 
 
-def _tell(asked: Asked, answers: list[Any], merge: Merge) -> None:
-    """Answer with what is made of the answers of several workers, which are those of HTTP."""
-    if any(answer is None for answer in answers):
+def _tell(asked: Asked, answers: list[Any], merge: Merge, *, whatever: bool = False) -> None:
+    """Answer with what is made of the answers of several workers, which are those of HTTP.
+
+    One that is bad is the answer, but for `whatever`, where one that is good is enough.
+    """
+    if not whatever and any(answer is None for answer in answers):
         asked.refuse(503, "unavailable", "a worker is being restarted; try again")
         return
     read = []
-    for answer in answers:
+    for answer in filter(None, answers):
         head, _, body = answer.partition(b"\r\n\r\n")
         read.append((int(head.split(b" ", 2)[1]), msgspec.json.decode(body) if body else {}))
-    bad = next((one for one in read if one[0] >= 400), None)
+    bad = None if whatever else next((one for one in read if one[0] >= 400), None)
     status, body = bad or merge(read)
     asked.answer(status, msgspec.json.encode(body))
 
@@ -235,7 +248,15 @@ def _listed(read: list[tuple[int, Any]]) -> tuple[int, Any]:
 
 
 def _added(read: list[tuple[int, Any]]) -> tuple[int, Any]:
-    return 202, {name: sum(body[name] for _, body in read) for name in read[0][1]}
+    total: dict[str, Any] = {}
+    for _, body in read:
+        for name, more in body.items():
+            total[name] = total[name] + more if name in total else more
+    return 202, total
+
+
+def _any(read: list[tuple[int, Any]]) -> tuple[int, Any]:
+    return min(read, key=lambda one: one[0])
 
 
 def _worst(read: list[tuple[int, Any]]) -> tuple[int, Any]:

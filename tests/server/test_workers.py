@@ -207,6 +207,16 @@ def test_events_end_calls_of_any_session_once(several: Several) -> None:
     assert client.ask("POST", "/v1/events/batch", events) == (202, {"accepted": 2, "duplicates": 0, "paired": 2})
     assert client.ask("POST", "/v1/events/batch", events) == (202, {"accepted": 0, "duplicates": 2, "paired": 0})
     assert client.ask("POST", "/v1/events/batch", b"[1, 2]")[0] == 400
+    for one in events:
+        one |= {"event_type": "TOOL_CALL_PRE", "event_id": f"pre-{one['event_id']}"}
+    taken = client.ask("POST", "/v1/events/batch?chain=1", events)[1]
+    assert (taken["paired"], len(taken["events"])) == (2, 2)
+    for one in taken["events"]:
+        assert one["signature"]
+        for _ in range(2):
+            found = Client(several.http, client.key).ask("GET", f"/v1/receipts/{one['decision_id']}")[1]
+            assert (found["chain_index"], found["hash"]) == (one["chain_index"], one["hash"])
+    assert client.ask("GET", "/v1/receipts/rec_0000")[0] == 404
 
 
 # ---------------------------------------------------------------- counting
