@@ -299,7 +299,7 @@ class Porter(asyncio.Protocol):
         except msgspec.MsgspecError:
             return self.door.worker.index
         first, self._client = not self._client, self._client or hello.client
-        worker = self.door.worker.owner_of(hello.root or hello.session_id)
+        worker = self.door.worker.owner_of(hello.session_id)
         if worker == self.door.worker.index or not first:
             return worker
         # Who it is says the first hello, here; the session that it opens is opened where it is kept.

@@ -159,25 +159,31 @@ def test_a_batch_is_answered_in_its_order_wherever_its_sessions_are(several: Sev
         assert effects == [Effect.BLOCK, Effect.ALLOW, Effect.BLOCK, Effect.ALLOW]
 
 
+def plainly(several: Several, name: str, *asked: dict[str, Any]) -> list[bytes]:
+    """Ask in frames without flags, which a server may decide as it cuts them; return the answers in their order."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(several.path))
+        sock.settimeout(20)
+        frames = [wire.message(Kind.DECIDE, number, one) for number, one in enumerate(asked, 1)]
+        sock.sendall(b"".join([wire.message(Kind.HELLO, 0, wire.Hello(name * 16)), *frames]))
+        reader, found = wire.FrameReader(), {}
+        while len(found) <= len(asked):
+            found |= {id: payload for _, _, id, payload in reader.feed(sock.recv(65_536))}
+        return [found[number] for number in range(1, len(asked) + 1)]
+
+
 def test_questions_without_a_deadline_find_their_session_too(several: Several) -> None:
     for worker in range(WORKERS):
         (session,) = several.sessions(worker, 1, "plain")
         with SocketClient(several.path) as client:
             client.decide(request("read_customer", session, id="1"))
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.connect(str(several.path))
-            sock.settimeout(20)
-            frames = [
-                wire.message(Kind.HELLO, 0, wire.Hello("ab" * 16)),
-                wire.message(Kind.DECIDE, 1, request("send", session)),
-                wire.message(Kind.DECIDE, 2, request("other")),
-            ]
-            sock.sendall(b"".join(frames))
-            reader, found = wire.FrameReader(), {}
-            while len(found) < 3:
-                found |= {id: payload for _, _, id, payload in reader.feed(sock.recv(65_536))}
-            assert b"leak" in found[1]
-            assert b"leak" not in found[2]
+        first, second = plainly(several, "ab", request("send", session), request("other"))
+        assert b"leak" in first
+        assert b"leak" not in second
+    asked = [request("pay", f"plain-{number}", "plain-agent") for number in range(8)]
+    with ThreadPoolExecutor(2) as pool:
+        made = [one for found in pool.map(lambda name: plainly(several, name, *asked), ("cd", "ef")) for one in found]
+    assert sum(b"ALLOW" in one for one in made) == 5
 
 
 def test_what_was_said_and_how_calls_ended_reaches_the_session(several: Several) -> None:
