@@ -54,6 +54,8 @@ def events_of(body: Any) -> list[dict[str, Any]] | Fault:
         for name in ("session_id", "tenant_id"):
             if not isinstance(plain.get(name), str):
                 return Fault(f"`{name}` is a text", f"[{place}]")
+        if not isinstance(plain.get("tool_name"), str):
+            plain["tool_name"] = None  # it is about no call of ours
         metadata = plain.get("metadata")
         plain["metadata"] = {_snake(k): v for k, v in metadata.items()} if isinstance(metadata, dict) else {}
         found.append(plain)

@@ -126,7 +126,7 @@ def _paths() -> dict[str, Any]:
             "post": {
                 "operationId": "enforce",
                 "summary": "May this call run?",
-                "parameters": [_named("receipt", {"enum": ["signed"]}, "query")],
+                "parameters": [_named("receipt", {"description": "`signed`: with the receipt"}, "query")],
                 "requestBody": _body(_ref("EnforceRequest")),
                 "responses": enveloped,
             }
@@ -165,7 +165,7 @@ def _paths() -> dict[str, Any]:
             "post": {
                 "operationId": "events",
                 "summary": "How calls ended.",
-                "parameters": [_named("chain", {"enum": ["1"]}, "query")],
+                "parameters": [_named("chain", {"description": "`1`: where in the evidence each stands"}, "query")],
                 "requestBody": _body(
                     {
                         "anyOf": [

@@ -131,6 +131,15 @@ def test_each_event_is_about_one_decision_and_says_where_it_stands(served: Serve
     assert again == {"accepted": 0, "duplicates": 9, "paired": 0}
 
 
+@pytest.mark.parametrize("kind", ["TOOL_CALL_PRE", "TOOL_CALL_POST", "TOOL_CALL_BLOCK"])
+def test_an_event_about_nothing_that_has_a_name_is_about_nothing(served: Served, kind: str) -> None:
+    client = served.client()
+    client.enforce("never", {})
+    for number, tool in enumerate(({}, [], 7, None)):
+        taken = client.ask("POST", "/v1/events/batch", [event(kind, "never", f"e{number}") | {"tool_name": tool}])[1]
+        assert taken == {"accepted": 1, "duplicates": 0, "paired": 0}
+
+
 def test_another_keys_events_are_about_nothing_of_ours(served: Served) -> None:
     served.client().enforce("never", {})
     taken = served.client("other").ask("POST", "/v1/events/batch", [event("TOOL_CALL_BLOCK", "never", "e1")])[1]

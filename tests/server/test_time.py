@@ -1,5 +1,6 @@
 """What time brings: idle sessions are forgotten and nothing loosens, and what waits for the disk can be seen."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,8 @@ def test_how_long_records_wait_is_in_the_metrics(tmp_path: Path) -> None:
         running.on_loop(log.flush)
         assert log.lag_s == 0.0
         log._tray = Tray
-        assert 3 <= log.lag_s < 30
+        assert log.lag_s >= 3
         text = Served(running, Clock()).client().ask("GET", "/metrics")[1].decode()
         log._tray = waiting
-        assert "thoth_evidence_lag_seconds 3." in text or "thoth_evidence_lag_seconds 4." in text
+        (lag,) = re.findall(r"^thoth_evidence_lag_seconds (\S+)$", text, re.MULTILINE)
+        assert float(lag) >= 3
