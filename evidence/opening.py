@@ -58,8 +58,8 @@ def open_log(
     storage = storage or FileStorage()
     need_cryptography()
     folder = open_folder(directory, storage)
-    # Nobody waits for a commit in mode `async`, and there are many records in it.
-    writer = _open_shard(folder, storage, shard, zeroed=mode == "sync")
+    # Where nobody waits for a commit there are many records in it.
+    writer = _open_shard(folder, storage, shard, zeroed=(recording or mode) == "sync")
     try:
         log = EvidenceLog(
             folder,

@@ -245,8 +245,12 @@ def test_a_limit_holds_across_workers(several: Several, askers: int, calls: int,
             made = frames.decide_many([request("pay", one, agent) for one in sessions])
             return sum(one.decision.effect == Effect.ALLOW for one in made)
 
+    silent = several.said.read_text().count("ledger_silent")
     with ThreadPoolExecutor(askers) as pool:
-        assert sum(pool.map(ask, range(askers))) == min(5, askers * calls)
+        allowed = sum(pool.map(ask, range(askers)))
+    assert allowed <= min(5, askers * calls)
+    if several.said.read_text().count("ledger_silent") == silent:  # else its owner was not heard in time, and it closed
+        assert allowed == min(5, askers * calls)
 
 
 def test_an_amount_is_spent_once(several: Several) -> None:
@@ -368,7 +372,8 @@ def test_a_new_policy_reaches_every_worker_and_each_decision_is_of_one(tmp_path:
         with SocketClient(several.path, timeout_s=30) as client:
             while not stop.is_set():
                 made = client.decide_many([request("search", f"{number}-{n}") for n in range(16)])
-                seen.update((one.decision.policy_digest, one.decision.rules) for one in made)
+                told = [one.decision for one in made if one.decision.reason_code != "overloaded"]
+                seen.update((decision.policy_digest, decision.rules) for decision in told)
                 number += 1
 
     asker = threading.Thread(target=ask)
