@@ -7,6 +7,7 @@ large, of somebody else, or damaged: then what was said stays unknown, as after 
 """
 
 import contextlib
+import glob
 import logging
 import os
 import stat
@@ -73,9 +74,17 @@ SAME: Final = (
 )  # fmt: skip
 
 
-def place_of(socket: Path) -> Path:
-    """Return where the process of a socket leaves what it hands over."""
-    return socket.with_name(socket.name + SUFFIX)
+def place_of(socket: Path, worker: int | None = None) -> Path:
+    """Return where the process of a socket, or one of its workers, leaves what it hands over."""
+    return socket.with_name(f"{socket.name}{SUFFIX}" + ("" if worker is None else f".{worker}"))
+
+
+def drop(socket: Path, workers: int | None = None) -> None:
+    """Delete what nobody takes who starts now: that is all but what one process left, or so many workers."""
+    followed = {place_of(socket)} if workers is None else {place_of(socket, worker) for worker in range(workers)}
+    for place in socket.parent.glob(f"{glob.escape(socket.name)}{SUFFIX}*"):
+        if place not in followed:
+            place.unlink(missing_ok=True)
 
 
 def leave(place: Path, sessions: Iterable[Session], now: float) -> int:

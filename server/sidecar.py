@@ -166,12 +166,17 @@ class Sidecar:
             keeps = worker.keeps
             restored = restore(self.engine, directory, now, back_s, waiting, ledger=Ledger(), keeps=keeps)
         self._restored = restored
-        place, taken = handover.place_of(self.settings.socket_path()), 0
+        place, taken = self._left(), 0
+        if worker is None or worker.index == 0:
+            handover.drop(self.settings.socket_path(), None if worker is None else worker.count)
         if self.settings.hand_over:
             taken = handover.take(place, self.engine, now)
         else:
             place.unlink(missing_ok=True)
         log.info("restored records=%d under_way=%d taken_over=%d", restored.count, len(restored.under_way), taken)
+
+    def _left(self) -> Path:
+        return handover.place_of(self.settings.socket_path(), None if self.worker is None else self.worker.index)
 
     def _loaded(self, policy: CheckedPolicy, previous: str) -> None:
         """Note that a policy is in force: which arguments are recorded in clear, and a record of its own."""
@@ -386,7 +391,7 @@ class Sidecar:
         if self.commit is not None:
             self.commit.close()
         if self.evidence is not None and self.settings.hand_over:
-            handover.leave(handover.place_of(self.socket.path), self.engine.sessions(), self.clock())
+            handover.leave(self._left(), self.engine.sessions(), self.clock())
         self._open.close()
         log.info("stopped")
 

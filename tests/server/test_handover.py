@@ -12,7 +12,7 @@ from thoth.contract import Effect, Ending
 from thoth.engine import load
 from thoth.evidence import LogReader
 from thoth.evidence import init as make_log
-from thoth.server.handover import AGE_S_MAX, leave, place_of, take
+from thoth.server.handover import AGE_S_MAX, drop, leave, place_of, take
 from thoth.simulation.derive import Status, derive
 from thoth.socket_client import SocketClient
 
@@ -160,3 +160,15 @@ def test_decisions_after_a_planned_restart_are_derived_again_from_the_evidence(
     checked, _ = load([tmp_path / "policy.thoth"])
     statuses = [one.status for one in derive(LogReader(tmp_path / "evidence"), [checked], "native")]
     assert statuses == [Status.SAME] * 6
+
+
+def test_each_worker_has_a_place_of_its_own_and_what_nobody_follows_is_deleted(tmp_path: Path) -> None:
+    socket = tmp_path / "thoth.sock"
+    places = [place_of(socket), *(place_of(socket, worker) for worker in range(3))]
+    assert len(set(places)) == 4
+    for place in (*places, tmp_path / "other.sock.handover"):
+        place.write_bytes(b"what a user said")
+    drop(socket, 2)
+    assert [place.exists() for place in places] == [False, True, True, False]
+    drop(socket)
+    assert [place.name for place in tmp_path.iterdir()] == ["other.sock.handover"]
