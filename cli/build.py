@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 from cyclopts import Parameter
 
 from ..engine import bundle, load
-from ..engine.embed import read_bytes, read_text
+from ..engine.files import read_bytes, read_text
 from .arguments import Files, Folders, Learned
 from .printing import counted, say
 

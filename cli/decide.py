@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from ..contract import Decision, Fault, OperationError, read_json
 from ..engine import Engine
-from ..engine.embed import read_text
+from ..engine.files import read_text
 from ..simulation import Call, ReplayClock, Traces, read_traces, replay
 from .arguments import SEVERAL, EvaluatorName, Folders, Learned, PolicyFiles
 from .printing import counted, errors, note

@@ -15,8 +15,8 @@ from rich.text import Text
 from ..contract import Decision, Fault, Mode, OperationError, Request, admit_json, read_json
 from ..engine import UNTOLD, Engine, Session
 from ..engine.checked import ModeSetting
-from ..engine.embed import read_text
 from ..engine.explain import explanation
+from ..engine.files import read_text
 from .arguments import EvaluatorName, Folders, Format, Learned, PolicyFiles
 from .printing import EFFECT_STYLES, plain, print_json, say
 

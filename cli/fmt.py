@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..contract import OperationError
-from ..engine.embed import read_text
+from ..engine.files import read_text
 from ..grammar import Message, PolicyError, format, parse
 from .printing import counted, note, print_messages, say
 

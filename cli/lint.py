@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from ..contract import OperationError
 from ..engine import load
 from ..engine.analyse import CHECKER_CODES, CODES, analyse
-from ..engine.embed import read_text
+from ..engine.files import read_text
 from ..engine.testing import Coverage, run_tests
 from ..grammar import parse
 from ..grammar.messages import did_you_mean

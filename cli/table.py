@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..engine import load
-from ..engine.embed import read_text
+from ..engine.files import read_text
 from ..engine.layout import Layout, Row, lay_out
 from ..grammar import parse
 from .arguments import Files, Folders

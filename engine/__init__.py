@@ -5,7 +5,8 @@
 
 from ..grammar import PolicyError
 from .compiler import Compiler
-from .embed import UNTOLD, Engine, load
+from .embed import UNTOLD, Engine
+from .files import load
 from .session import Session
 
 __all__ = ["UNTOLD", "Compiler", "Engine", "PolicyError", "Session", "load"]
