@@ -7,7 +7,7 @@ cdef struct Slot:
 
 cdef class Running:
     cdef bytes prefix            # with the dash behind it
-    cdef Slot *slots             # [room], a power of two; a number's place is its lowest bits, or the next free one
+    cdef Slot *slots             # [room], a power of two; a number has its place, or the next free one
     cdef Py_ssize_t room, count
     cdef uint64_t lowest         # no number is below
     cdef dict others             # ids that are not ours
