@@ -1,9 +1,14 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from thoth.native.arena cimport Beginning, Entry, Sections, Test, Tree
+from thoth.native.arena cimport TEXT, Beginning, Entry, Sections, Test, Tree
 
 cdef enum:
     DECLINED = 4         # in place of an answer: only Python can tell
+
+cdef extern from "Python.h":
+    void *PyUnicode_DATA(object text)
+    bint PyUnicode_IS_ASCII(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
 
 cdef extern from *:
     void fetch "__builtin_prefetch" (const void *at) noexcept nogil
@@ -35,3 +40,18 @@ cdef const Entry *entry_of(const Sections *arena, uint32_t first, uint32_t count
 cdef int32_t beginning_of(const Sections *arena, const Beginning *all, uint32_t count, const Slot *slot, bint folder) noexcept nogil
 cdef uint32_t segment_of(const Sections *arena, const Tree *tree, const Slot *slot) noexcept nogil
 cdef bint plain_folder(Slot *slot) noexcept nogil
+
+
+cdef inline bint fill_ascii(Slot *slot, object text) noexcept:
+    """Take a text in, if it is ASCII: that is in NFC as it stands."""
+    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(text)
+    if not PyUnicode_IS_ASCII(text) or size > 0x7FFFFFFF:
+        return False
+    slot.form, slot.plain, slot.ascii = TEXT, 0, True
+    slot.text, slot.size, slot.chars = <const char *>PyUnicode_DATA(text), <uint32_t>size, <uint32_t>size
+    return True
+
+
+cdef inline bint begins_as_mark(object text) noexcept:
+    """Say whether a text in ASCII may be what a client put in the place of a value that it could not send."""
+    return PyUnicode_GET_LENGTH(text) > 0 and (<const char *>PyUnicode_DATA(text))[0] == b"["

@@ -6,6 +6,7 @@ from thoth.native.questions cimport Question
 from thoth.native.scan cimport Scan
 from thoth.native.slots cimport Probe, Slot
 from thoth.native.sweep cimport Sweep
+from thoth.native.values cimport Kind
 
 # What a search stops for.
 cdef enum:
@@ -32,6 +33,7 @@ cdef class Table:
     cdef object make
     cdef tuple readers       # [S] Reader
     cdef list columns        # [C] Column, made when it is first asked
+    cdef uint8_t *places     # [S] where its value lies, 0: only the reader knows
     cdef Py_ssize_t reader_count, scan_chars
     cdef Walk spare          # used before, to be used again
     cdef Walk begin(self, Facts facts)
@@ -50,8 +52,8 @@ cdef class Walk:
     cdef Facts facts
     cdef uint32_t *answers   # [C] stamp | answer; with any other stamp it is not asked yet
     cdef uint32_t stamp
-    cdef list values         # [S], None where not read yet
-    cdef int32_t *read       # [S] the readers that were, `read_count` of them
+    cdef list values         # [S], None where not read yet, or taken in from where it lies
+    cdef int32_t *read       # [S] the readers of which something is known, `read_count` of them
     cdef Slot *slots         # [S]
     cdef uint8_t *filled     # [S]
     cdef Slot *items         # of lists
@@ -65,6 +67,8 @@ cdef class Walk:
     cdef bint counting
     cdef object value(self, int reader)
     cdef int fill(self, int reader) except -1
+    cdef bint fill_in_place(self, Slot *slot, int reader) except -1
+    cdef bint fill_argument(self, Slot *slot, object value, Kind kind) except -1
     cdef int serve(self, int want) except -1
     cdef bint make_room(self, void **room, Py_ssize_t *size, Py_ssize_t needed, size_t each) noexcept nogil
     cdef bint push_run(self, uint32_t first, uint32_t count, bint sure, bint direct) noexcept nogil

@@ -12,6 +12,8 @@ wants, a value to be read or an answer, and goes on from there.
 
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from cpython.object cimport PyObject
+from cpython.tuple cimport PyTuple_GET_ITEM
 from cpython.unicode cimport PyUnicode_DATA, PyUnicode_GET_LENGTH
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, qsort, realloc
@@ -24,17 +26,22 @@ from thoth.native.arena cimport (
     HOST_TEXT, ID_TEXT, INTEGER, ITEMS, LENGTHS_MAX, ONE_ROW, OTHER, TEXT, UNKNOWN_VALUE, _FAILS, _HOLDS, Arena, Beginning, Bucket,
     Entry, Family, Node, Pivot, Row, Sections, Segment, Test, Tree,
 )
-from thoth.native.facts cimport Facts, Reader
+from thoth.native.facts cimport ArgumentPath, Facts, Reader, TextField
+from thoth.native.forms cimport Form, held
 from thoth.native.questions cimport Question
 from thoth.native.slots cimport (
-    DECLINED, Probe, Slot, answer_of, approach, beginning_of, fetch, fill, plain_folder, seek, segment_of, settled,
+    DECLINED, Probe, Slot, answer_of, approach, beginning_of, begins_as_mark, fetch, fill, fill_ascii, plain_folder, seek,
+    segment_of, settled,
 )
 from thoth.native.scan cimport Scan
 from thoth.native.sweep cimport WORDS, Sweep
 from thoth.native.texts cimport text_is_ascii
-from thoth.native.values cimport AWAY, DOUBT, NO, YES, absent, text_of, unknown
+from thoth.native.values cimport AWAY, DOUBT, EMAIL, HOST, ID, LIST, NO, YES, Kind, absent, text_of, unknown
 
 cdef enum:
+    # Where a reader's value lies, if it may be taken in from there.
+    IN_REQUEST = 1
+    IN_ARGUMENTS = 2
     ANSWER_COUNT = 4         # a stamp is a multiple of this, an answer less
     ITEMS_MAX = 256          # a longer list is Python's to look through
     TOGETHER_CHARS_MIN = 32
@@ -57,10 +64,21 @@ cdef class Table:
         self.arena, self.readers, self.make, self.scan_chars = arena, readers, make, scan_chars
         self.reader_count = len(readers)
         self.columns = [None] * arena.sections.test_count
+        self.places = <uint8_t *>PyMem_Calloc(max(1, self.reader_count), 1)
+        if self.places == NULL:
+            raise MemoryError
         for one in range(arena.sections.pivot_count):
             assert 0 <= arena.sections.pivots[one].reader < self.reader_count
-        for reader in readers:
+        for one in range(self.reader_count):
+            reader = readers[one]
             assert isinstance(reader, Reader)
+            if type(reader) is TextField:
+                self.places[one] = IN_REQUEST
+            elif type(reader) is ArgumentPath and (<ArgumentPath>reader).single is not None:
+                self.places[one] = IN_ARGUMENTS
+
+    def __dealloc__(self):
+        PyMem_Free(self.places)
 
     cdef Walk begin(self, Facts facts):
         """Return a walk for one call, to be handed back to `end`."""
@@ -76,7 +94,8 @@ cdef class Table:
         cdef Py_ssize_t place
         walk.facts = None
         for place in range(walk.read_count):
-            walk.values[walk.read[place]] = None
+            if PyList_GET_ITEM(walk.values, walk.read[place]) != <PyObject *>None:
+                walk.values[walk.read[place]] = None
             walk.filled[walk.read[place]] = False
         walk.read_count = walk.found_count = walk.more_count = walk.item_count = 0
         walk.stamp += ANSWER_COUNT
@@ -168,11 +187,66 @@ cdef class Walk:
         if value is None:
             value = (<Reader>self.table.readers[reader]).value(self.facts)
             assert value is not None
-            if self.values[reader] is None:
+            if self.values[reader] is None and not self.filled[reader]:
                 self.read[self.read_count] = reader
                 self.read_count += 1
             self.values[reader] = value
         return value
+
+    cdef bint fill_in_place(self, Slot *slot, int reader) except -1:
+        """Take a value in from where it lies in the call, if it is read as it stands; else it is the reader's to read."""
+        cdef PyObject *one = PyTuple_GET_ITEM(self.table.readers, reader)
+        cdef Facts facts = self.facts
+        cdef PyObject *name
+        cdef PyObject *kind
+        cdef PyObject *value
+        cdef Form form
+        cdef int place
+        if self.table.places[reader] == IN_REQUEST:
+            form = (<TextField>one).form
+            if type(facts.request) is not form.kind:
+                return False
+            value = held(form, facts.request, (<TextField>one).place)
+            return value != NULL and type(<object>value) is str and PyUnicode_GET_LENGTH(<object>value) > 0 \
+                and fill_ascii(slot, <object>value)
+        if self.table.places[reader] != IN_ARGUMENTS or not facts.fitted.known or not facts.readable:
+            return False
+        name = <PyObject *>(<ArgumentPath>one).single
+        for place in range(facts.fitted.count):
+            if facts.params[place].name == name:
+                value, kind = facts.fitted.values[place], facts.params[place].kind
+                return self.fill_argument(slot, <object>value, <Kind>kind)
+        slot.form, slot.plain = AWAY_VALUE, 0
+        return True
+
+    cdef bint fill_argument(self, Slot *slot, object value, Kind kind) except -1:
+        """Take an argument in as it stands: a text, a number, a list of texts; False where it has to be read."""
+        cdef Py_ssize_t first = self.item_count, count, place
+        cdef PyObject *item
+        if type(value) is list and kind.code == LIST:
+            kind = kind.items
+        if kind.code == ID or kind.code == EMAIL or kind.code == HOST:
+            return False
+        if type(value) is str:
+            return not begins_as_mark(value) and fill_ascii(slot, value)
+        if type(value) is int or type(value) is float:
+            fill(slot, value)
+            return True
+        if type(value) is not list:
+            return False
+        count = PyList_GET_SIZE(value)
+        if count > ITEMS_MAX:
+            return False
+        if not self.make_room(<void **>&self.items, &self.item_room, first + count, sizeof(Slot)):
+            raise MemoryError
+        for place in range(count):
+            item = PyList_GET_ITEM(value, place)
+            if type(<object>item) is not str or begins_as_mark(<object>item) or not fill_ascii(
+                    self.items + first + place, <object>item):
+                return False
+        slot.form, slot.plain, slot.first, slot.count = ITEMS, 0, <uint32_t>first, <uint32_t>count
+        self.item_count += count
+        return True
 
     cdef int fill(self, int reader) except -1:
         """Read a value and take it in as the machine holds it."""
@@ -180,6 +254,11 @@ cdef class Walk:
         cdef object value = <object>PyList_GET_ITEM(self.values, reader)
         cdef Py_ssize_t count
         if value is None:
+            if self.fill_in_place(slot, reader):
+                self.read[self.read_count] = reader
+                self.read_count += 1
+                self.filled[reader] = True
+                return 0
             value = self.value(reader)
         if type(value) is not list:
             fill(slot, value)
