@@ -39,11 +39,12 @@ from .decide import ENTRY, WIRE, admitted_bytes
 from .evaluators import EVALUATORS, Evaluator, Native
 from .explain import explain
 from .files import compiled, load, read_bytes
-from .forms import CALL, CALLS, DECISION, REQUEST
+from .forms import CALL, CALLS, DECISION, OUTCOME, REQUEST, TOLD
 from .learned import Baseline
 from .ledger import Ledger
 from .results import pass_on
 from .session import CALLS_MAX, Session, text_of
+from .toolsets import ToolSet
 from .witness import Witness
 
 SESSIONS_MAX: Final = 10_000
@@ -165,10 +166,13 @@ class Engine:
             decision=DECISION,
             session=CALLS,
             call=CALL,
+            outcome=OUTCOME,
+            heard=TOLD,
+            endings=Ending,
             running_max=RUNNING_MAX,
             calls_max=CALLS_MAX,
         )
-        desk.take(*_ways_of(self._evaluator))
+        desk.take(*_ways_of(self._evaluator, self.policy))
         return desk
 
     # ------------------------------------------------------------ from policy text
@@ -261,7 +265,7 @@ class Engine:
             if self.recorder is not None:
                 _announce(self.recorder, policy, self._files)
             self.policy, self._evaluator = policy, evaluator
-            self._desk.take(*_ways_of(evaluator))
+            self._desk.take(*_ways_of(evaluator, policy))
 
     def replace(
         self,
@@ -605,6 +609,9 @@ class Engine:
 
     def ended(self, decision: Decision, ending: Ending, result: object = UNTOLD, *, whole: bool = True) -> Outcome:
         """Report how a call ended; it counts in the session that it was decided in."""
+        taken: Outcome | None = self._desk.ended(decision, ending, result, whole)
+        if taken is not None:
+            return taken
         request = decision.request
         with self._lock:
             if request is None or decision.id not in self._running:
@@ -664,13 +671,21 @@ def _digest(id: str) -> bytes:
     return blake2b(id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _ways_of(evaluator: Evaluator) -> tuple[Any, ...]:
-    """Return what a desk takes of an evaluator: the compiled way to decide, if it has one, and its tools."""
+def _ways_of(evaluator: Evaluator, policy: CheckedPolicy) -> tuple[Any, ...]:
+    """Return what a desk takes of an evaluator: the compiled way to decide, if any, and which tools are simple."""
+    late_s = policy.bounds.in_flight_s
     if not isinstance(evaluator, Native):
-        return None, None, evaluator.admit, evaluator.decide, frozenset()
+        return None, None, evaluator.admit, evaluator.decide, frozenset(), frozenset(), late_s
     declarations = evaluator.table.declarations
     plain = frozenset(declarations.general.keys() - declarations.special.keys())
-    return ENTRY, evaluator.table, evaluator.admit, evaluator.decide, plain
+    rules = [ToolSet(rule.tools) for rule in policy.result_rules]
+
+    def is_quiet(name: str) -> bool:
+        tools = policy.tools[name]
+        return not any(one.yields or any(rule.fits(name, one.classes) is not False for rule in rules) for one in tools)
+
+    quiet = frozenset(filter(is_quiet, plain & policy.tools.keys()))
+    return ENTRY, evaluator.table, evaluator.admit, evaluator.decide, plain, quiet, late_s
 
 
 def _announce(recorder: Recorder, policy: CheckedPolicy, files: tuple[str, ...]) -> None:

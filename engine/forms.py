@@ -3,13 +3,13 @@
 from dataclasses import fields
 from typing import Any, Final
 
-from ..contract import Counter, Decision, Request, Reservation
+from ..contract import Counter, Decision, Outcome, Request, Reservation
 from ..contract.request import FIELDS
 from ..native.counts import Sessions
 from ..native.forms import Form
 from ..native.limits import Accounts
 from .ledger import Account, Ledger
-from .session import Call, Session
+from .session import Call, Session, Told
 
 
 def form_of(kind: type[Any]) -> Form:
@@ -31,6 +31,22 @@ COUNTS: Final = Sessions(
     ),
     Form(Call, ("tool", "classes", "at", "ending", "pending")),
 )
-CALLS: Final = Form(Session, ("calls", "labels", "version", "counted", "digest", "tenant"))
+CALLS: Final = Form(
+    Session,
+    (
+        "calls",
+        "labels",
+        "version",
+        "counted",
+        "digest",
+        "tenant",
+        "results",
+        "remembered_bytes",
+        "provenance_bytes",
+        "results_cut",
+    ),
+)
 CALL: Final = Form(Call, ("id", "tool", "classes", "at", "ending", "told", "pending", "number"))
+OUTCOME: Final = form_of(Outcome)
+TOLD: Final = form_of(Told)
 ACCOUNTS: Final = Accounts(Form(Ledger, ("spent", "lost_until")), Form(Account, ("times", "sums", "before")))

@@ -30,15 +30,19 @@ cdef class Desk:
     cdef readonly Running running        # session of each call that was let through and has not ended
     cdef object clock, engine, explain, session_of, unrecorded, account, remember, allow
     cdef Explainer explainer             # of decisions outside sessions
-    cdef Form request, decision, session, call
+    cdef Form request, decision, session, call, outcome, heard
     cdef object sessions                 # id -> session, the one used last at the end; with `move_to_end`
     cdef dict memories                   # a tool's name -> its classes, and the labels that it brings
     cdef frozenset plain                 # tools of which all calls are remembered alike
+    cdef frozenset quiet                 # those of them of whose results no rule says anything, and that bring no label
+    cdef tuple endings                   # (ending, its text) of each
+    cdef double in_flight_s
     cdef Py_ssize_t running_max, calls_max
-    cdef Py_ssize_t session_id, tenant_id, tool_name, asked, effect, reservations, violation, explaining
+    cdef Py_ssize_t session_id, tenant_id, tool_name, asked, effect, reservations, violation, explaining, id, now
     cdef Explainer explainer_of(self, object session, object approval, object seen)
     cdef object decide_taken(self, object admitted, object session, object approval)
     cdef object decide_one(self, object given, object session, object approval)
     cdef object known_session(self, object request)
     cdef object decided(self, object admitted, object session, object approval)
     cdef int count(self, object request, str id, object now, object session) except -1
+    cdef bytes hear(self, object session, str id, object ending, str text)

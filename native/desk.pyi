@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
 
@@ -45,6 +45,9 @@ class Desk:
         decision: Form,
         session: Form,
         call: Form,
+        outcome: Form,
+        heard: Form,
+        endings: Iterable[Any],
         running_max: int,
         calls_max: int,
     ) -> None: ...
@@ -55,7 +58,10 @@ class Desk:
         admit: Callable[[object], Any],
         decide_in_full: Callable[..., Any],
         plain: frozenset[str],
+        quiet: frozenset[str],
+        in_flight_s: float,
     ) -> None: ...
     def decide(self, given: object, session: Any, approval: Any) -> Any: ...
     def decide_admitted(self, admitted: Any) -> Any: ...
+    def ended(self, decision: Any, ending: Any, result: object, whole: bool) -> Any: ...
     def let_through(self, decision: Any, session: Any) -> None: ...

@@ -9,7 +9,7 @@ from cpython.ref cimport Py_INCREF
 from cpython.unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_New
 from libc.string cimport memcpy
 
-from thoth.native.digests cimport after_call
+from thoth.native.digests cimport after_call, after_end, digest_of
 from thoth.native.entry cimport Entry
 from thoth.native.forms cimport Form
 from thoth.native.running cimport Running
@@ -28,7 +28,8 @@ cdef enum:
     NOW = 0
     WAIT = 1
     ID_CHARS_MAX = 64
-    LET_THROUGH = 2          # the kind of event that a session's digest covers
+    LET_THROUGH = 2          # the kinds of events that a session's digest covers
+    ENDED = 4
     # Places in the form of a session.
     CALLS = 0
     LABELS = 1
@@ -36,10 +37,23 @@ cdef enum:
     COUNTED = 3
     DIGEST = 4
     TENANT = 5
+    RESULTS = 6
+    REMEMBERED_BYTES = 7
+    PROVENANCE_BYTES = 8
+    RESULTS_CUT = 9
+    # In the form of a call.
+    CALL_ID = 0
+    CALL_TOOL = 1
+    CALL_CLASSES = 2
+    CALL_ENDING = 4
+    CALL_TOLD = 5
+    CALL_PENDING = 6
+    CALL_NUMBER = 7
     CALL_FIELDS = 8
 
 cdef object _text = str
 cdef object _bytes = bytes
+cdef frozenset NOTHING = frozenset()
 
 
 cdef class Lock:
@@ -112,8 +126,12 @@ cdef class Desk:
 
     def __init__(self, *, str prefix not None, Wire wire not None, admit_text, clock, recorder, ledger, sessions, engine, explain, session_of,
                  unrecorded, account, remember, allow, Form request not None, Form decision not None, Form session not None, Form call not None,
-                 Py_ssize_t running_max, Py_ssize_t calls_max):
-        assert session.names == ("calls", "labels", "version", "counted", "digest", "tenant")
+                 Form outcome not None, Form heard not None, endings, Py_ssize_t running_max, Py_ssize_t calls_max):
+        assert session.names == ("calls", "labels", "version", "counted", "digest", "tenant", "results", "remembered_bytes",
+                                 "provenance_bytes", "results_cut")
+        assert outcome.names == ("decision_id", "ending", "result", "withheld", "rules", "labels", "heard", "part",
+                                 "perhaps", "late")
+        assert heard.names == ("tool", "classes", "text")
         assert call.names == ("id", "tool", "classes", "at", "ending", "told", "pending", "number")
         self.lock, self.ids = Lock(), Ids(prefix)
         self.wire, self.admit_text, self.clock, self.recorder, self.ledger = wire, admit_text, clock, recorder, ledger
@@ -121,22 +139,25 @@ cdef class Desk:
         self.engine, self.explain, self.session_of, self.unrecorded = engine, explain, session_of, unrecorded
         self.account, self.remember, self.allow = account, remember, allow
         self.request, self.decision, self.session, self.call = request, decision, session, call
+        self.outcome, self.heard, self.endings = outcome, heard, tuple([(each, each.value) for each in endings])
         self.running_max, self.calls_max = running_max, calls_max
         self.explainer = self.explainer_of(None, None, 0)
         assert isinstance(sessions, dict)
         self.sessions = sessions
         self.session_id, self.tenant_id, self.tool_name = map(request.place, ("session_id", "tenant_id", "tool_name"))
-        self.asked, self.effect, self.reservations, self.violation, self.explaining = map(
-            decision.place, ("request", "effect", "reservations", "violation", "explainer")
+        self.asked, self.effect, self.reservations, self.violation, self.explaining, self.id, self.now = map(
+            decision.place, ("request", "effect", "reservations", "violation", "explainer", "id", "now")
         )
 
-    def take(self, Entry entry, table, admit, decide_in_full, frozenset plain not None):
+    def take(self, Entry entry, table, admit, decide_in_full, frozenset plain not None, frozenset quiet not None, double in_flight_s):
         """Decide by this from the next call on; with the lock held, if calls may be under way.
 
-        Without an entry `decide_in_full` decides. `plain` are the tools of which all calls are remembered alike.
+        Without an entry `decide_in_full` decides. `plain` are the tools of which all calls are remembered alike;
+        of the results of those that are `quiet` no rule says anything, and they bring no label. A call that ends later
+        than `in_flight_s` after its decision counts in no session.
         """
         self.entry, self.table, self.admit, self.decide_in_full, self.plain = entry, table, admit, decide_in_full, plain
-        self.memories = {}
+        self.quiet, self.in_flight_s, self.memories = quiet, in_flight_s, {}
 
     cdef Explainer explainer_of(self, object session, object approval, object seen):
         cdef Explainer made = Explainer()
@@ -269,3 +290,88 @@ cdef class Desk:
         if labels:
             (<set>form.read(session, LABELS)).update(labels)
         return 0
+
+    def ended(self, decision, ending, result, whole):
+        """Take in how a call ended that is told of as most are, record it, and return its outcome.
+
+        None, and nothing is taken in: somebody else has to. The result is a scalar, whole, of a quiet tool, and the call
+        is under way and has nothing reserved.
+        """
+        cdef object request, session, outcome, given = None
+        cdef str id, text
+        cdef bytes told = None
+        cdef bint late
+        if whole is not True or type(decision) is not self.decision.kind:
+            return None
+        request = self.decision.read(decision, self.asked)
+        if type(request) is not self.request.kind or self.decision.read(decision, self.reservations):
+            return None
+        if self.request.read(request, self.tool_name) not in self.quiet:
+            return None
+        for each, said in self.endings:
+            if each is ending:
+                given = said
+        if given is None:
+            return None
+        if type(result) is str:
+            text = <str>result
+        elif result is None:
+            text = ""
+        elif type(result) is bool:
+            text = "true" if result else "false"
+        elif type(result) is int or type(result) is float:
+            text = str(result)
+        else:
+            return None
+        id = self.decision.read(decision, self.id)
+        self.lock.take()
+        try:
+            if id not in self.running:
+                return None
+            session = self.running.take(id)
+            late = not self.clock() - self.decision.read(decision, self.now) <= self.in_flight_s
+            if session is not None and not late:
+                told = self.hear(session, id, ending, text)
+        finally:
+            self.lock.leave()
+        outcome = self.outcome.fill(
+            (id, ending, result, False, (), (), "" if told is None else told.hex(), False, (), late)
+        )
+        if self.recorder is not None:
+            self.recorder.ended(decision, outcome)
+        return outcome
+
+    cdef bytes hear(self, object session, str id, object ending, str text):
+        """Take in how a call of a session ended, and what it returned as text; its digest, None if it is not held."""
+        cdef list calls = self.session.read(session, CALLS)
+        cdef Py_ssize_t place = len(calls) - 1
+        cdef object call = None, before, held, said = None
+        cdef bytes told
+        while place >= 0:
+            call = calls[place]
+            if self.call.read(call, CALL_ID) == id:
+                break
+            place -= 1
+        if place < 0:
+            return None
+        for each, value in self.endings:
+            if each is ending:
+                said = value
+        told = digest_of(text)
+        self.session.write(session, VERSION, self.session.read(session, VERSION) + 1)
+        self.call.write(call, CALL_ENDING, ending)
+        before = self.session.read(session, DIGEST)
+        self.session.write(session, DIGEST, after_end(before, ENDED, self.call.read(call, CALL_NUMBER), said, told))
+        self.call.write(call, CALL_TOLD, True)
+        self.call.write(call, CALL_PENDING, NOTHING)
+        held = self.session.read(session, REMEMBERED_BYTES)
+        if held + len(text) > self.session.read(session, PROVENANCE_BYTES):
+            self.session.write(session, RESULTS_CUT, True)
+            return told
+        if not text.isascii():
+            text = text.encode("utf-8", "replace").decode("utf-8")
+        (<list>self.session.read(session, RESULTS)).append(
+            self.heard.fill((self.call.read(call, CALL_TOOL), self.call.read(call, CALL_CLASSES), text))
+        )
+        self.session.write(session, REMEMBERED_BYTES, held + len(text))
+        return told

@@ -13,7 +13,7 @@ Little endian. What an event means is for others to say.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.math cimport rint
 from libc.stdint cimport int64_t, uint8_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 cdef extern from "sha256.h" nogil:
     ctypedef struct sha256_run:
@@ -151,8 +151,39 @@ cdef bytes after_call(bytes previous, int kind, double at, str name, object clas
     return PyBytes_FromStringAndSize(<char *>digest, 32)
 
 
-def digest_of(str text not None) -> bytes:
+cdef bytes after_end(bytes previous, int kind, int64_t number, str ending, bytes told):
+    """Return `after(previous, kind, 0.0, number, ending, told, None, frozenset(), frozenset())`."""
+    cdef sha256_run run
+    cdef uint8_t head[42]
+    cdef uint8_t digest[32]
+    if PyBytes_GET_SIZE(previous) != 32 or PyBytes_GET_SIZE(told) != 32:
+        raise ValueError("a digest has 32 bytes")
+    memset(head, 0, 42)
+    head[0] = TAG_EVENT
+    memcpy(head + 1, PyBytes_AS_STRING(previous), 32)
+    head[33] = <uint8_t>kind
+    sha256_begin(&run)
+    sha256_take(&run, head, 42)
+    head[0] = 4
+    memcpy(head + 1, &number, 8)
+    sha256_take(&run, head, 9)
+    take_text(&run, ending)
+    head[0] = 3
+    memcpy(head + 1, PyBytes_AS_STRING(told), 32)
+    memset(head + 33, 0, 9)
+    sha256_take(&run, head, 34)  # the last one is a None
+    head[0] = 2                  # two sets of nothing
+    memset(head + 1, 0, 8)
+    sha256_take(&run, head, 9)
+    sha256_take(&run, head, 9)
+    sha256_end(&run, digest)
+    return PyBytes_FromStringAndSize(<char *>digest, 32)
+
+
+cpdef bytes digest_of(str text):
     """Return the SHA-256 of a text in UTF-8."""
+    if text is None:
+        raise TypeError("a text is hashed, not None")
     cdef sha256_run run
     cdef uint8_t digest[32]
     cdef Py_ssize_t length = 0
