@@ -31,6 +31,7 @@ class Binding:
 
     `hidden` are parameters that are not the agent's to choose (a run context, say): they are neither shown to the
     policy nor changed. `spread`: where the only parameter is an object, a policy sees its members.
+    `places` are the names of all parameters where each has its place and a scalar is shown as it is; else none.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class Binding:
         "_names",
         "_only",
         "_simple",
+        "places",
         "signature",
         "spread",
     )
@@ -71,6 +73,8 @@ class Binding:
         self._simple = not (self._only or self._many or self._more or self._hidden)
         shown = [p for p in parameters if p.name not in self._hidden]
         self.spread = spread and len(shown) == 1 and shown[0].kind in (POSITIONAL_ONLY, POSITIONAL, KEYWORD)
+        by_place = self._simple and not self.spread and len(self._names) == len(parameters)
+        self.places = self._names if by_place else ()
 
     # ------------------------------------------------------------ out
 

@@ -217,10 +217,15 @@ def _plain_function(tool: Governed, function: Callable[..., Any]) -> Callable[..
 
     reset, set_frame, binding, name, find = CURRENT.reset, CURRENT.set, tool.binding, tool.name, tool.guard
     named_of, shown_of = binding.named, binding.shown
+    places, scalars = binding.places, SCALARS.issuperset
+    count = len(places)
 
     def governed(*args: Any, **kwargs: Any) -> Any:
-        named = named_of(args, kwargs)
-        shown = shown_of(named)
+        if not kwargs and count and len(args) == count and scalars(map(type, args)):
+            named = shown = dict(zip(places, args))  # noqa: B905 - they are as many
+        else:
+            named = named_of(args, kwargs)
+            shown = shown_of(named)
         run = find().begin(name, shown)
         if run.modified:
             run, args, kwargs = tool.changed(run, named, shown)
