@@ -345,7 +345,7 @@ cdef class Desk:
         """Take in how a call of a session ended, and what it returned as text; its digest, None if it is not held."""
         cdef list calls = self.session.read(session, CALLS)
         cdef Py_ssize_t place = len(calls) - 1
-        cdef object call = None, before, held, said = None
+        cdef object call = None, before, held, heard, said = None
         cdef bytes told
         while place >= 0:
             call = calls[place]
@@ -370,8 +370,8 @@ cdef class Desk:
             return told
         if not text.isascii():
             text = text.encode("utf-8", "replace").decode("utf-8")
-        (<list>self.session.read(session, RESULTS)).append(
-            self.heard.fill((self.call.read(call, CALL_TOOL), self.call.read(call, CALL_CLASSES), text))
-        )
+        heard = self.heard.fill((self.call.read(call, CALL_TOOL), self.call.read(call, CALL_CLASSES), text))
+        PyObject_GC_UnTrack(<void *>heard)  # as a call is: sessions keep many, and the collector would walk them all
+        (<list>self.session.read(session, RESULTS)).append(heard)
         self.session.write(session, REMEMBERED_BYTES, held + len(text))
         return told
