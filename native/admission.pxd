@@ -26,7 +26,6 @@ cdef class Intake:
     cdef Py_ssize_t text, members
     cdef object read_in(self, object given)
     cdef bint finished(self, object made) except -1
-    cdef Py_ssize_t field_of(self, object key) noexcept
     cdef bint take(self, dict given, object made) except -1
     cdef bint take_asking(self, dict given, object made) except -1
     cdef bint take_all(self, object given, object made) except -1

@@ -40,6 +40,24 @@ cdef inline bint unicode_text(Left *left, object text) noexcept:
     return left.chars >= 0 and (PyUnicode_KIND(text) == 1 or whole(text))
 
 
+cdef inline bint plain_text(Left *left, object text) noexcept:
+    """Say whether a text that is a value is Unicode and fits."""
+    left.values -= 1
+    return left.values >= 0 and unicode_text(left, text)
+
+
+cdef inline Py_ssize_t field_in(Named *named, object key) noexcept:
+    """Return the place of the field of a name that was hashed, -1 if there is none."""
+    cdef Py_ssize_t place = text_hashed(key) & (PLACES - 1)
+    cdef PyObject *name = named[place].name
+    while name != NULL:
+        if text_same(<object>name, key):
+            return named[place].field
+        place = (place + 1) & (PLACES - 1)
+        name = named[place].name
+    return -1
+
+
 cdef class Intake:
     """Takes plain dicts, and objects of one class, in as new objects of that class, field by field.
 
@@ -88,18 +106,10 @@ cdef class Intake:
             return False
         return True
 
-    cdef Py_ssize_t field_of(self, object key) noexcept:
-        """Return the place of the field of a name that was hashed, -1 if there is none."""
-        cdef Py_ssize_t place = text_hashed(key) & (PLACES - 1)
-        while self.named[place].name != NULL:
-            if text_same(<object>self.named[place].name, key):
-                return self.named[place].field
-            place = (place + 1) & (PLACES - 1)
-        return -1
-
     cdef bint take(self, dict given, object made) except -1:
         """Copy the fields of a dict; say whether all are plain."""
         cdef Left left = Left(self.bounds.values, self.bounds.chars)
+        cdef PyObject *key
         cdef PyObject *value
         cdef Py_ssize_t at = 0, count = 0, field
         cdef Entered *entries = dict_entries(given, &count)
@@ -111,12 +121,12 @@ cdef class Intake:
         if entries == NULL:
             return self.take_asking(given, made)
         while at < count:
-            value = entries[at].value
+            key, value = entries[at].key, entries[at].value
             if value != NULL and value != <PyObject *>None:
-                field = self.field_of(<object>entries[at].key)
+                field = field_in(self.named, <object>key)
                 if field >= 0:
                     if type(<object>value) is str:
-                        if not self.plain_one(&left, <object>value):
+                        if not plain_text(&left, <object>value):
                             return False
                         say(self.form, made, field, <object>value)
                     else:
@@ -138,7 +148,7 @@ cdef class Intake:
         while PyDict_Next(given, &at, &key, &value):
             if type(<object>key) is not str:
                 return False  # it may yet equal the name of a field
-            field = self.field_of(<object>key)
+            field = field_in(self.named, <object>key)
             if field >= 0 and not self.take_one(&left, made, field, <object>value):
                 return False
         return True
@@ -161,7 +171,7 @@ cdef class Intake:
         if value is None:
             return True
         if type(value) is str:
-            if not self.plain_one(left, value):
+            if not plain_text(left, value):
                 return False
             say(self.form, made, field, value)
             return True
@@ -175,10 +185,8 @@ cdef class Intake:
     cdef bint plain_one(self, Left *left, object value) except -1:
         """Say whether a value is plain and holds no other; it is counted if so."""
         if type(value) is str:
-            left.chars -= PyUnicode_GET_LENGTH(value)
-            if PyUnicode_KIND(value) != 1 and not whole(value):
-                return False
-        elif type(value) is int:
+            return plain_text(left, value)
+        if type(value) is int:
             if not int_is_short(value) and value.bit_length() > self.bounds.bits:
                 return False
         elif value is None or type(value) is bool:
@@ -190,6 +198,7 @@ cdef class Intake:
 
     cdef object plain(self, Left *left, object value, int depth):
         """Return a copy of a value; NotImplemented where it is not plain or does not fit."""
+        cdef PyObject *key
         cdef PyObject *member
         cdef Py_ssize_t place, count = 0
         cdef Entered *entries
@@ -208,22 +217,22 @@ cdef class Intake:
             if entries == NULL:
                 return self.plain_members(left, members, depth)
             for place in range(count):
-                member = entries[place].value
+                key, member = entries[place].key, entries[place].value
                 if member == NULL:
                     continue
-                if not unicode_text(left, <object>entries[place].key):
+                if not unicode_text(left, <object>key):
                     return NotImplemented
-                if self.plain_one(left, <object>member):
+                if plain_text(left, <object>member) if type(<object>member) is str else self.plain_one(left, <object>member):
                     continue
                 copy = self.plain(left, <object>member, depth + 1)
                 if copy is NotImplemented:
                     return NotImplemented
-                PyDict_SetItem(members, <object>entries[place].key, copy)  # the key is there: nothing moves
+                PyDict_SetItem(members, <object>key, copy)  # the key is there: nothing moves
             return members
         items = PyList_GetSlice(value, 0, PyList_GET_SIZE(value)) if type(value) is list else list(value)
         for place in range(PyList_GET_SIZE(items)):
             member = PyList_GET_ITEM(items, place)
-            if self.plain_one(left, <object>member):
+            if plain_text(left, <object>member) if type(<object>member) is str else self.plain_one(left, <object>member):
                 continue
             copy = self.plain(left, <object>member, depth + 1)
             if copy is NotImplemented:
@@ -259,6 +268,7 @@ cdef class Intake:
         For as long as the object is used, nobody may change what it was given.
         """
         cdef Left left = Left(self.bounds.values, self.bounds.chars)
+        cdef PyObject *key
         cdef PyObject *value
         cdef Py_ssize_t at, count = 0, field
         cdef bint members = False, text = False
@@ -266,10 +276,10 @@ cdef class Intake:
         if entries == NULL or count > 2 * self.form.count:
             return False
         for at in range(count):
-            value = entries[at].value
+            key, value = entries[at].key, entries[at].value
             if value == NULL or value == <PyObject *>None:
                 continue
-            field = self.field_of(<object>entries[at].key)
+            field = field_in(self.named, <object>key)
             if field < 0:
                 continue
             if not self.plain_one(&left, <object>value) and not self.sound(&left, <object>value, 1):
@@ -289,6 +299,7 @@ cdef class Intake:
 
     cdef bint sound(self, Left *left, object value, int depth) except -1:
         """Say whether a value that is none by itself is plain. It takes no memory, so nothing moves meanwhile."""
+        cdef PyObject *key
         cdef PyObject *member
         cdef Py_ssize_t place, count = 0
         cdef Entered *entries
@@ -302,10 +313,10 @@ cdef class Intake:
             if entries == NULL and len(<dict>value):
                 return False
             for place in range(count):
-                member = entries[place].value
+                key, member = entries[place].key, entries[place].value
                 if member == NULL:
                     continue
-                if not unicode_text(left, <object>entries[place].key):
+                if not unicode_text(left, <object>key):
                     return False
                 if not self.plain_one(left, <object>member) and not self.sound(left, <object>member, depth + 1):
                     return False

@@ -48,20 +48,26 @@ cdef class Signature:
         cdef Py_ssize_t count = 0, place = 0, at
         cdef Entered *entries = dict_entries(args, &count)
         cdef Param *param = self.each
+        cdef PyObject *key
+        cdef PyObject *name
+        cdef PyObject *kind
         cdef PyObject *value
         fitted.known = False
         if entries == NULL or self.count > FITTED_MAX:
             return self.fits_in_turn(args)
         # Nothing here takes memory that the collector counts, so nothing moves meanwhile.
         for at in range(count):
-            value = entries[at].value
+            key, value = entries[at].key, entries[at].value
             if value == NULL:
                 continue
-            if place == self.count or not text_same(<object>entries[at].key, <object>param.name):
+            if place == self.count:
+                return fits_exactly(args, self.params, self.more, self.lenient)
+            name, kind = param.name, param.kind
+            if not text_same(<object>key, <object>name):
                 return fits_exactly(args, self.params, self.more, self.lenient)
             if param.optional and (value == <PyObject *>None or (self.lenient and type(<object>value) is str)):
                 return False
-            if not suits(param.code, <Kind>param.kind, <object>value):
+            if not (type(<object>value) is str if param.code == STRING else suits(param.code, <Kind>kind, <object>value)):
                 return False
             fitted.values[place] = value
             param += 1
