@@ -14,6 +14,7 @@ from thoth.native.arena cimport (
     EQUAL_NUMBER, EQUAL_TEXT, EXACT, FIND, GENERAL, GREATER, HOST_TEXT, ID_TEXT, INTEGER, ITEMS, KIND_BITS, LESS, LIKE,
     OTHER, STARTS, TEXT, UNDER, UNKNOWN_VALUE, Automaton, Beginning, Constant, Entry, Sections, Test, Tree,
 )
+from thoth.native.texts cimport bytes_plain_path
 from thoth.native.values cimport AWAY, DOUBT, EMAIL, ID, NO, YES, Named, absent, unknown
 
 cdef extern from "Python.h":
@@ -174,37 +175,14 @@ cdef enum:
     TOGETHER_BYTES_MIN = 32
     NO_KIND = 0xFFFFFFFF
 
-cdef enum:
-    STRANGE = 0
-    PLAIN = 1
-    SLASH = 2
-    DOT = 3
-
-# What each byte is in a path.
-cdef uint8_t[256] _in_path
-for one in range(256):
-    _in_path[one] = PLAIN if chr(one).isascii() and (chr(one).isalnum() or chr(one) in "_-") else STRANGE
-_in_path[<int>b"/"], _in_path[<int>b"."] = SLASH, DOT
-
 
 cdef bint plain_folder(Slot *slot) noexcept nogil:
     """Say whether a path is in its normal form as it stands, a slash at its end apart; False is no verdict."""
-    cdef const uint8_t *text = <const uint8_t *>slot.text
-    cdef uint32_t place
-    cdef uint8_t here, before = PLAIN
-    if slot.plain:
-        return slot.plain == 1
-    slot.plain = 2
-    if not slot.ascii or slot.size == 0 or text[0] != b"/":
-        return False
-    for place in range(slot.size):
-        here = _in_path[text[place]]
-        # A dot at the beginning of a part may be one of those that are resolved.
-        if here == STRANGE or (before == SLASH and here != PLAIN):
-            return False
-        before = here
-    slot.plain = 1
-    return True
+    if slot.plain == 0:
+        slot.plain = 2
+        if slot.ascii and slot.size and slot.text[0] == b"/" and bytes_plain_path(slot.text, slot.size):
+            slot.plain = 1
+    return slot.plain == 1
 
 
 cdef bint below(const Slot *slot, const uint8_t *texts, const Constant *constant) noexcept nogil:

@@ -7,6 +7,7 @@ cdef extern from "texts.h":
     bint text_same(object one, object other) noexcept
     bint bytes_same(const char *one, const char *other, size_t size) noexcept nogil
     bint bytes_ascii(const char *data, size_t size) noexcept nogil
+    bint bytes_plain_path(const char *data, size_t size) noexcept nogil
     uint64_t bytes_mixed(const char *data, size_t size) noexcept nogil
     bint text_is_settled_path(object text) noexcept
     bint int_is_short(object number) noexcept
