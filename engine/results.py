@@ -1,7 +1,7 @@
 """What becomes of a result: labels it brings, redactions, and whether the agent may see it at all.
 
-Result rules apply in doubt, as restrictions do: a result too long to be scanned is withheld rather than
-passed on unredacted, and a label that may hold is kept as one that may.
+Result rules apply in doubt, as restrictions do: a result that is too long to be scanned, or cannot be, is withheld
+rather than passed on unredacted, and a label that may hold is kept as one that may.
 """
 
 from collections.abc import Callable, Iterable
@@ -35,8 +35,12 @@ def pass_on(
             labels.add(brought.label)
         elif len(text) > scan_chars:
             perhaps.add(brought.label)
-        elif spans(brought.pattern, text):
-            labels.add(brought.label)
+        else:
+            try:
+                if spans(brought.pattern, text):
+                    labels.add(brought.label)
+            except Exception:  # noqa: BLE001  a lone surrogate cannot be scanned; an expression may give up
+                perhaps.add(brought.label)
     withheld = False
     redactions: list[ResultRule] = []
     for rule in rules:
@@ -46,10 +50,13 @@ def pass_on(
             withheld = True
         else:
             redactions.append(rule)
+    if redactions and not withheld:
+        try:
+            result = _redacted(result, sorted(redactions, key=lambda rule: rule.id), spans)
+        except Exception:  # noqa: BLE001  as above: what cannot be scanned is not passed on
+            withheld = True
     if withheld:
         result = None
-    elif redactions:
-        result = _redacted(result, sorted(redactions, key=lambda rule: rule.id), spans)
     return Passed(result, withheld, frozenset(labels), frozenset(perhaps - labels))
 
 

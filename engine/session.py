@@ -101,7 +101,7 @@ class Session:
         """Take in what the user of this session said: a turn reported over the authenticated channel."""
         self.version += 1
         self.said_digest = after(self.said_digest, SAID, 0.0, digest_of(text))
-        if self.remembered_bytes + len(text) <= self.provenance_bytes:
+        if text and self.remembered_bytes + len(text) <= self.provenance_bytes:
             self.texts.append(clean(text))
             self.remembered_bytes += len(text)
 
@@ -186,6 +186,8 @@ class Session:
             call.pending = frozenset()
         self.labels |= labels
         self.doubtful |= perhaps
+        if not result:
+            return  # nothing comes from it, and the bound would not see how many there are
         if self.remembered_bytes + len(result) <= self.provenance_bytes:
             self.results.append(Told(call.tool, call.classes, clean(result)))
             self.remembered_bytes += len(result)

@@ -364,6 +364,8 @@ cdef class Desk:
         self.session.write(session, DIGEST, after_end(before, ENDED, self.call.read(call, CALL_NUMBER), said, told))
         self.call.write(call, CALL_TOLD, True)
         self.call.write(call, CALL_PENDING, NOTHING)
+        if not text:
+            return told  # nothing comes from it, and the bound would not see how many there are
         held = self.session.read(session, REMEMBERED_BYTES)
         if held + len(text) > self.session.read(session, PROVENANCE_BYTES):
             self.session.write(session, RESULTS_CUT, True)

@@ -1,0 +1,40 @@
+"""What cannot be scanned is withheld, and what is nothing is not kept."""
+
+import pytest
+
+from thoth.contract import Effect
+from thoth.engine import Engine
+
+POLICY = """
+policy results
+tool fetch(url: string) is read yields card when result matches card_number
+tool look(url: string) is read
+allow * as all
+on result fetch redact result matching card_number with "[card]"
+"""
+
+
+@pytest.mark.parametrize("result", ["4111 1111 1111 1111 \ud800", {"a": ["\udfff 4111 1111 1111 1111"]}, ["\ud800"]])
+def test_a_result_that_cannot_be_scanned_is_withheld_and_its_label_may_hold(result: object) -> None:
+    """A lone surrogate is a text that JSON can spell and UTF-8 cannot."""
+    engine = Engine.from_text(POLICY)
+    session = engine.session("s")
+    decision = engine.decide({"tool_name": "fetch", "tool_args": {"url": "u"}}, session=session)
+    assert decision.effect is Effect.ALLOW
+    outcome = engine.completed(decision, result)
+    assert outcome.withheld
+    assert outcome.result is None
+    assert session.may_hold("card") or "card" in session.labels
+
+
+@pytest.mark.parametrize("evaluator", ["native", "reference"])
+@pytest.mark.parametrize("tool", ["fetch", "look"])
+def test_empty_results_and_turns_are_not_kept(evaluator: str, tool: str) -> None:
+    engine = Engine.from_text(POLICY, evaluator=evaluator)  # type: ignore[arg-type]
+    session = engine.session("s")
+    for result in (None, "", "something"):
+        session.said("")
+        decision = engine.decide({"tool_name": tool, "tool_args": {"url": "u"}}, session=session)
+        engine.completed(decision, result)
+    assert [told.text for told in session.results] == ["something"]
+    assert session.texts == []
