@@ -81,6 +81,16 @@ peers: ## install the engines that the benchmarks compare with, each into an env
 		then echo "$$requirement" > $$room/.requirement; \
 		else echo "\`$$requirement\` does not install here and is left out" >&2; rm -rf $$room; fi; \
 	done
+	@grep -v '^#' benchmarks/peers-go.txt | while read -r name module; do \
+		room=.venvs/peer-$$name; \
+		[ "`cat $$room/.requirement 2>/dev/null`" = "$$module" ] && continue; \
+		command -v go >/dev/null || { echo "\`$$module\` needs Go and is left out" >&2; continue; }; \
+		echo "installing $$module"; \
+		rm -rf $$room; mkdir -p $$room/bin; \
+		if GOBIN="$(CURDIR)/$$room/bin" go install "$$module" </dev/null; \
+		then echo "$$module" > $$room/.requirement; \
+		else echo "\`$$module\` does not install here and is left out" >&2; rm -rf $$room; fi; \
+	done
 
 frameworks: .venv/.needs-run ## an environment for each agent framework, from pinned files, with our own wheel in it
 	@rm -rf out/frameworks

@@ -5,8 +5,8 @@
    load ask PATH REQUESTS CONNECTIONS DEPTH COUNT
        sends COUNT of the frames in the file REQUESTS, DEPTH under way on each connection, each under its own id;
        prints one line of JSON: rate, and percentiles of the time from sending to the answer, in microseconds
-   load http PATH REQUESTS COUNT
-       sends HTTP requests one after another on one connection
+   load http PATH REQUESTS COUNT [CONNECTIONS]
+       sends HTTP requests, one after another on each connection that stays open; one connection where no number is said
 
    REQUESTS holds records: u32 length (big-endian), then so many bytes: a payload, or a whole HTTP request. */
 #define _GNU_SOURCE
@@ -178,26 +178,49 @@ static int ask(const char *path, const char *file, int connections, int depth, s
     return 0;
 }
 
-static int http(const char *path, const char *file, size_t count) {
+static size_t whole_reply(struct connection *c) {
+    c->in[c->have] = 0;
+    char *end = strstr((char *)c->in, "\r\n\r\n"), *length = strcasestr((char *)c->in, "content-length:");
+    if (!end || !length || length > end) return 0;
+    size_t whole = end + 4 - (char *)c->in + strtoul(length + 15, NULL, 10);
+    return c->have < whole ? 0 : whole;
+}
+
+static int http(const char *path, const char *file, size_t count, int connections) {
     struct requests r = read_requests(file);
+    struct connection *all = calloc(connections, sizeof *all);
     uint32_t *took = malloc(sizeof *took * count);
-    unsigned char *in = malloc(BUFFER);
-    int fd = connect_to(path);
+    size_t sent = 0, answered = 0;
+    int poll = epoll_create1(0);
+    for (int i = 0; i < connections; i++) {
+        struct epoll_event e = {.events = EPOLLIN, .data.ptr = &all[i]};
+        all[i].fd = connect_to(path);
+        all[i].in = malloc(BUFFER);
+        epoll_ctl(poll, EPOLL_CTL_ADD, all[i].fd, &e);
+    }
     uint64_t began = now_ns();
-    for (size_t i = 0; i < count; i++) {
-        uint64_t at = now_ns();
-        send_all(fd, r.at[i % r.count], r.size[i % r.count]);
-        size_t have = 0, whole = 0;
-        while (!whole || have < whole) {
-            ssize_t n = recv(fd, in + have, BUFFER - 1 - have, 0);
+    for (int i = 0; i < connections && sent < count; i++, sent++) {
+        all[i].sent[0] = now_ns();
+        send_all(all[i].fd, r.at[sent % r.count], r.size[sent % r.count]);
+    }
+    while (answered < count) {
+        struct epoll_event events[64] = {{.data.ptr = all}};
+        int ready = connections == 1 ? 1 : epoll_wait(poll, events, 64, 10000);
+        if (ready <= 0) { fprintf(stderr, "no answer for 10 s, %zu of %zu\n", answered, count); return 1; }
+        for (int e = 0; e < ready; e++) {
+            struct connection *c = events[e].data.ptr;
+            ssize_t n = recv(c->fd, c->in + c->have, BUFFER - 1 - c->have, 0);
             if (n <= 0) die("recv");
-            have += n;
-            in[have] = 0;
-            char *end = strstr((char *)in, "\r\n\r\n"), *length = strcasestr((char *)in, "content-length:");
-            if (end && length) whole = end + 4 - (char *)in + strtoul(length + 15, NULL, 10);
+            c->have += n;
+            if (!whole_reply(c)) continue;
+            if (memcmp(c->in + 9, "200", 3)) { fprintf(stderr, "%.*s\n", (int)c->have, c->in); return 1; }
+            c->have = 0;
+            took[answered++] = now_ns() - c->sent[0];
+            if (sent == count) continue;
+            c->sent[0] = now_ns();
+            send_all(c->fd, r.at[sent % r.count], r.size[sent % r.count]);
+            sent++;
         }
-        if (memcmp(in + 9, "200", 3)) { fprintf(stderr, "%.*s\n", (int)have, in); return 1; }
-        took[i] = now_ns() - at;
     }
     report(took, count, now_ns() - began);
     return 0;
@@ -245,7 +268,9 @@ static void echo(const char *path, size_t reply) {
 int main(int argc, char **argv) {
     if (argc == 4 && !strcmp(argv[1], "echo")) echo(argv[2], atoi(argv[3]));
     if (argc == 7 && !strcmp(argv[1], "ask")) return ask(argv[2], argv[3], atoi(argv[4]), atoi(argv[5]), atol(argv[6]));
-    if (argc == 5 && !strcmp(argv[1], "http")) return http(argv[2], argv[3], atol(argv[4]));
-    fprintf(stderr, "load echo PATH REPLY_BYTES | ask PATH REQUESTS CONNECTIONS DEPTH COUNT | http PATH REQUESTS COUNT\n");
+    if ((argc == 5 || argc == 6) && !strcmp(argv[1], "http"))
+        return http(argv[2], argv[3], atol(argv[4]), argc == 6 ? atoi(argv[5]) : 1);
+    fprintf(stderr, "load echo PATH REPLY_BYTES | ask PATH REQUESTS CONNECTIONS DEPTH COUNT\n"
+                    "     http PATH REQUESTS COUNT [CONNECTIONS]\n");
     return 2;
 }
