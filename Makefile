@@ -7,6 +7,7 @@ STATES ?= 1000000
 FRAMES ?= 1000000
 KILLS ?= 200
 RESTARTS ?= 100
+MINUTES ?= 10
 EXAMPLES ?= 100
 MILLIONS ?= 10
 SECONDS ?= 60
@@ -39,7 +40,7 @@ KIND_INSTALLED := $(shell cat .venv/.kind 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-reload bench-full soak-decide peers replay quality crash interop frameworks test-frameworks fuzz kill openapi browser mcp-clients mcp-servers fuzz-table endure fmt dist clean FORCE
+.PHONY: help demo test check bench bench-reload bench-full soak-decide peers replay quality crash interop frameworks test-frameworks fuzz kill openapi browser mcp-clients mcp-servers fuzz-table endure soak fmt dist clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -146,8 +147,11 @@ openapi: .venv/.installed .venv/.needs-test .venv/.needs-openapi ## the HTTP doo
 endure: .venv/.installed .venv/.needs-test ## RESTARTS=100: restart a sidecar under load that often; no answer is lost, none recorded twice
 	@RESTARTS=$(RESTARTS) $(BIN)/python -m pytest --quiet tests/server/test_endurance.py
 
-kill: .venv/.installed .venv/.needs-test ## KILLS=200: kill a sidecar under load that often; what it answered is in the evidence
+kill: .venv/.installed .venv/.needs-test ## KILLS=200: kill a sidecar under load that often; what it answered is in the evidence, holds and keys are there
 	@KILLS=$(KILLS) $(BIN)/python -m pytest --quiet tests/server/test_process.py -k after_a_kill
+
+soak: .venv/.installed ## MINUTES=10: a sidecar at half load for so long; memory levels off, nothing stays open, all is recorded
+	@$(BIN)/python benchmarks/sidecar_soak.py --minutes $(MINUTES) --out out/sidecar_soak.json
 
 interop: .venv/.installed .venv/.needs-test ## proofs and tiles of ours read by Go's sumdb, and Go's by us; needs Go
 	@command -v go >/dev/null || { echo 'there is no `go`; install Go 1.26 or newer, it is on https://go.dev/dl' >&2; exit 2; }
