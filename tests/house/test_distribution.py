@@ -55,7 +55,8 @@ def ship(folder: Path) -> None:
     build("--wheel", tree, folder / "tree-dist")
     (sdist,) = folder.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
-        archive.extractall(folder / "unpacked", filter="data")
+        safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # PEP 706; not in the first 3.11
+        archive.extractall(folder / "unpacked", **safely)  # type: ignore[arg-type]
     (unpacked,) = (folder / "unpacked").iterdir()
     build("--wheel", unpacked, folder / "sdist-dist")
 
