@@ -384,18 +384,24 @@ def effects(rule_count: int, drawn: random.Random) -> list[str]:
 
 
 def typical(rule_count: int, attribute_count: int = 7, seed: int = SEED) -> Workload:
-    """Return the main workload: rules spread over tools, one narrow condition each."""
+    """Return the main workload: rules spread over tools, one narrow condition each, no two alike but for names."""
     drawn = random.Random(f"{seed} {rule_count} {attribute_count}")
     attributes = {7: SEVEN, 15: FIFTEEN}[attribute_count]
     names = [attribute.name for attribute in attributes]
     tools = tuple(f"tool_{number:03}" for number in range(min(TOOLS_MAX, max(5, rule_count // 10))))
-    rules = []
+    rules: list[Rule] = []
+    written: set[tuple[str, str, frozenset[str]]] = set()
     for number, effect in enumerate(effects(rule_count, drawn)):
-        first = narrow(drawn)
-        others = drawn.sample([name for name in names if name != first.attribute], drawn.randint(0, 5))
-        conditions = [first, *(broad(name, drawn) for name in others)]
-        drawn.shuffle(conditions)
-        rules.append(Rule(f"r{number:06}", effect, drawn.choice(tools), tuple(conditions)))
+        while len(rules) == number:
+            first = narrow(drawn)
+            others = drawn.sample([name for name in names if name != first.attribute], drawn.randint(0, 5))
+            conditions = [first, *(broad(name, drawn) for name in others)]
+            drawn.shuffle(conditions)
+            tool = drawn.choice(tools)
+            said = effect, tool, frozenset(map(spelled, conditions))
+            if said not in written:  # a rule that is written twice is one rule, to us
+                written.add(said)
+                rules.append(Rule(f"r{number:06}", effect, tool, tuple(conditions)))
     return Workload(f"typical-{rule_count}-{attribute_count}", attributes, tools, tuple(rules), seed)
 
 
