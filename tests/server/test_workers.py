@@ -479,6 +479,11 @@ def test_tenants_have_workers_in_common_and_nothing_else(tmp_path: Path) -> None
     with (tmp_path / "said.txt").open("w") as said:
         process = subprocess.Popen([sys.executable, "-m", "thoth.cli", "serve", *words], stderr=said)
     try:
+        end = time.monotonic() + 60
+        while "serving_workers" not in (tmp_path / "said.txt").read_text():
+            assert process.poll() is None, (tmp_path / "said.txt").read_text()
+            assert time.monotonic() < end, (tmp_path / "said.txt").read_text()
+            threading.Event().wait(0.02)
         for tenant in ("acme", "globex"):
             with SocketClient(tmp_path / "run" / f"{tenant}.sock", timeout_s=60) as client:
                 asked = [{**request("pay", f"s{number}"), "tenant_id": tenant} for number in range(6)]
