@@ -17,6 +17,7 @@ from ..contract import Ending
 from ..contract.attributes import CWD, WIRE
 from ..contract.detectors import DETECTORS
 from ..native.arena import EACH_ALL, EACH_ANY, OPS
+from ..native.columns import Asked, Sought, Tested, Together
 from ..native.counts import Counted, Labelled
 from ..native.facts import ArgumentPath, Folder, Function, Reader, TextField
 from ..native.names import nfc, read_email, read_url_host
@@ -33,7 +34,7 @@ from ..native.questions import (
 )
 from ..native.scan import Scan
 from ..native.sweep import PATTERNS_MAX, Sweep
-from ..native.table import Asked, Column, Sought, Tested, Together
+from ..native.table import Column
 from ..native.values import ABSENT, ANY_KIND, HOST_CODE, UNKNOWN, Named, equal, follow, text_of_value
 from . import checked as c
 from .automaton import automaton_of

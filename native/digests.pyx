@@ -15,13 +15,7 @@ from libc.math cimport rint
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
-cdef extern from "sha256.h" nogil:
-    ctypedef struct sha256_run:
-        pass
-    int sha256_choose(int want_ni)
-    void sha256_begin(sha256_run *run)
-    void sha256_take(sha256_run *run, const uint8_t *data, size_t length)
-    void sha256_end(sha256_run *run, uint8_t *digest)
+from thoth.native.sha256 cimport sha256_begin, sha256_choose, sha256_end, sha256_run, sha256_take
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(object text)
@@ -82,19 +76,11 @@ def after(bytes previous not None, int kind, double at, *parts) -> bytes:
     A part is a text, a frozenset of texts, 32 bytes, an integer, or None.
     """
     cdef sha256_run run
-    cdef uint8_t head[42]
     cdef uint8_t digest[32]
     cdef uint8_t number[9]
     cdef bytes given
-    cdef int64_t whole = <int64_t>rint(min(US_MAX, max(-US_MAX, at * 1e6))) if at == at else 0
-    if PyBytes_GET_SIZE(previous) != 32:
-        raise ValueError("a digest has 32 bytes")
-    head[0] = TAG_EVENT
-    memcpy(head + 1, PyBytes_AS_STRING(previous), 32)
-    head[33] = <uint8_t>kind
-    memcpy(head + 34, &whole, 8)
-    sha256_begin(&run)
-    sha256_take(&run, head, 42)
+    cdef int64_t whole
+    begin(&run, previous, kind, at)
     for part in parts:
         if part is None:
             sha256_take(&run, <const uint8_t *>b"\x00", 1)
@@ -118,6 +104,21 @@ def after(bytes previous not None, int kind, double at, *parts) -> bytes:
     return PyBytes_FromStringAndSize(<char *>digest, 32)
 
 
+cdef int begin(sha256_run *run, bytes previous, int kind, double at) except -1:
+    """Begin the digest after an event: what was before it, its kind, and when it was."""
+    cdef uint8_t head[42]
+    cdef int64_t whole = <int64_t>rint(min(US_MAX, max(-US_MAX, at * 1e6))) if at == at else 0
+    if PyBytes_GET_SIZE(previous) != 32:
+        raise ValueError("a digest has 32 bytes")
+    head[0] = TAG_EVENT
+    memcpy(head + 1, PyBytes_AS_STRING(previous), 32)
+    head[33] = <uint8_t>kind
+    memcpy(head + 34, &whole, 8)
+    sha256_begin(run)
+    sha256_take(run, head, 42)
+    return 0
+
+
 cdef int take_texts(sha256_run *run, object texts) except -1:
     """Take in a set of texts, or None."""
     cdef bytes given
@@ -132,17 +133,8 @@ cdef int take_texts(sha256_run *run, object texts) except -1:
 cdef bytes after_call(bytes previous, int kind, double at, str name, object classes, object labels, object pending):
     """Return `after(previous, kind, at, name, classes, labels, pending)`: a text, and three sets or None."""
     cdef sha256_run run
-    cdef uint8_t head[42]
     cdef uint8_t digest[32]
-    cdef int64_t whole = <int64_t>rint(min(US_MAX, max(-US_MAX, at * 1e6))) if at == at else 0
-    if PyBytes_GET_SIZE(previous) != 32:
-        raise ValueError("a digest has 32 bytes")
-    head[0] = TAG_EVENT
-    memcpy(head + 1, PyBytes_AS_STRING(previous), 32)
-    head[33] = <uint8_t>kind
-    memcpy(head + 34, &whole, 8)
-    sha256_begin(&run)
-    sha256_take(&run, head, 42)
+    begin(&run, previous, kind, at)
     take_text(&run, name)
     take_texts(&run, classes)
     take_texts(&run, labels)
@@ -156,14 +148,9 @@ cdef bytes after_end(bytes previous, int kind, int64_t number, str ending, bytes
     cdef sha256_run run
     cdef uint8_t head[42]
     cdef uint8_t digest[32]
-    if PyBytes_GET_SIZE(previous) != 32 or PyBytes_GET_SIZE(told) != 32:
+    if PyBytes_GET_SIZE(told) != 32:
         raise ValueError("a digest has 32 bytes")
-    memset(head, 0, 42)
-    head[0] = TAG_EVENT
-    memcpy(head + 1, PyBytes_AS_STRING(previous), 32)
-    head[33] = <uint8_t>kind
-    sha256_begin(&run)
-    sha256_take(&run, head, 42)
+    begin(&run, previous, kind, 0.0)
     head[0] = 4
     memcpy(head + 1, &number, 8)
     sha256_take(&run, head, 9)

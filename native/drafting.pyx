@@ -12,6 +12,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from thoth.native.forms cimport Form
+from thoth.native.sha256 cimport sha256_begin, sha256_choose, sha256_end, sha256_run, sha256_take
 from thoth.native.spelling cimport Ink
 from thoth.native.tray cimport (
     DIGEST_DIGITS,
@@ -25,14 +26,6 @@ from thoth.native.tray cimport (
     SealKey,
     Tray,
 )
-
-cdef extern from "sha256.h" nogil:
-    ctypedef struct sha256_run:
-        pass
-    int sha256_choose(int want_ni)
-    void sha256_begin(sha256_run *run)
-    void sha256_take(sha256_run *run, const uint8_t *data, size_t length)
-    void sha256_end(sha256_run *run, uint8_t *digest)
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size)

@@ -13,22 +13,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
 from thoth.native.peaks cimport Peaks
+from thoth.native.sha256 cimport sha256_chain, sha256_choose, sha256_many, sha256_message, sha256_prefixed
 from thoth.native.tray cimport Half
-
-cdef extern from "sha256.h" nogil:
-    int sha256_choose(int want_ni)
-    void sha256_prefixed(uint8_t prefix, const uint8_t *first, size_t first_length,
-                         const uint8_t *second, size_t second_length, uint8_t *digest)
-    ctypedef struct sha256_message:
-        const uint8_t *data
-        size_t length
-        uint8_t *digest
-    ctypedef struct sha256_chain:
-        uint8_t *link
-        const uint8_t *leaves
-        size_t count
-        int prefix
-    void sha256_many(int prefix, const sha256_message *messages, size_t count, sha256_chain *chain)
 
 cdef extern from "disk.h" nogil:
     int disk_write(int file, const uint8_t *data, size_t length, int64_t offset)

@@ -9,12 +9,6 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint8_t
 from libc.string cimport memcmp
 
-cdef extern from "sys/socket.h" nogil:
-    ssize_t c_send "send"(int descriptor, const void *data, size_t length, int flags)
-    enum:
-        MSG_DONTWAIT
-        MSG_NOSIGNAL
-
 cdef enum:
     HEAD_BYTES_MAX = 8192
     BODY_BYTES_MAX = 1 << 20
@@ -124,9 +118,3 @@ cdef int kind_of(const uint8_t *name, Py_ssize_t size) noexcept nogil:
     if size == 15 and (memcmp(name, b"accept-encoding", 15) == 0 or memcmp(name, b"accept-language", 15) == 0):
         return harmless
     return other
-
-
-def send_now(int descriptor, bytes data not None) -> int:
-    """Write to a socket what it takes at once; return how much that was."""
-    cdef ssize_t done = c_send(descriptor, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), MSG_DONTWAIT | MSG_NOSIGNAL)
-    return done if done > 0 else 0

@@ -16,17 +16,12 @@ from thoth.native.forms cimport Form
 from thoth.native.load cimport Load
 from thoth.native.replies cimport DIGEST_BYTES, Replies, digest_into
 from thoth.native.results cimport Results
+from thoth.native.sending cimport taken_at_once
 from thoth.native.running cimport Running
 from thoth.native.spelling cimport Ink
 
 cdef extern from "Python.h":
     void PyObject_GC_UnTrack(void *one)
-
-cdef extern from "sys/socket.h" nogil:
-    ssize_t c_send "send"(int descriptor, const void *data, size_t length, int flags)
-    enum:
-        MSG_DONTWAIT
-        MSG_NOSIGNAL
 
 cdef enum:
     VERSION = 1
@@ -225,13 +220,13 @@ cdef class Lane:
 
     def send(self, int descriptor) -> bytes:
         """Write to a socket that takes it at once; return what it did not take, to be written by somebody who waits."""
-        cdef ssize_t done = c_send(descriptor, self.out.data, self.out.used, MSG_DONTWAIT | MSG_NOSIGNAL)
+        cdef Py_ssize_t done = taken_at_once(descriptor, self.out.data, self.out.used)
         cdef bytes left
         if done == self.out.used:
             self.out.used = 0
             return b""
         left = self.taken()
-        return left[done:] if done > 0 else left
+        return left[done:]
 
 
 cdef uint64_t number(const uint8_t *data, int size) noexcept:

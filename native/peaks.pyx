@@ -4,12 +4,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
-cdef extern from "sha256.h" nogil:
-    int sha256_choose(int want_ni)
-    void sha256_prefixed(uint8_t prefix, const uint8_t *first, size_t first_length,
-                         const uint8_t *second, size_t second_length, uint8_t *digest)
-    void sha256_two_nodes(uint8_t prefix, const uint8_t *first, uint8_t *first_digest, const uint8_t *second,
-                          uint8_t *second_digest)
+from thoth.native.sha256 cimport sha256_choose, sha256_prefixed, sha256_two_nodes
 
 sha256_choose(1)
 

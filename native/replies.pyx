@@ -12,13 +12,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
-cdef extern from "sha256.h" nogil:
-    ctypedef struct sha256_run:
-        pass
-    int sha256_choose(int want_ni)
-    void sha256_begin(sha256_run *run)
-    void sha256_take(sha256_run *run, const uint8_t *data, size_t length)
-    void sha256_end(sha256_run *run, uint8_t *digest)
+from thoth.native.sha256 cimport sha256_begin, sha256_choose, sha256_end, sha256_run, sha256_take
 
 cdef enum:
     ROOM_FIRST = 16

@@ -1,12 +1,12 @@
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t
 
 from thoth.native.arena cimport Arena, Bucket, Family, Pivot, Row, Sections
 from thoth.native.facts cimport Facts, Reader
-from thoth.native.questions cimport Question
-from thoth.native.scan cimport Scan
 from thoth.native.slots cimport Probe, Slot
-from thoth.native.sweep cimport Sweep
 from thoth.native.values cimport Kind
+
+cdef enum:
+    ANSWER_COUNT = 4         # a stamp is a multiple of this, an answer less
 
 # What a search stops for.
 cdef enum:
@@ -88,27 +88,3 @@ cdef class Walk:
 
 cdef class Column:
     cdef int answer(self, Walk walk) except -1
-
-cdef class Asked(Column):
-    cdef object ask
-    cdef Reader reader       # the same, where it is one
-
-cdef class Sought(Column):
-    cdef int reader
-    cdef int32_t number
-    cdef Scan scan
-    cdef Together together   # None: it is sought by itself
-
-cdef class Together:
-    cdef Sweep sweep         # of ASCII; None: there is none
-    cdef object match        # of an RE2 set: bytes -> the places of the patterns found; None: each by itself
-    cdef list columns        # [P] Sought
-    cdef int slow
-    cdef bint sought(self, Walk walk, str text) except -1
-    cdef int write(self, Walk walk, const uint64_t *bits) except -1
-
-cdef class Tested(Column):
-    cdef int reader, right_reader, each
-    cdef bint negated
-    cdef Question question
-    cdef object right

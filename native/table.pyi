@@ -1,11 +1,8 @@
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from .arena import Arena
 from .facts import Facts, Reader
-from .questions import Question
-from .scan import Scan
-from .sweep import Sweep
 
 MASK_NO: Final[int]
 MASK_YES: Final[int]
@@ -13,28 +10,6 @@ MASK_DOUBT: Final[int]
 MASK_AWAY: Final[int]
 
 class Column: ...
-
-class Asked(Column):
-    def __init__(self, ask: Callable[[Any], Any]) -> None: ...
-
-class Sought(Column):
-    def __init__(self, reader: int, number: int, scan: Scan, together: Together | None) -> None: ...
-
-class Together:
-    def __init__(
-        self, sweep: Sweep | None, match: Callable[[bytes], list[int]] | None, columns: list[Sought]
-    ) -> None: ...
-
-class Tested(Column):
-    def __init__(
-        self,
-        reader: int,
-        question: Question,
-        right: Any = None,
-        right_reader: int = -1,
-        each: int = 0,
-        negated: bool = False,
-    ) -> None: ...
 
 class Table:
     arena: Arena

@@ -16,18 +16,10 @@ from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 
+from thoth.native.sha256 cimport sha256_choose, sha256_many, sha256_message
+
 cdef extern from "digits.h" nogil:
     void put_digits(uint8_t *to, const uint8_t *data, size_t length)
-
-cdef extern from "sha256.h" nogil:
-    ctypedef struct sha256_message:
-        const uint8_t *data
-        size_t length
-        uint8_t *digest
-    ctypedef struct sha256_chain:
-        pass
-    int sha256_choose(int want_ni)
-    void sha256_many(int prefix, const sha256_message *messages, size_t count, sha256_chain *chain)
 
 sha256_choose(1)
 

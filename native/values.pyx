@@ -285,11 +285,6 @@ cdef bint is_number(object value) noexcept:
     return type(value) is int or type(value) is float or type(value) is _fraction
 
 
-def is_exact_number(value) -> bool:
-    """Say whether a value is a number that is known exactly; a boolean is none."""
-    return is_number(value)
-
-
 cdef int equals(object left, object right) except -1:
     """Compare two values exactly; of two different types it is in doubt whether they are equal."""
     if type(left) is str and type(right) is str:

@@ -14,7 +14,7 @@ import httptools
 import msgspec
 
 from ..contract.envelope import ErrorBody
-from ..native.heads import send_now
+from ..native.sending import send_now
 from .counts import Counts
 
 HEADER_BYTES_MAX: Final = 32 * 1024
