@@ -51,7 +51,6 @@ UNSAID_OF_ALL: Final = (
     "patternProperties", "propertyNames", "dependentRequired", "dependentSchemas", "dependencies", "anyOf", "oneOf",
     "allOf", "not", "if", "minProperties", "maxProperties",
 )  # fmt: skip
-SCHEMA_WORDS: Final = frozenset({"type", "properties", "$schema", "anyOf", "oneOf", "allOf", "$ref", "enum", "$defs"})
 SCHEMA_PLACES: Final = ("inputSchema", "input_schema", "parameters", "params", "schema")
 
 _class = re.compile(r"[A-Za-z][A-Za-z0-9-]*")

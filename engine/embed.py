@@ -5,10 +5,8 @@ This is the one file of the room that looks at the clock; `files` reads policies
 
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from hashlib import blake2b
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 from ..contract import (
@@ -40,17 +38,15 @@ from .evaluators import EVALUATORS, Evaluator, Native
 from .explain import explain
 from .files import compiled, load, read_bytes
 from .forms import CALL, CALLS, DECISION, OUTCOME, REQUEST, TOLD
+from .held import Held, HeldCalls
 from .learned import Baseline
 from .ledger import Ledger
 from .results import pass_on
 from .session import CALLS_MAX, Session, text_of
+from .sessions import KeptSessions
 from .toolsets import ToolSet
 from .witness import Witness
 
-SESSIONS_MAX: Final = 10_000
-HELD_MAX: Final = 10_000
-NAMES_MAX: Final = 64
-"""Under so many decisions is one call held at most; it is known under the first, and under the last ones."""
 RUNNING_MAX: Final = 100_000
 NO_LABELS: Final[frozenset[str]] = frozenset()
 ALLOW: Final = Effect.ALLOW
@@ -69,16 +65,6 @@ class _Untold:
 
 UNTOLD: Final = _Untold()
 """In place of a result: the call ended, and what it returned is not told."""
-
-
-@dataclass(slots=True)
-class _Hold:
-    """A call that waits for its approvers: the decision that first held it, in whose name it reserved, the answers so
-    far, and under which decisions it is held; one more each time that an approval was not enough."""
-
-    decision: Decision
-    answers: list[Answer]
-    names: dict[str, None] = field(default_factory=dict)
 
 
 class Engine:
@@ -106,11 +92,8 @@ class Engine:
         self.warnings = tuple(warnings)
         self._evaluator: Evaluator = EVALUATORS[evaluator](policy) if isinstance(evaluator, str) else evaluator
         self._clock = clock
-        self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self._forgotten: set[bytes] = set()
-        self._held: dict[str, _Hold] = {}
-        self._waiting: OrderedDict[str, _Hold] = OrderedDict()
-        self._idle: dict[str, tuple[int, float]] = {}
+        self._sessions = KeptSessions(clock)
+        self._held = HeldCalls()
         self.id_prefix = os.urandom(8).hex()
         """What the ids of this engine's decisions begin with, before the dash."""
         self._desk = self._desk_of(recorder, clock)
@@ -154,7 +137,7 @@ class Engine:
             clock=clock,
             recorder=recorder,
             ledger=Ledger(),
-            sessions=self._sessions,
+            sessions=self._sessions.kept,
             engine=self,
             explain=_explain,
             session_of=self._session_of,
@@ -304,25 +287,13 @@ class Engine:
         where `begins` is False: then somebody spoke of a session that this engine never saw begin.
         """
         with self._lock:
-            return self._session(id, root, tenant_id, begins=begins)
+            bound = self.policy.bounds.provenance_bytes
+            return self._sessions.open(id, root, tenant_id, begins=begins, provenance_bytes=bound)
 
     def sessions(self) -> list[Session]:
         """Return the sessions that are kept, those that were asked for last first."""
         with self._lock:
-            return list(reversed(self._sessions.values()))
-
-    def _session(self, id: str, root: Session | None, tenant: str | None, begins: bool) -> Session:
-        session = self._sessions.get(id)
-        if session is None:
-            begun = begins and _digest(id) not in self._forgotten
-            bound = self.policy.bounds.provenance_bytes
-            session = Session(id, self._clock(), begun, tenant, root, provenance_bytes=bound)
-            self._sessions[id] = session
-            while len(self._sessions) > SESSIONS_MAX:
-                old, _ = self._sessions.popitem(last=False)
-                self._forgotten.add(_digest(old))
-        self._sessions.move_to_end(id)
-        return session
+            return list(reversed(self._sessions.kept.values()))
 
     def forget_idle(self, seconds: float) -> int:
         """Forget the sessions in which nothing has happened for so long; return how many.
@@ -330,35 +301,11 @@ class Engine:
         One that is spoken of again is continued, and what was lost of it is unknown. What limits count stays. To be
         called now and then: a session is idle from the first call that finds it as the last one did.
         """
-        now = self._clock()
-        idle: dict[str, tuple[int, float]] = {}
-        forgotten = 0
         with self._lock:
-            for id, session in list(self._sessions.items()):
-                version, since = self._idle.get(id, (-1, now))
-                if version != session.version:
-                    version, since = session.version, now
-                if now - since < seconds:
-                    idle[id] = version, since
-                else:
-                    del self._sessions[id]
-                    self._forgotten.add(_digest(id))
-                    forgotten += 1
-            self._idle = idle
-        return forgotten
+            return self._sessions.forget_idle(seconds)
 
     def _session_of(self, request: Request) -> Session | None:
-        """Return the session that a request names: a first call whose history holds only itself opens it."""
-        id = request.session_id
-        if not isinstance(id, str) or not id:
-            return None
-        if request.tenant_id is not None and type(request.tenant_id) is not str:
-            return None  # nobody's session
-        history = request.session_tool_calls
-        session = self._session(id, None, request.tenant_id, begins=history == [request.tool_name])
-        if session.tenant is not None and session.tenant != request.tenant_id:
-            return None  # another tenant's session says nothing about this call
-        return session
+        return self._sessions.of(request, self.policy.bounds.provenance_bytes)
 
     # ------------------------------------------------------------ deciding
 
@@ -418,8 +365,9 @@ class Engine:
             ladder = self.policy.ladder
             self.ledger.violate(decision.violation, decision.now, ladder.same_s)
         if approval is not None and approval.call == decision.call:
-            if decision.effect is Effect.STEP_UP and approval.reservations in self._held:
-                self._hold(decision.id, self._held[approval.reservations])  # still waiting: the hold stays as it is
+            held = self._held.find(approval.reservations)
+            if decision.effect is Effect.STEP_UP and held is not None:
+                self._hold(decision.id, held)  # still waiting: the hold stays as it is
                 return
             self._give_back(approval.reservations)
         if decision.approval:
@@ -430,29 +378,13 @@ class Engine:
         if decision.effect in LET_THROUGH:
             self._desk.let_through(decision, session)
         elif decision.effect is Effect.STEP_UP:
-            self._hold(decision.id, _Hold(decision, []))
+            self._hold(decision.id, Held(decision, []))
         elif decision.effect is Effect.BLOCK and session is not None:
             session.blocked()
 
-    def _hold(self, decision_id: str, hold: _Hold) -> None:
-        """Hold a call under the id of one more decision; the oldest call goes where there are too many of them."""
-        self._held[decision_id] = hold
-        hold.names[decision_id] = None
-        if len(hold.names) > NAMES_MAX:
-            _, oldest_name, *_ = hold.names
-            del self._held[oldest_name], hold.names[oldest_name]
-        self._waiting.setdefault(hold.decision.id, hold)
-        if len(self._waiting) > HELD_MAX:
-            self._give_back(next(iter(self._waiting)))
-
-    def _unhold(self, decision_id: str) -> _Hold | None:
-        """End a hold under all its names; None where there is none."""
-        hold = self._held.get(decision_id)
-        if hold is not None:
-            for name in hold.names:
-                del self._held[name]
-            del self._waiting[hold.decision.id]
-        return hold
+    def _hold(self, decision_id: str, held: Held) -> None:
+        """Hold a call under one more decision; what a call that is pushed out had reserved is given back."""
+        self._return(self._held.add(decision_id, held))
 
     def ran(self, decision: Decision, session: Session | None = None) -> None:
         """Count a call as let through, whatever was decided: for replaying what really happened.
@@ -460,7 +392,7 @@ class Engine:
         A call that was held is held no longer, and keeps what it reserved.
         """
         with self._lock:
-            self._unhold(decision.id)
+            self._held.remove(decision.id)
             if decision.id not in self._running:
                 self._desk.let_through(decision, session)
 
@@ -536,7 +468,7 @@ class Engine:
             OperationError: the answer cannot be recorded, and does not count.
         """
         with self._lock:
-            held = self._held.get(decision.id)
+            held = self._held.find(decision.id)
             if held is None:
                 raise RequestError("this decision holds no call; only a STEP_UP of this engine can be answered")
             asked = held.decision
@@ -570,7 +502,7 @@ class Engine:
             for reservation in decision.reservations:
                 if reservation.limit in windows:
                     self.ledger.reserve(reservation, decision.now, decision.id, windows[reservation.limit])
-            self._hold(decision.id, _Hold(decision, list(answers)))
+            self._hold(decision.id, Held(decision, list(answers)))
 
     def refused(self, decision: Decision) -> None:
         """Say that a held call will not run after all: what it reserved is given back."""
@@ -578,10 +510,12 @@ class Engine:
             self._give_back(decision.id)
 
     def _give_back(self, decision_id: str) -> None:
-        hold = self._unhold(decision_id)
-        if hold is not None:
-            for reservation in hold.decision.reservations:
-                self.ledger.give_back(reservation, hold.decision.id)
+        self._return(self._held.remove(decision_id))
+
+    def _return(self, held: Held | None) -> None:
+        if held is not None:
+            for reservation in held.decision.reservations:
+                self.ledger.give_back(reservation, held.decision.id)
 
     # ------------------------------------------------------------ endings
 
@@ -665,10 +599,6 @@ class Engine:
         if ending is Ending.FAILED and tool is not None and tool.atomic:
             for reservation in decision.reservations:
                 self.ledger.give_back(reservation, decision.id)
-
-
-def _digest(id: str) -> bytes:
-    return blake2b(id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _ways_of(evaluator: Evaluator, policy: CheckedPolicy) -> tuple[Any, ...]:

@@ -63,7 +63,7 @@ def left(engine: Engine, tool: str, ending: Ending, result: object, after_s: flo
     kept: Any = engine.recorder
     clock.now = 1_000.0
     kept.outcomes.clear()
-    engine._sessions.clear()
+    engine._sessions.kept.clear()
     session = engine.session("s")
     outcomes = []
     for number in range(2):

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from thoth.contract import Decision, Effect, RequestError
-from thoth.engine import Engine, embed
+from thoth.engine import Engine
+from thoth.engine.held import NAMES_MAX
 
 POLICY = """
 allow * as all
@@ -21,7 +22,7 @@ def request(agent: str, amount: int, number: int = 0) -> dict[str, Any]:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    monkeypatch.setattr(embed, "HELD_MAX", 3)
+    monkeypatch.setattr("thoth.engine.held.HELD_MAX", 3)
     return Engine.from_text(POLICY, clock=lambda: 1_000.0)
 
 
@@ -49,7 +50,7 @@ def test_answers_to_one_call_push_out_no_other(engine: Engine) -> None:
     for _ in range(500):
         again = engine.decide(asked, approval=approval)
         assert again.effect is Effect.STEP_UP, "two of three are missing"
-    assert len(engine._held) <= 2 + embed.NAMES_MAX
+    assert len(engine._held) <= 2 + NAMES_MAX
     for other in others:
         assert engine.answer(other, approver="a", principal="one").answers
         assert engine.decide(request(other.request.agent_id, 1)).reason_code == "limit_exceeded"  # type: ignore[union-attr]
@@ -66,8 +67,7 @@ def test_a_call_that_is_refused_is_forgotten_under_all_its_names(engine: Engine)
     asked = request("mine", 100)
     mine = engine.decide(asked)
     approval = engine.answer(mine, approver="a", principal="one")
-    last = [engine.decide(asked, approval=approval) for _ in range(embed.NAMES_MAX * 2)][-1]
+    last = [engine.decide(asked, approval=approval) for _ in range(NAMES_MAX * 2)][-1]
     engine.refused(last)
     assert not engine._held
-    assert not engine._waiting
     held(engine, "mine", 100)

@@ -16,6 +16,11 @@ T = TypeVar("T")
 CONTEXT = {"agent_id": "bot", "user_id": "ann", "tenant_id": "acme", "environment": "prod"}
 
 
+def first_request(tool: str, session: str = "s1", **args: object) -> dict[str, Any]:
+    """Return a request that may open a session: its history holds only itself."""
+    return {**CONTEXT, "tool_name": tool, "tool_args": args, "session_id": session, "session_tool_calls": [tool]}
+
+
 class Clock:
     """Time that moves when it is told to."""
 

@@ -16,7 +16,8 @@ from thoth.server.handover import AGE_S_MAX, drop, leave, place_of, take
 from thoth.simulation.derive import Status, derive
 from thoth.socket_client import SocketClient
 
-from .live import CONTEXT, Clock, Live, live
+from .live import Clock, Live, live
+from .live import first_request as request
 
 POLICY = """
 tool browse(url: string) is read
@@ -28,10 +29,6 @@ allow send as sends
 block send as injected when args.body from tool browse
 """
 SECRET = "Meet-the-Zebra-at-Nine"
-
-
-def request(tool: str, session: str = "s1", **args: object) -> dict[str, object]:
-    return {**CONTEXT, "tool_name": tool, "tool_args": args, "session_id": session, "session_tool_calls": [tool]}
 
 
 @pytest.fixture

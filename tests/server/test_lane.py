@@ -144,7 +144,7 @@ class House:
 
     def known(self) -> dict[str, Any]:
         """What the process knows after all that."""
-        sessions = self.engine._sessions
+        sessions = self.engine._sessions.kept
         return {
             "effects": self.counts.by_effect,
             "asked": self.dispatcher.asked,

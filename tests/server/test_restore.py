@@ -16,6 +16,7 @@ from thoth.socket_client import SocketClient
 from thoth.socket_frames import EndedBefore
 
 from .live import CONTEXT, Clock, live
+from .live import first_request as request
 from .test_holds import answer
 
 POLICY = """
@@ -36,10 +37,6 @@ limit pay as daily to 1_000 of args.amount per 1d by agent else block
 limit wipe as few to 1 calls per 1d by agent else block
 step_up pay as large when args.amount > 500 ask "leads"
 """
-
-
-def request(tool: str, session: str = "s1", **args: object) -> dict[str, object]:
-    return {**CONTEXT, "tool_name": tool, "tool_args": args, "session_id": session, "session_tool_calls": [tool]}
 
 
 @pytest.fixture

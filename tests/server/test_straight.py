@@ -167,7 +167,7 @@ class House:
             "internal": self.counts.internal,
             "running": len(self.dispatcher._running),
             "by_call": sorted((str(call[1:]), len(ids)) for call, ids in self.dispatcher._by_call.items()),
-            "sessions": [(name, one.counted, one.blocks) for name, one in self.engine._sessions.items()],
+            "sessions": [(name, one.counted, one.blocks) for name, one in self.engine._sessions.kept.items()],
         }
 
     def close(self) -> None:

@@ -13,7 +13,8 @@ from thoth.evidence import init as make_log
 from thoth.server import Approvers, Settings, read_settings
 from thoth.socket_client import SocketClient
 
-from .live import CONTEXT, Clock, Live, live
+from .live import Clock, Live, live
+from .live import first_request as request
 from .test_holds import CFO, answer
 from .test_http import Served
 
@@ -26,11 +27,6 @@ limit pay as few to 2 calls per 1d by session else block
 step_up wire as large ask "leads", "legal" all
 """
 BOUND = {"leads": Approvers(["cfo"]), "legal": Approvers(["law"])}
-
-
-def request(tool: str, session: str, **args: object) -> dict[str, Any]:
-    known = {"tool_name": tool, "tool_args": args, "session_id": session, "session_tool_calls": [tool]}
-    return {**CONTEXT, **known}
 
 
 def pass_time(running: Live, clock: Clock, seconds: float) -> None:
@@ -50,7 +46,7 @@ def test_an_idle_session_is_forgotten_and_nothing_loosens(tmp_path: Path) -> Non
         assert client.decide(request("search", "busy")).decision.effect == Effect.ALLOW
         pass_time(running, clock, 60)
         pass_time(running, clock, 60)
-        sessions = running.sidecar.engine._sessions
+        sessions = running.sidecar.engine._sessions.kept
         assert list(sessions) == ["busy"]
         assert client.decide(request("send", "busy")).decision.effect == Effect.ALLOW
         back = client.decide(request("send", "idle")).decision

@@ -147,6 +147,6 @@ def test_memory_does_not_grow_with_the_sessions() -> None:
     engine = Engine.from_text(POLICY, clock=clock)
     sessions = (RecordedSession(f"s{i}", None, (send("eve", session_id=f"s{i}", result="x"),)) for i in range(50))
     assert sum(1 for _ in replay(engine, sessions, clock)) == 50
-    assert not engine._sessions
+    assert not engine._sessions.kept
     assert not engine._held
     assert not engine._running
