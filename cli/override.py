@@ -80,7 +80,8 @@ def begin(
     agents: Some = None,
     tenants: Some = None,
     rules: Annotated[
-        list[str] | None, Parameter(consume_multiple=SEVERAL, help="the rules that may be crossed; any if unsaid")
+        list[str] | None,
+        Parameter(consume_multiple=SEVERAL, help="the rules that are crossed, these alone; all if unsaid"),
     ] = None,
     at: Url = "127.0.0.1:8089",
     key_file: KeyFile = None,

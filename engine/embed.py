@@ -34,7 +34,7 @@ from .checked import CheckedPolicy, Tool
 from .collecting import not_collecting
 from .compiler import Compiler
 from .decide import ENTRY, WIRE, admitted_bytes
-from .evaluators import EVALUATORS, Evaluator, Native
+from .evaluators import EVALUATORS, Evaluator, Native, Reference
 from .explain import explain
 from .files import compiled, load, read_bytes
 from .forms import CALL, CALLS, DECISION, OUTCOME, REQUEST, TOLD
@@ -452,6 +452,22 @@ class Engine:
                 self.ledger.reserve(reservation, made.now, made.id, windows[reservation.limit])
             self._desk.let_through(made, self._session_of(decision.request))
         return made
+
+    def weigh_without(self, request: Request, crossed: Callable[[str], bool]) -> Decision:
+        """Return what a call would be decided as now if rules with some ids were not there; nothing is recorded.
+
+        Cost: a look at every rule, by the reference evaluator.
+        """
+        with self._lock:
+            policy = replace(self.policy, rules=tuple(rule for rule in self.policy.rules if not crossed(rule.id)))
+            return Reference(policy).decide(
+                request,
+                session=self._session_of(request),
+                ledger=self.ledger,
+                now=self._clock(),
+                approval=None,
+                id=self._ids.next(),
+            )
 
     # ------------------------------------------------------------ approvals
 

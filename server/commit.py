@@ -7,7 +7,7 @@ each of the waiting answers becomes BLOCK `evidence_unavailable`.
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 Deliver = Callable[[Any, Exception | None], None]
 """Called on the loop with what was added, a decision or an outcome, and with why it is not durable."""
@@ -68,7 +68,3 @@ class Commit:
         """Stop the thread; to be called when nothing waits any more."""
         self._queue.put(None)
         self._thread.join()
-
-
-WAIT_MAX: Final = 4_096
-"""So many answers may wait for the disk; who asks for more is not read from until there is room."""

@@ -27,7 +27,7 @@ from ..native.running import Running
 from .commit import Commit
 from .counts import Counts
 from .holds import Hold, Holds
-from .overrides import REFUSALS, Overrides
+from .overrides import REFUSALS, Override, Overrides, is_named
 from .refusal import blocked
 from .resend import Kept
 from .results import RESULTS
@@ -144,10 +144,11 @@ class Dispatcher:
     def _in_spite(self, decision: Decision, overrides: Overrides) -> Decision:
         """Return a refusal, or the decision that an operator's override makes of it."""
         try:
-            override = overrides.find(decision)
+            found = overrides.find(decision)
         except sqlite3.Error as error:
             log.error("overrides_unknown error=%s", type(error).__name__)
             return decision
+        override = next((one for one in found if one.all_rules or self._alone(decision, one)), None)
         if override is None:
             return decision
         made = self.engine.overridden(decision, override.id)
@@ -155,6 +156,12 @@ class Dispatcher:
             self.counts.overridden += 1
         log.warning("overridden decision=%s override=%s refused=%s", made.id, override.id, decision.id)
         return made
+
+    def _alone(self, decision: Decision, override: Override) -> bool:
+        """Say whether nothing but the rules of an override stands against a call."""
+        assert decision.request is not None
+        weighed = self.engine.weigh_without(decision.request, lambda id: is_named(override.rules, id))
+        return weighed.effect in (ALLOW, MODIFY)
 
     def refuse(self, given: object, reason_code: str, problem: str, give: Given) -> Decision | None:
         """Answer a call with BLOCK by error, recorded; as `decide` does."""

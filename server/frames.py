@@ -324,8 +324,7 @@ class FrameConnection(asyncio.Protocol):
             kept.client.answered(kept, answer, self.door.clock())
             self.lane.put(answer)
         elif kept.id in kept.client.waiting:
-            self.in_flight += 1
-            self.door.in_flight += 1
+            self.took_up()
 
     def at_leisure(self, id: int, payload: bytes, decision: Decision) -> None:
         """Settle a decision of the lane's whose answer is not plain."""
@@ -337,8 +336,7 @@ class FrameConnection(asyncio.Protocol):
         """Give out a plain answer of the lane's when it is durable."""
         assert self.client is not None
         kept = self.client.begin(id, digest_of(payload), self)
-        self.in_flight += 1
-        self.door.in_flight += 1
+        self.took_up()
         self.door.dispatcher.when_durable(kept, decision, answer)
 
     def batch(self, id: int, kept: Kept, payload: bytes) -> None:
@@ -356,8 +354,7 @@ class FrameConnection(asyncio.Protocol):
             if not missing:
                 self.answer(kept, message(RESULT, id, results))
 
-        self.in_flight += 1
-        self.door.in_flight += 1
+        self.took_up()
         for place, one in enumerate(given):
             made = self.door.dispatcher.decide(
                 one,
@@ -408,8 +405,7 @@ class FrameConnection(asyncio.Protocol):
             text = f"the ending could not be recorded ({type(error).__name__})"
             self.answer(kept, answer if error is None else problem(ERROR, id, "refused", text))
 
-        self.in_flight += 1
-        self.door.in_flight += 1
+        self.took_up()
         dispatcher.recorded([ended.decision_id], give)
 
     def came_before(self, kind: int, id: int, payload: bytes) -> bool:
@@ -430,8 +426,7 @@ class FrameConnection(asyncio.Protocol):
             if held.connection is not self:
                 held.connection.released()
                 held.connection = self  # under way: its answer goes where the client is now
-                self.in_flight += 1
-                self.door.in_flight += 1
+                self.took_up()
         elif kind == DECIDE:
             refuse = self.door.dispatcher.refuse
 
@@ -444,6 +439,11 @@ class FrameConnection(asyncio.Protocol):
         else:
             self.lane.put(problem(ERROR, id, "request_id_reused", "this id was used for another request"))
         return True
+
+    def took_up(self) -> None:
+        """Count one request more under way."""
+        self.in_flight += 1
+        self.door.in_flight += 1
 
     def released(self) -> None:
         """Count one request less under way."""

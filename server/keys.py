@@ -15,10 +15,9 @@ import msgspec
 
 from ..contract import OperationError
 from ..native.replies import digest_of
-from .store import connect
+from .watched import Watched
 
 Permission: TypeAlias = Literal["read", "write", "execute"]
-PERMISSIONS: Final[tuple[Permission, ...]] = ("read", "write", "execute")
 PREFIX_BYTES: Final = 6
 SECRET_BYTES: Final = 32
 MARK: Final = "thoth_"
@@ -60,7 +59,7 @@ def prefix_of(text: str) -> str:
     return text.removeprefix(MARK).partition("_")[0]
 
 
-class Keys:
+class Keys(Watched):
     """All keys of a sidecar. One connection, used from one thread."""
 
     def __init__(self, path: Path, tenant: str | None = None) -> None:
@@ -70,19 +69,10 @@ class Keys:
         Raises:
             OperationError: it cannot be opened.
         """
-        self._db = connect(path)
-        self._db.execute(SCHEMA)
+        super().__init__(path, SCHEMA)
         self._tenant = tenant
         self._known: dict[str, Key] = {}
-        self._version = -1
         self.refresh()
-
-    def refresh(self) -> None:
-        """Take in what other processes have changed since. Cost: a few microseconds where nothing was."""
-        (version,) = self._db.execute("pragma data_version").fetchone()
-        if version != self._version:
-            self._load()
-            self._version = version
 
     def _load(self) -> None:
         rows = self._db.execute(f"select {COLUMNS} from keys")

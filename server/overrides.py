@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from ..contract import Decision, Effect, OperationError, RequestError
 from ..engine.embed import CROSSED
-from .store import connect
+from .watched import Watched
 
 KIND: Final = "thoth/override@v1"
 CONTEXT: Final = b"thoth/override@v1\n"
@@ -43,7 +43,8 @@ create table if not exists overrides (
 class Override(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What an operator signs. Tools, agents, tenants and rules are names or globs; times in epoch seconds.
 
-    `rules` are those that may be crossed; where another one refuses a call, it stays refused.
+    `rules` are those that may be crossed: a call goes through where it would if they were not there. All of them cross
+    what mode and default ask as well.
     """
 
     kind: Literal["thoth/override@v1"]
@@ -57,14 +58,19 @@ class Override(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tenants: tuple[str, ...] = ("*",)
     rules: tuple[str, ...] = ("*",)
 
+    @property
+    def all_rules(self) -> bool:
+        """Whether it crosses whatever refuses a call, and not some rules alone."""
+        return "*" in self.rules
+
     def covers(self, decision: Decision) -> bool:
-        """Say whether this lets a refused call through."""
+        """Say whether this crosses what refused a call; whether anything else stands against it is to be asked then."""
         request = decision.request
         if request is None or decision.effect not in REFUSALS or decision.by not in CROSSED:
             return False
         if not self.begins - EARLY_S <= decision.now < self.until:
             return False
-        if decision.rules_more and "*" not in self.rules:
+        if not self.all_rules and (not decision.rules or decision.rules_more):
             return False
         scopes = ((self.tools, request.tool_name), (self.agents, request.agent_id), (self.tenants, request.tenant_id))
         return all(is_named(names, value) for names, value in scopes) and all(
@@ -147,7 +153,7 @@ def check_operators(operators: Mapping[str, str]) -> None:
             ) from error
 
 
-class Overrides:
+class Overrides(Watched):
     """The overrides of one sidecar, in a database that its workers have in common. Used from one thread."""
 
     def __init__(self, path: Path, operators: Mapping[str, str]) -> None:
@@ -156,20 +162,11 @@ class Overrides:
         Raises:
             OperationError: it cannot be opened.
         """
-        self._db = connect(path)
-        self._db.execute(SCHEMA)
+        super().__init__(path, SCHEMA)
         self._operators = dict(operators)
         self._all: dict[str, Override] = {}
         self._ended: set[str] = set()
-        self._version = -1
         self.refresh()
-
-    def refresh(self) -> None:
-        """Take in what other workers have changed since."""
-        (version,) = self._db.execute("pragma data_version").fetchone()
-        if version != self._version:
-            self._load()
-            self._version = version
 
     def _load(self) -> None:
         self._all, self._ended = {}, set()
@@ -232,10 +229,11 @@ class Overrides:
             raise OperationError(f"the override cannot be written: {error}") from error
         self._load()
 
-    def find(self, decision: Decision) -> Override | None:
-        """Return an override that lets a refused call through, that of the lowest id; None where there is none."""
+    def find(self, decision: Decision) -> list[Override]:
+        """Return the overrides that cross what refused a call: those of all rules first, then by their ids."""
         self.refresh()
-        return next((one for _, one in sorted(self._all.items()) if one.covers(decision)), None)
+        found = [one for one in self._all.values() if one.covers(decision)]
+        return sorted(found, key=lambda one: (not one.all_rules, one.id))
 
     def open_at(self, now: float) -> list[Override]:
         """Return the overrides that count at a time, the first to end first."""

@@ -13,16 +13,18 @@ from urllib.parse import unquote
 import msgspec
 
 from ..contract import Decision, Effect, Fault, OperationError, RequestError, read_json
-from ..contract.envelope import ApprovalList, Envelope, EventsTaken, EventTaken, Resolve, SaidBody
+from ..contract.envelope import Envelope, SaidBody
 from ..engine import Engine
 from ..engine.decide import WIRE
 from ..native.heads import plain_post
 from .dispatch import Dispatcher, Given
-from .envelopes import NOTHING_TOLD, Told, envelope_of, safe, status_of, view_of
-from .events import POST, Events, events_of, id_of
+from .envelopes import NOTHING_TOLD, Told, envelope_of, safe
+from .events import Events
+from .evidence_routes import EVENTS, RECEIPTS, EvidenceRoutes, wants
 from .explanations import explanation_of
 from .glass import Glass
-from .holds import Hold, NotYours, Principal
+from .hold_routes import APPROVALS, HOLD, HoldRoutes
+from .holds import NotYours
 from .http import Asked, HttpConnection
 from .keys import Key, Keys
 from .load import Load
@@ -33,18 +35,12 @@ from .resend import digest_of
 from .shapes import client_kind
 from .templates import Templates
 
-WAIT_S_MAX: Final = 60.0
 REPEATS_MAX: Final = 65_536
 REPEAT_S: Final = 60.0
-TOKEN_CHARS_MAX: Final = 128
 SESSION_CHARS_MAX: Final = 512
 ENFORCE: Final = "/v1/enforce"
-HOLD: Final = "/v1/enforce/hold/"
 SESSIONS: Final = "/v1/sessions/"
-RECEIPTS: Final = "/v1/receipts/"
-APPROVALS: Final = "/v1/approvals"
 OVERRIDES: Final = "/v1/overrides"
-EVENTS: Final = "/v1/events/batch"
 RELOAD: Final = "/v1/policy/reload"
 TOLD: Final = Told.__struct_fields__
 JSON_TYPES: Final = (b"", b"application/json")
@@ -78,19 +74,20 @@ class Routes:
     ) -> None:
         """`later` is the loop's `call_later`; `ready` returns why not, or nothing; `reload` is told by whom to call."""
         self.dispatcher, self.keys, self.load = dispatcher, keys, load
-        self.clock, self.monotonic, self.later = clock, monotonic, later
+        self.clock, self.monotonic = clock, monotonic
         self.ready, self.reload, self.gauges, self.description = ready, reload, gauges, description
         self.glass, self.receipts = glass, receipts
         self.counts = dispatcher.counts
         self.events = Events(dispatcher)
+        self.holds, self.evidence = HoldRoutes(dispatcher, later), EvidenceRoutes(self.events, receipts)
         self.templates = Templates(dispatcher.engine)
         self._repeats: OrderedDict[tuple[str, str], _Repeat] = OrderedDict()
         self._exact: dict[str, dict[bytes, tuple[str, Handler]]] = {
             ENFORCE: {b"POST": ("execute", self.enforce)},
             "/v1/simulate": {b"POST": ("execute", self.simulate)},
             "/v1/explain": {b"POST": ("execute", self.explain)},
-            EVENTS: {b"POST": ("execute write", self.take_events)},
-            APPROVALS: {b"GET": ("read", self.approvals)},
+            EVENTS: {b"POST": ("execute write", self.evidence.take)},
+            APPROVALS: {b"GET": ("read", self.holds.approvals)},
             OVERRIDES: {b"GET": ("read", self.overrides), b"POST": ("write", self.override)},
             RELOAD: {b"POST": ("write", self.reload_policy)},
         }
@@ -162,9 +159,9 @@ class Routes:
 
     def _with_name(self, path: str) -> dict[bytes, tuple[str, Handler]]:
         if path.startswith(HOLD) and "/" not in path[len(HOLD) :]:
-            return {b"GET": ("execute", self.poll)}
+            return {b"GET": ("execute", self.holds.poll)}
         if path.startswith(RECEIPTS) and "/" not in path[len(RECEIPTS) :]:
-            return {b"GET": ("read execute", self.receipt)}
+            return {b"GET": ("read execute", self.evidence.receipt)}
         if path.startswith(SESSIONS) and path.endswith("/said") and path.count("/") == 4:
             return {b"POST": ("execute", self.said)}
         if path.startswith(f"{OVERRIDES}/") and path.endswith("/end") and path.count("/") == 4:
@@ -172,9 +169,9 @@ class Routes:
         if path.startswith(f"{APPROVALS}/"):
             name = path[len(APPROVALS) + 1 :]
             if name.endswith("/resolve") and name.count("/") == 1:
-                return {b"POST": ("write", self.resolve)}
+                return {b"POST": ("write", self.holds.resolve)}
             if name and "/" not in name:
-                return {b"GET": ("read", self.approval)}
+                return {b"GET": ("read", self.holds.approval)}
         return {}
 
     def _not_allowed(self, asked: Asked, methods: bytes) -> None:
@@ -364,79 +361,7 @@ class Routes:
             return
         asked.answer(200, _json(explanation_of(self.engine, decision, body, self.clock())))
 
-    # ------------------------------------------------------------ holds
-
-    def poll(self, asked: Asked, key: Key) -> None:
-        """Say how a hold stands; with `?wait=30` when it is answered, or after so many seconds."""
-        token = asked.path[len(HOLD) :]
-        hold = self.dispatcher.holds.find(token) if len(token) <= TOKEN_CHARS_MAX else None
-        if hold is None or key.tenant not in (None, hold.request.get("tenant_id")):
-            asked.refuse(404, "not_found", "there is no such hold; it was answered over an hour ago, or never opened")
-            return
-        kind = client_kind(asked.headers.get(b"user-agent", b""))
-
-        def tell(hold: Hold) -> None:
-            asked.answer(200, _json(status_of(self.engine, hold, kind)))
-
-        seconds = wait_of(asked.query)
-        if seconds is None:
-            asked.refuse(400, "malformed", f"`wait` is a number of seconds, at most {WAIT_S_MAX:.0f}")
-            return
-        if not hold.waiting or not seconds:
-            tell(hold)
-            return
-
-        def told(hold: Hold) -> None:
-            timer.cancel()
-            tell(hold)
-
-        def late() -> None:
-            if give_up is not None:
-                give_up()
-            tell(hold)
-
-        give_up = self.dispatcher.holds.wait(token, told)
-        timer = self.later(seconds, late)
-
-    def approvals(self, asked: Asked, key: Key) -> None:
-        """List the holds that wait."""
-        holds = [view_of(hold) for hold in self.dispatcher.holds.open_for(principal_of(key))]
-        asked.answer(200, _json(ApprovalList(holds, len(holds))))
-
-    def approval(self, asked: Asked, key: Key) -> None:
-        """Show one hold."""
-        hold = self._hold_of(asked.path[len(APPROVALS) + 1 :], key)
-        asked.answer(200, _json(view_of(hold)))
-
-    def _hold_of(self, token: str, key: Key) -> Hold:
-        hold = self.dispatcher.holds.find(token)
-        if hold is None or key.tenant not in (None, hold.request.get("tenant_id")):
-            raise RequestError("there is no such hold")
-        return hold
-
-    def resolve(self, asked: Asked, key: Key) -> None:
-        """Take an approver's answer."""
-        token = asked.path[len(APPROVALS) + 1 : -len("/resolve")]
-        try:
-            answer = msgspec.json.decode(asked.body, type=Resolve)
-        except (msgspec.MsgspecError, ValueError) as error:
-            asked.refuse(400, "malformed", str(error))
-            return
-        hold = self._hold_of(token, key)
-        if not hold.waiting:
-            asked.refuse(409, "resolved", "this call waits no longer: it was answered, or its time is over")
-            return
-
-        def durable(error: Exception | None) -> None:
-            if error is not None:
-                asked.refuse(503, "unavailable", "the answer could not be written down")
-            else:
-                asked.answer(200, _json(view_of(hold)))
-
-        granted = answer.decision == "approve"
-        self.dispatcher.holds.answer(token, principal_of(key), granted, answer.comment[:1000], durable)
-
-    # ------------------------------------------------------------ what was said, and events
+    # ------------------------------------------------------------ what was said
 
     def said(self, asked: Asked, key: Key) -> None:
         """Take in what the user of a session said."""
@@ -453,73 +378,6 @@ class Routes:
             return
         self.dispatcher.said(session, body.text, key.tenant if body.tenant_id is None else body.tenant_id)
         asked.answer(202, b"{}")
-
-    def take_events(self, asked: Asked, key: Key) -> None:
-        """Take in events: they tell how calls ended."""
-        body = read_json(asked.body)
-        if isinstance(body, Fault):
-            asked.refuse(400, "malformed", str(body))
-            return
-        events = events_of(body)
-        if isinstance(events, Fault):
-            asked.refuse(400, "malformed", str(events))
-            return
-        if key.tenant is not None and any(event.get("tenant_id") != key.tenant for event in events):
-            raise NotYours("this key is another tenant's")
-
-        chained = wants(asked.query, "chain", "1")
-
-        def give(taken: EventsTaken, error: Exception | None) -> None:
-            if error is not None:
-                asked.refuse(503, "unavailable", "the events could not be recorded; send them again")
-            elif chained and self.receipts is not None:
-                self._chained(taken, events, self.receipts, lambda taken: asked.answer(202, _json(taken)))
-            else:
-                shown = taken.events if chained else ()
-                asked.answer(202, _json(msgspec.structs.replace(taken, events=shown)))
-
-        self.events.take(events, f"key:{key.prefix}", give)
-
-    def _chained(
-        self,
-        taken: EventsTaken,
-        events: list[dict[str, Any]],
-        receipts: Receipts,
-        give: Callable[[EventsTaken], None],
-    ) -> None:
-        """Fill in where each event's decision, or the ending that it told, stands in the evidence."""
-        ends = {id_of(event) for event in events if event["event_type"] == POST}
-        places: dict[tuple[bool, str], Found] = {}
-        missing = 2
-
-        def told(ended: bool, found: dict[str, Found]) -> None:
-            nonlocal missing
-            places.update({(ended, id): one for id, one in found.items()})
-            missing -= 1
-            if not missing:
-                named = [(one, (one.event_id in ends, one.decision_id or "")) for one in taken.events]
-                filled = tuple([_placed(one, places.get(name)) for one, name in named])
-                give(msgspec.structs.replace(taken, events=filled))
-
-        for ended, kind in ((False, "decision"), (True, "outcome")):
-            ids = [e.decision_id for e in taken.events if e.decision_id is not None and (e.event_id in ends) is ended]
-            receipts.ask(ids, lambda found, ended=ended: told(ended, found), kind)  # type: ignore[misc]
-
-    def receipt(self, asked: Asked, key: Key) -> None:
-        """Make the signed receipt of a decision that was taken here lately."""
-        id = asked.path[len(RECEIPTS) :].removeprefix("rec_")
-        if self.receipts is None or not 0 < len(id) <= TOKEN_CHARS_MAX:
-            raise RequestError("there is no evidence here to make receipts from")
-
-        def told(found: dict[str, Found]) -> None:
-            one = found.get(id)
-            whose = None if one is None else msgspec.json.decode(one.record).get("tenant")
-            if one is None or key.tenant not in (None, whose):
-                asked.refuse(404, "not_found", "it is none of the last decisions; `thoth evidence receipt` has all")
-            else:
-                asked.answer(200, _json(reference_of(id, one)))
-
-        self.receipts.ask([id], told)
 
     # ------------------------------------------------------------ for operators
 
@@ -617,42 +475,8 @@ def key_shown(asked: Asked) -> str | None:
     return shown.strip().decode("latin-1")
 
 
-def principal_of(key: Key) -> Principal:
-    """Return who speaks with a key."""
-    return Principal(key.principal, f"key:{key.prefix}", key.tenant)
-
-
-def wait_of(query: str) -> float | None:
-    """Return how long a poll waits, 0 where it does not say; None where it says nonsense."""
-    for part in query.split("&"):
-        name, _, value = part.partition("=")
-        if name == "wait":
-            if not value.isascii() or not value.isdecimal() or len(value) > 4:
-                return None
-            return min(float(value), WAIT_S_MAX)
-    return 0.0
-
-
 def _nothing(decision: Decision, token: str) -> None:
     """Take an answer that is given out by whoever asked for it."""
-
-
-def wants(query: str, name: str, value: str) -> bool:
-    """Say whether a query asks for something."""
-    return bool(query) and f"{name}={value}" in query.split("&")
-
-
-def _placed(taken: EventTaken, found: Found | None) -> EventTaken:
-    if found is None:
-        return taken
-    return EventTaken(
-        taken.event_id,
-        taken.decision_id,
-        found.receipt.chain_index,
-        found.receipt.hash,
-        found.previous_hash,
-        found.signature,
-    )
 
 
 def _is_json(content_type: bytes) -> bool:

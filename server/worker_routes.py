@@ -15,10 +15,12 @@ import msgspec
 from ..contract import Fault, read_json
 from .counts import Sum
 from .events import session_in
+from .evidence_routes import EVENTS, RECEIPTS
+from .hold_routes import APPROVALS, HOLD
 from .http import Asked, HttpConnection, Takes
 from .metrics import METRICS_TYPE, added, exposition
 from .resend import digest_of
-from .routes import APPROVALS, ENFORCE, EVENTS, HOLD, RECEIPTS, RELOAD, REPEAT_S, REPEATS_MAX, SESSIONS, key_shown
+from .routes import ENFORCE, RELOAD, REPEAT_S, REPEATS_MAX, SESSIONS, key_shown
 
 if TYPE_CHECKING:
     from .worker import Worker

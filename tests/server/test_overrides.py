@@ -29,9 +29,10 @@ from .test_http import Served
 POLICY = """
 tool deploy(service: string) is execute atomic
 tool read_customer(id: string) is read yields pii
-allow read_customer, mail, pay, wire, share as some
+allow read_customer, mail, pay, wire, share, deploy as some
 block mail as leak when session.labels contains pii
-block deploy as frozen when args.service is "db"
+block deploy as frozen when args.service in {"db", "queue"}
+step_up deploy as asked when args.service is "queue" ask "leads"
 step_up wire as large ask "leads" within 10m
 modify wire as short set args.rows = 10
 limit pay as few to 1 calls per 1d by agent else block
@@ -87,7 +88,7 @@ def test_it_lets_through_what_it_names_until_it_ends_and_says_so_each_time(serve
         assert (through.reason_code, through.would_be) == ("break_glass", ("frozen",))
         assert client.ended(through.id, Ending.FAILED).ending == Ending.FAILED
         assert client.decide(request("wipe")).decision.effect == Effect.BLOCK, "another tool is not named"
-        assert served.client().enforce("deploy", {"service": "web"})["decision_reason_code"] == "break_glass"
+        assert served.client().enforce("deploy", {"service": "db"})["decision_reason_code"] == "break_glass"
         served.clock.now += 1_800
         assert client.decide(request("deploy", service="db")).decision.rules == ("frozen",)
     (override,) = records(served.running, "override")
@@ -167,6 +168,17 @@ def test_its_scope_is_what_is_signed(served: Served, scope: dict[str, Any], thro
     assert begin(served, signed(served, "deploy", **scope))[0] == 201
     found = served.client().enforce("deploy", {"service": "db"}, session_tool_calls=["deploy"])
     assert (found["decision"] == "ALLOW") is through
+
+
+def test_one_for_a_rule_leaves_what_others_ask_for(served: Served) -> None:
+    """The strictest rule is the one that is named in a refusal; a milder one behind it is not crossed with it."""
+    assert begin(served, signed(served, "deploy", "launch", rules=("frozen",)))[0] == 201
+    client = served.client()
+    assert client.enforce("deploy", {"service": "db"})["decision"] == "ALLOW"
+    assert client.enforce("deploy", {"service": "queue"})["decision"] == "BLOCK"
+    assert client.enforce("launch", {})["decision"] == "BLOCK", "nothing allows it, whatever is crossed"
+    assert begin(served, signed(served, "deploy", rules=("frozen", "asked")))[0] == 201
+    assert client.enforce("deploy", {"service": "queue"})["decision"] == "ALLOW"
 
 
 def test_only_an_operators_signature_counts(served: Served) -> None:
