@@ -240,10 +240,6 @@ def _presented(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _number_of(spent: object) -> str | None:
-    return None if spent is None else str(spent)
-
-
 OF_DECISION: Final[dict[str, tuple[str, Callable[[Decision], Any] | tuple[str, ...] | None]]] = {
     "call": ("call", None),
     "problem": ("problem", None),

@@ -3,7 +3,6 @@
 `labels` are for scoring: a policy never sees them.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -119,8 +118,3 @@ def request_of(call: Call) -> dict[str, Any]:
 def admitted_request(call: Call) -> Request | Fault:
     """Return the request of a call as the engine takes it in; sources that have done so already keep it."""
     return call.request or call.sent or admitted(request_of(call))
-
-
-def labels_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the labels among the fields of a recorded call."""
-    return {name: row[name] for name in LABELS if name in row}
