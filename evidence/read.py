@@ -104,4 +104,5 @@ def chunks(
                 if expected != found[number + 1][0]:
                     raise CorruptLog(directory, expected, name, end, f"`{found[number + 1][1]}` goes on after a gap")
             elif (written := written_span(storage, file, end)) is not None:
-                torn_tail(storage, directory, file, Tail(name, header, end, written[1]), expected)  # or damage
+                tail = Tail(name, header, end, written[1], chunk.scan.chain)
+                torn_tail(storage, directory, file, tail, expected)  # or damage

@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from thoth.native.framing import scan_frames
+
 from .errors import CorruptLog, NoLog
 from .frames import (
     CHAIN_START,
@@ -46,12 +48,13 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The segment that is written next: its frames end at byte `end` of `size`."""
+    """The segment that is written next: its frames end at byte `end` of `size`, with the hash `chain`."""
 
     name: str
     header: SegmentHeader
     end: int
     size: int
+    chain: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +139,11 @@ def survey(
                 if written is not None:
                     raise CorruptLog(directory, seq, name, end, "a segment follows, so this one was durable to its end")
             elif written is not None:
-                dropped = torn_tail(storage, directory, file, Tail(name, header, end, written[1]), seq)
+                dropped = torn_tail(storage, directory, file, Tail(name, header, end, written[1], chain), seq)
             if seq == first_seq and spans:
                 unused = name  # and the segment before it, which may have room for a short record, is the last again
             else:
-                tail = Tail(name, header, end, storage.size(file))
+                tail = Tail(name, header, end, storage.size(file), chain)
                 spans.append((name, header, seq))
 
     if seq < head.durable:
@@ -167,15 +170,25 @@ def known_head(
     raise CorruptLog(directory, *found[-1], 0, f"`{NAME}` is {state}")
 
 
-def torn_tail(storage: Storage, directory: str, file: int, written: Tail, seq: int) -> Dropped:
+def torn_tail(storage: Storage, directory: str, file: int, written: Tail, seq: int) -> Dropped | None:
     """What is to be dropped behind the last good frame, up to the last byte that is not zero. `seq` comes next.
+
+    None: frames go on there by now, so somebody is writing.
 
     Raises:
         CorruptLog: a frame behind it was written when record `seq` was durable already.
     """
+    witness = None
     for found in find_frames(storage, file, written.end, written.header.salt):
         if seq < found.durable <= found.seq:
-            raise CorruptLog(directory, seq, written.name, written.end, witness_of(found))
+            witness = found
+            break
+    # Looked at last: whatever a witness tells of was written before the witness was.
+    data = storage.pread(file, CHUNK_BYTES, written.end)
+    if scan_frames(data, 0, seq, written.header.salt, written.chain, False).frame_count:
+        return None
+    if witness is not None:
+        raise CorruptLog(directory, seq, written.name, written.end, witness_of(witness))
     digest = hashlib.sha256()
     for offset in range(written.end, written.size, CHUNK_BYTES):
         digest.update(storage.pread(file, min(CHUNK_BYTES, written.size - offset), offset))

@@ -94,3 +94,42 @@ def test_the_second_verifier_waits_for_what_is_being_written(tmp_path: Path, mon
     monkeypatch.setattr(Path, "read_bytes", seen)
     assert verify.verify(directory, None, None).problems == []
     assert reads[0] == 3
+
+
+class Growing(SimulatedStorage):
+    """A disk on which somebody else writes three batches more between one read and the next."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(1)
+        self.at, self.reads = at, -1_000
+        self.shard: Shard | None = None
+
+    def pread(self, file: int, count: int, offset: int) -> bytes:
+        self.reads += 1
+        if self.reads == self.at and self.shard is not None:
+            for batch in range(3):
+                self.shard.append(b"new %d" % batch)
+                self.shard.commit()
+        return super().pread(file, count, offset)
+
+
+def growing(at: int) -> Growing:
+    storage = Growing(at)
+    storage.shard = Shard.open(storage, FOLDER, create=True, segment_bytes=65_536)
+    for number in range(3):
+        storage.shard.append(b"old %d" % number)
+    storage.shard.commit()
+    storage.reads = 0
+    return storage
+
+
+@pytest.mark.parametrize("at", range(1, 12))
+def test_what_is_written_between_any_two_reads_is_no_damage(at: int) -> None:
+    storage = growing(at)
+    seen = [record.body for record in read(FOLDER, storage=storage)]
+    assert seen == [b"old 0", b"old 1", b"old 2", b"new 0", b"new 1", b"new 2"][: len(seen)]
+    assert len(seen) >= 3
+    storage = growing(at)
+    found = survey(storage, FOLDER, live=True)
+    assert found.dropped is None
+    assert found.next_seq >= 3
