@@ -27,6 +27,18 @@ for one_byte in range(256):
 
 def plain_post(bytes data not None, bytes target not None):
     """Return (API key, user agent, body) of a plain POST of JSON to `target`; None where it may be anything else."""
+    cdef Head head
+    if not read_head(data, target, &head):
+        return None
+    return (
+        PyBytes_FromStringAndSize(<const char *>head.key, head.key_bytes),
+        PyBytes_FromStringAndSize(<const char *>head.agent, head.agent_bytes),
+        PyBytes_FromStringAndSize(<const char *>head.body, head.body_bytes),
+    )
+
+
+cdef bint read_head(bytes data, bytes target, Head *head) noexcept:
+    """Say whether this is a plain POST of JSON to `target`, and where in it lies what."""
     cdef const uint8_t *text = <const uint8_t *>PyBytes_AS_STRING(data)
     cdef const uint8_t *end = text + PyBytes_GET_SIZE(data)
     cdef const uint8_t *at = text
@@ -34,31 +46,32 @@ def plain_post(bytes data not None, bytes target not None):
     cdef const uint8_t *stop
     cdef uint8_t small[NAME_BYTES_MAX]
     cdef Py_ssize_t size, target_bytes = PyBytes_GET_SIZE(target), place, length = -1
-    cdef bytes key = None, kind = None, client = None
+    cdef bint json = False
     cdef int what
+    head.key, head.agent, head.agent_bytes = NULL, NULL, 0
     if end - at < 5 + target_bytes + 11 or memcmp(at, b"POST ", 5) != 0:
-        return None
+        return False
     at += 5
     if memcmp(at, PyBytes_AS_STRING(target), target_bytes) != 0 or memcmp(at + target_bytes, b" HTTP/1.1\r\n", 11) != 0:
-        return None
+        return False
     at += target_bytes + 11
     while True:
         if at - text > HEAD_BYTES_MAX or end - at < 2:
-            return None
+            return False
         if at[0] == 13:
             if at[1] != 10:
-                return None
+                return False
             at += 2
             break
         size = 0
         while at < end and lowered[at[0]]:
             if size == NAME_BYTES_MAX:
-                return None
+                return False
             small[size] = lowered[at[0]]
             size += 1
             at += 1
         if size == 0 or at == end or at[0] != 58:
-            return None
+            return False
         at += 1
         while at < end and at[0] == 32:
             at += 1
@@ -66,39 +79,38 @@ def plain_post(bytes data not None, bytes target not None):
         while at < end and 32 <= at[0] < 127:
             at += 1
         if end - at < 2 or at[0] != 13 or at[1] != 10:
-            return None
+            return False
         stop = at
         while stop > value and stop[-1] == 32:
             stop -= 1
         at += 2
         what = kind_of(small, size)
         if what == other:
-            return None
+            return False
         if what == harmless:
             continue
         if what == length_of:
             if length >= 0 or not 0 < stop - value <= 7:
-                return None
+                return False
             length = 0
             for place in range(stop - value):
                 if not 48 <= value[place] <= 57:
-                    return None
+                    return False
                 length = 10 * length + value[place] - 48
         elif what == api_key:
-            if key is not None:
-                return None
-            key = PyBytes_FromStringAndSize(<const char *>value, stop - value)
+            if head.key != NULL:
+                return False
+            head.key, head.key_bytes = value, stop - value
         elif what == type_of:
-            if kind is not None:
-                return None
-            kind = PyBytes_FromStringAndSize(<const char *>value, stop - value)
+            if json or stop - value != 16 or memcmp(value, b"application/json", 16) != 0:
+                return False
+            json = True
         else:
-            if client is not None:
-                return None
-            client = PyBytes_FromStringAndSize(<const char *>value, stop - value)
-    if key is None or kind != b"application/json" or not 0 < length <= BODY_BYTES_MAX or end - at != length:
-        return None
-    return key, b"" if client is None else client, PyBytes_FromStringAndSize(<const char *>at, length)
+            if head.agent != NULL:
+                return False
+            head.agent, head.agent_bytes = value, stop - value
+    head.body, head.body_bytes = at, length
+    return head.key != NULL and json and 0 < length <= BODY_BYTES_MAX and end - at == length
 
 
 cdef int kind_of(const uint8_t *name, Py_ssize_t size) noexcept nogil:

@@ -7,9 +7,7 @@ from thoth.native.replies cimport Replies
 from thoth.native.results cimport Results
 from thoth.native.running cimport Running
 from thoth.native.spelling cimport Ink
-
-cdef class Tally:
-    cdef readonly long long allowed, blocked
+from thoth.native.tally cimport Tally
 
 cdef class Street:
     cdef public Desk desk                   # None: every question is somebody else's
@@ -22,7 +20,7 @@ cdef class Street:
     cdef Py_ssize_t running_max, recent_each
     cdef Py_ssize_t effect, id, asked
     cdef bint waits
-    cdef int note(self, object decision, bint allowed, str asker, bytes payload, bytes answer) except -1
+    cdef int note(self, object decision, bint allowed, str asker, tuple call, bytes payload, bytes answer) except -1
 
 cdef class Lane:
     cdef Street street

@@ -7,10 +7,7 @@ from .load import Load
 from .replies import Replies
 from .results import Results
 from .running import Running
-
-class Tally:
-    allowed: int
-    blocked: int
+from .tally import Tally
 
 class Street:
     desk: Desk | None

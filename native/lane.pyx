@@ -19,6 +19,7 @@ from thoth.native.results cimport Results
 from thoth.native.sending cimport taken_at_once
 from thoth.native.running cimport Running
 from thoth.native.spelling cimport Ink
+from thoth.native.tally cimport Tally
 
 cdef extern from "Python.h":
     void PyObject_GC_UnTrack(void *one)
@@ -31,15 +32,11 @@ cdef enum:
     KEPT_BYTES_MAX = 1 << 16     # of the memory of one connection, while it has nothing to do
 
 
-cdef class Tally:
-    """Plain questions that were answered, by effect."""
-
-
 cdef class Street:
     """What the lanes of one socket share.
 
-    A call that is allowed is put into `running` under the id of its decision, as (asker, question, answer), both as
-    bytes: a decision is many objects, and most calls end soon. Where it holds more than `running_max`,
+    A call that is allowed is put into `running` under the id of its decision, as (asker, call, question, answer), the
+    last two as bytes: a decision is many objects, and most calls end soon. Where it holds more than `running_max`,
     `forget_oldest` is called. Each `recent_each`-th request goes into `recent`. `waits`: answers wait for the disk.
     """
 
@@ -51,14 +48,15 @@ cdef class Street:
         self.forget_oldest, self.running_max, self.recent_each, self.waits = forget_oldest, running_max, recent_each, waits
         self.id, self.effect, self.asked = map(answer.place, ("id", "effect", "request"))
 
-    cdef int note(self, object decision, bint allowed, str asker, bytes payload, bytes answer) except -1:
+    cdef int note(self, object decision, bint allowed, str asker, tuple call, bytes payload, bytes answer) except -1:
+        """Take in a decision that is given out; `call` is what a docket knows it by, if one does."""
         cdef Tally tally = self.tally
         cdef object request
         cdef tuple kept
         if allowed:
             tally.allowed += 1
-            kept = (asker, payload, answer)
-            PyObject_GC_UnTrack(<void *>kept)  # it holds a text and bytes
+            kept = (asker, call, payload, answer)
+            PyObject_GC_UnTrack(<void *>kept)  # it holds texts and bytes
             self.running.put(self.answer.read(decision, self.id), kept)
             if self.running.count > self.running_max:
                 self.forget_oldest()
@@ -195,7 +193,7 @@ cdef class Lane:
             self.at_leisure(id, payload, decision)
             return True
         answer = PyBytes_FromStringAndSize(<const char *>self.out.data + begin, self.out.used - begin)
-        street.note(decision, effect is street.allow, self.asker, payload, answer)
+        street.note(decision, effect is street.allow, self.asker, None, payload, answer)
         if street.waits:
             self.out.used = begin
             self.when_durable(id, payload, decision, answer)

@@ -4,12 +4,11 @@
 health.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ..contract import Decision
-from ..native.lane import Tally
+from ..native.tally import Tally
 
 LATENCY_S: Final = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25)
 
@@ -18,19 +17,16 @@ class Counts:
     """Counters of one process."""
 
     __slots__ = (
-        "_by_effect", "connections", "frame_errors", "http_requests", "internal", "latency", "latency_s", "overridden",
-        "reloads", "reloads_failed", "resent", "shed", "slow_readers", "tally", "unrecorded",
+        "_by_effect", "connections", "frame_errors", "internal", "overridden", "reloads", "reloads_failed", "resent",
+        "shed", "slow_readers", "tally", "unrecorded",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.tally = Tally()
-        """Decisions that lanes gave out themselves."""
+        self.tally = Tally(LATENCY_S)
+        """What is counted without the interpreter: decisions that lanes and posts gave out themselves, and more."""
         self._by_effect: dict[str, int] = {"ALLOW": 0, "MODIFY": 0, "STEP_UP": 0, "DEFER": 0, "BLOCK": 0}
-        self.latency = [0] * (len(LATENCY_S) + 1)
-        self.latency_s = 0.0
         self.connections = 0
         self.frame_errors = 0
-        self.http_requests = 0
         self.internal = 0
         self.overridden = 0
         self.reloads = 0
@@ -48,6 +44,21 @@ class Counts:
         found["BLOCK"] += self.tally.blocked
         return found
 
+    @property
+    def http_requests(self) -> int:
+        """Requests over HTTP."""
+        return self.tally.http_requests
+
+    @property
+    def latency(self) -> list[int]:
+        """How many answers took at most as long as each bound says, and no other; the last took longer."""
+        return self.tally.latency
+
+    @property
+    def latency_s(self) -> float:
+        """How long all of them took."""
+        return self.tally.latency_s
+
     def values(self) -> dict[str, Any]:
         """Return everything that was counted, by name."""
         return {name: getattr(self, name) for name in NAMES}
@@ -57,11 +68,6 @@ class Counts:
         self._by_effect[decision.effect._value_] += 1  # hashing a member of an enumeration takes Python
         if decision.reason_code == "evidence_unavailable":
             self.unrecorded += 1
-
-    def took(self, seconds: float) -> None:
-        """Count how long an answer took."""
-        self.latency[bisect_left(LATENCY_S, seconds)] += 1
-        self.latency_s += seconds
 
 
 NAMES: Final = (

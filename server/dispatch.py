@@ -21,6 +21,7 @@ from ..engine import Engine
 from ..engine.decide import admitted_bytes
 from ..engine.embed import UNTOLD
 from ..engine.forms import DECISION
+from ..native.docket import Docket
 from ..native.lane import Street
 from ..native.load import Load
 from ..native.running import Running
@@ -37,6 +38,9 @@ ENDED_MAX: Final = 65_536
 EARLIER: Final = "earlier"
 """Who asked for a call that an earlier process let through: its record does not say. Any peer of the socket may report
 it, and a key that speaks for its tenant."""
+MADE_MAX: Final = 10_000
+MADE_EACH: Final = 64
+"""Events may be about the last so many decisions of each of so many calls."""
 RECENT_MAX: Final = 512
 RECENT_EACH: Final = 16
 """Every so many-th call is remembered, to be decided under the next policy as well."""
@@ -46,9 +50,13 @@ ALLOW, MODIFY, STEP_UP, BLOCK = Effect.ALLOW, Effect.MODIFY, Effect.STEP_UP, Eff
 Given: TypeAlias = Callable[[Decision, str], None]
 """Takes an answer that may be given out: the decision, and the token of its hold or nothing."""
 
-UnderWay: TypeAlias = tuple[str, Decision] | tuple[str, bytes, bytes]
-"""A call that was let through: who asked, and the decision; or the question and its answer, a frame, as they lay on the
-wire. A decision is many objects, and most calls end soon, so the decision is made again where somebody asks for it."""
+Call: TypeAlias = tuple[str, str, str]
+"""Who asked, the session, and the tool: what events say of a call."""
+
+UnderWay: TypeAlias = tuple[str, Call | None, Decision] | tuple[str, Call | None, bytes, bytes]
+"""A call that was let through: who asked, what a docket knows it by, and the decision; or the question and its answer,
+a frame, as they lay on the wire. A decision is many objects, and most calls end soon, so the decision is made again
+where somebody asks for it."""
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +80,7 @@ class Dispatcher:
         self.engine, self.holds, self.commit, self.counts, self.clock = engine, holds, commit, counts, clock
         self._recent: deque[Request] = deque(maxlen=RECENT_MAX)
         self._running: Running[UnderWay] = Running(engine.desk.ids.text)
-        self._by_call: dict[tuple[str, object, object], dict[str, None]] = {}
+        self.docket = Docket(MADE_MAX, MADE_EACH)
         self._ended: OrderedDict[str, tuple[str, object]] = OrderedDict()
         self._asked = 0
         holds.commit, holds.let_through = commit, self._let_through
@@ -206,12 +214,11 @@ class Dispatcher:
 
     def _let_through(self, decision: Decision, asker: str, question: bytes = b"") -> None:
         running = self._running
+        call = call_of(asker, decision.request)
         answer = RESULTS.spelled(decision, 0) if question else None
-        running[decision.id] = (asker, decision) if answer is None else (asker, question, answer)
-        if asker[0] != "u":  # only who comes with a key reports by events, which name no decision
-            request = decision.request
-            if request is not None and type(request.session_id) is str:
-                self._by_call.setdefault((asker, request.session_id, request.tool_name), {})[decision.id] = None
+        running[decision.id] = (asker, call, decision) if answer is None else (asker, call, question, answer)
+        if call is not None:
+            self.docket.let_through(call, decision.id)
         if len(running) > RUNNING_MAX:
             self._forget_oldest()
 
@@ -220,16 +227,8 @@ class Dispatcher:
 
     def _forget(self, decision_id: str) -> None:
         found = self._running.pop(decision_id, None)
-        if found is None or found[0][0] == "u":
-            return
-        asker, request = found[0], _decision(found).request
-        if request is None or type(request.session_id) is not str:
-            return
-        calls = self._by_call.get((asker, request.session_id, request.tool_name))
-        if calls is not None:
-            calls.pop(decision_id, None)
-            if not calls:
-                del self._by_call[asker, request.session_id, request.tool_name]
+        if found is not None and found[1] is not None:
+            self.docket.ended(found[1], decision_id)
 
     def withdraw(self, decision: Decision, refusal: Decision) -> None:
         """Note that a call was not let through after all: its client could not carry the decision out."""
@@ -268,14 +267,15 @@ class Dispatcher:
         for decision_id, tenant in ended.items():
             self._note_ended(decision_id, EARLIER, tenant)
 
-    def under_way(self, session_id: str, tool_name: object, asker: str, tenant: object = None) -> str | None:
+    def under_way(self, session_id: str, tool_name: str | None, asker: str, tenant: object = None) -> str | None:
         """Return the oldest call under way of a session and a tool that `asker` may report, for a tenant."""
-        for id in self._by_call.get((EARLIER, session_id, tool_name), ()):
+        if tool_name is None:
+            return None
+        for id in self.docket.open.get((EARLIER, session_id, tool_name), ()):
             request = _decision(self._running[id]).request
             if request is not None and request.tenant_id == tenant:
                 return id
-        found = self._by_call.get((asker, session_id, tool_name))
-        return next(iter(found)) if found else None
+        return next(iter(self.docket.open.get((asker, session_id, tool_name), ())), None)
 
     def ended(
         self, decision_id: str, ending: str, result: Any, whole: bool, asker: str, tenant: object = None
@@ -342,11 +342,20 @@ class Dispatcher:
         self.commit.add(list(decision_ids), durable)
 
 
+def call_of(asker: str, request: Request | None) -> Call | None:
+    """Return what a docket knows a call by; None where nobody reports it by events, which name no decision: those who
+    come without a key name theirs.
+    """
+    if asker[0] == "u" or request is None or type(request.session_id) is not str:
+        return None
+    return asker, request.session_id, request.tool_name
+
+
 def _decision(running: UnderWay) -> Decision:
     """Return the decision that let a call through, but for what was known of its session."""
-    if len(running) == 2:
-        return running[1]
-    _, question, answer = running
+    if len(running) == 3:
+        return running[2]
+    _, _, question, answer = running
     result = msgspec.msgpack.decode(answer[HEADER_BYTES:], type=Result)
     request = admitted_bytes(question)
     assert isinstance(request, Request)

@@ -8,7 +8,7 @@ session's memory. An event that comes again counts once.
 """
 
 import json
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final
@@ -17,24 +17,14 @@ import msgspec
 
 from ..contract import Decision, Effect, Fault, RequestError
 from ..contract.envelope import EventsTaken, EventTaken
-from .dispatch import Dispatcher
+from .dispatch import Dispatcher, call_of
 
 SEEN_MAX: Final = 65_536
 EVENTS_MAX: Final = 1_000
 TYPES: Final = ("TOOL_CALL_PRE", "TOOL_CALL_POST", "TOOL_CALL_BLOCK", "LLM_INVOCATION")
 PRE, POST, CLOSED, _ = TYPES
-MADE_MAX: Final = 10_000
-MADE_EACH: Final = 64
-
-
-class _Made:
-    """A decision, and the events that were about it."""
-
-    __slots__ = ("had", "id", "refused")
-
-    def __init__(self, id: str, refused: bool) -> None:
-        self.id, self.refused = id, refused
-        self.had: set[str] = set()
+BIT: Final = {PRE: 1, CLOSED: 2}
+"""Where it stands that a decision had such an event."""
 
 
 def events_of(body: Any) -> list[dict[str, Any]] | Fault:
@@ -77,21 +67,13 @@ class Events:
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
         self._seen: OrderedDict[tuple[Any, str], None] = OrderedDict()
-        self._made: OrderedDict[tuple[str, object, object], deque[_Made]] = OrderedDict()
 
     def decided(self, decision: Decision, asker: str) -> None:
         """Note a decision that events of whoever asked may be about."""
-        request = decision.request
-        if request is None or not isinstance(request.session_id, str):
-            return
-        key = asker, request.session_id, request.tool_name
-        made = self._made.get(key)
-        if made is None:
-            made = self._made[key] = deque(maxlen=MADE_EACH)
-            if len(self._made) > MADE_MAX:
-                self._made.popitem(last=False)
-        self._made.move_to_end(key)
-        made.append(_Made(decision.id, decision.effect in (Effect.BLOCK, Effect.DEFER)))
+        call = call_of(asker, decision.request)
+        if call is not None:
+            refused = decision.effect in (Effect.BLOCK, Effect.DEFER)
+            self._dispatcher.docket.decided(call, decision.id, refused)
 
     def take(
         self, events: list[dict[str, Any]], asker: str, give: Callable[[EventsTaken, Exception | None], None]
@@ -134,11 +116,11 @@ class Events:
         if type_ not in (PRE, CLOSED):
             return None
         named = event["metadata"].get("decision_id")
-        for made in self._made.get((asker, event["session_id"], event.get("tool_name")), ()):
-            if type_ in made.had or (type_ == CLOSED and not made.refused):
+        for made in self._dispatcher.docket.made.get((asker, event["session_id"], event["tool_name"]), ()):
+            if made.had & BIT[type_] or (type_ == CLOSED and not made.refused):
                 continue
             if made.id == named or not isinstance(named, str) or not named:
-                made.had.add(type_)
+                made.had |= BIT[type_]
                 return made.id
         return None
 

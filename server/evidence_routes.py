@@ -11,7 +11,7 @@ from .events import POST, Events, events_of, id_of
 from .hold_routes import TOKEN_CHARS_MAX
 from .holds import NotYours
 from .http import Asked
-from .keys import Key
+from .keys import Key, asker_of
 from .receipts import Found, Receipts, reference_of
 
 EVENTS: Final = "/v1/events/batch"
@@ -50,7 +50,7 @@ class EvidenceRoutes:
                 shown = taken.events if chained else ()
                 asked.answer(202, _json(msgspec.structs.replace(taken, events=shown)))
 
-        self.events.take(events, f"key:{key.prefix}", give)
+        self.events.take(events, asker_of(key), give)
 
     def _chained(
         self,

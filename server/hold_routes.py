@@ -11,7 +11,7 @@ from .dispatch import Dispatcher
 from .envelopes import status_of, view_of
 from .holds import Hold, Principal
 from .http import Asked
-from .keys import Key
+from .keys import Key, asker_of
 from .shapes import client_kind
 
 HOLD: Final = "/v1/enforce/hold/"
@@ -101,7 +101,7 @@ class HoldRoutes:
 
 def principal_of(key: Key) -> Principal:
     """Return who speaks with a key."""
-    return Principal(key.principal, f"key:{key.prefix}", key.tenant)
+    return Principal(key.principal, asker_of(key), key.tenant)
 
 
 def wait_of(query: str) -> float | None:

@@ -27,7 +27,6 @@ IDLE_S: Final = 120.0
 LINGER_S: Final = 2.0
 PHRASES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 JSON_TYPE: Final = b"application/json"
-STRAIGHT: Final = PHRASES[200] + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _json = msgspec.json.encode
@@ -80,7 +79,8 @@ class Takes(Protocol):
         """Answer a request, now or later."""
 
     def straight(self, connection: "HttpConnection", data: bytes) -> bytes | None:
-        """Answer a plain question that came whole; None where `take` has to be asked, empty where it answered so."""
+        """Return the whole answer to a plain question that came whole; None where `take` has to be asked, empty where
+        the answer was given otherwise, or comes later."""
 
     def failed(self, asked: Asked, error: Exception) -> None:
         """Answer a request that could not be answered otherwise."""
@@ -210,14 +210,13 @@ class HttpConnection(asyncio.Protocol):
         """Answer a plain question that came whole, without the parser; say whether it was one."""
         door = self.door
         try:
-            body = door.routes.straight(self, data)
+            answer = door.routes.straight(self, data)
         except Exception as error:  # noqa: BLE001 - the routes say what it was, as of any other request
             door.routes.failed(self.under_way[-1] if self.under_way else self.asked_for(b"", b"", 0.0), error)
             return True
-        if body is None:
+        if answer is None:
             return False
-        if body:
-            answer = STRAIGHT % len(body) + body
+        if answer:
             transport = self.transport
             past = self.descriptor >= 0 and not transport.get_write_buffer_size()
             done = send_now(self.descriptor, answer) if past else 0

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from ..contract import OperationError
+from ..native.posts import Asker
 from ..native.replies import digest_of
 from .watched import Watched
 
@@ -54,6 +55,15 @@ def _key(row: tuple[Any, ...]) -> Key:
     return Key(prefix, digest, principal, tenant, agent, frozenset(permissions.split()), created, expires, revoked)
 
 
+def _asker(key: Key) -> Asker:
+    return Asker(asker_of(key), "execute" in key.permissions, key.expires, key.tenant, key.agent)
+
+
+def asker_of(key: Key) -> str:
+    """Return what stands for whoever asks with a key."""
+    return f"key:{key.prefix}"
+
+
 def prefix_of(text: str) -> str:
     """Return the part of a key that is no secret."""
     return text.removeprefix(MARK).partition("_")[0]
@@ -72,6 +82,8 @@ class Keys(Watched):
         super().__init__(path, SCHEMA)
         self._tenant = tenant
         self._known: dict[str, Key] = {}
+        self.askers: dict[bytes, Asker] = {}
+        """Who may ask for decisions, by the digest of the key; this one dict, whatever changes."""
         self.refresh()
 
     def _load(self) -> None:
@@ -81,6 +93,8 @@ class Keys(Watched):
             mine = (None, self._tenant)
             known = [msgspec.structs.replace(key, tenant=self._tenant) for key in known if key.tenant in mine]
         self._known = {key.prefix: key for key in known}
+        self.askers.clear()
+        self.askers |= {key.digest: _asker(key) for key in known if key.revoked is None}
 
     def has(self, prefix: str) -> bool:
         """Say whether a key of this prefix was ever made, as far as is known; `refresh` takes in what others made."""

@@ -7,6 +7,7 @@ agent asks for that one only.
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
@@ -15,8 +16,8 @@ import msgspec
 from ..contract import Decision, Effect, Fault, OperationError, RequestError, read_json
 from ..contract.envelope import Envelope, SaidBody
 from ..engine import Engine
-from ..engine.decide import WIRE
-from ..native.heads import plain_post
+from ..native.lane import Street
+from ..native.posts import Posts
 from .dispatch import Dispatcher, Given
 from .envelopes import NOTHING_TOLD, Told, envelope_of, safe
 from .events import Events
@@ -26,14 +27,14 @@ from .glass import Glass
 from .hold_routes import APPROVALS, HOLD, HoldRoutes
 from .holds import NotYours
 from .http import Asked, HttpConnection
-from .keys import Key, Keys
+from .keys import Key, Keys, asker_of
 from .load import Load
 from .metrics import METRICS_TYPE, exposition
 from .overrides import Signed
 from .receipts import Found, Receipts, reference_of
 from .resend import digest_of
 from .shapes import client_kind
-from .templates import Templates
+from .templates import SHOWN, cut
 
 REPEATS_MAX: Final = 65_536
 REPEAT_S: Final = 60.0
@@ -44,7 +45,6 @@ OVERRIDES: Final = "/v1/overrides"
 RELOAD: Final = "/v1/policy/reload"
 TOLD: Final = Told.__struct_fields__
 JSON_TYPES: Final = (b"", b"application/json")
-ALLOW, BLOCK = Effect.ALLOW, Effect.BLOCK
 CHALLENGE: Final = b'www-authenticate: Bearer realm="thoth"\r\n'
 
 Handler: TypeAlias = "Callable[[Asked, Key], None]"
@@ -80,7 +80,8 @@ class Routes:
         self.counts = dispatcher.counts
         self.events = Events(dispatcher)
         self.holds, self.evidence = HoldRoutes(dispatcher, later), EvidenceRoutes(self.events, receipts)
-        self.templates = Templates(dispatcher.engine)
+        street = dispatcher.street(load)
+        self.posts = None if keys is None or street.desk is None else self._posts(street, keys)
         self._repeats: OrderedDict[tuple[str, str], _Repeat] = OrderedDict()
         self._exact: dict[str, dict[bytes, tuple[str, Handler]]] = {
             ENFORCE: {b"POST": ("execute", self.enforce)},
@@ -98,6 +99,19 @@ class Routes:
             "/openapi.json": self.openapi,
         }
 
+    def _posts(self, street: Street, keys: Keys) -> Posts:
+        return Posts(
+            target=ENFORCE.encode(),
+            street=street,
+            docket=self.dispatcher.docket,
+            askers=keys.askers,
+            shown=SHOWN,
+            policy_of=self.engine,
+            cut=partial(cut, self.engine),
+            spell=_json,
+            clock=self.clock,
+        )
+
     @property
     def engine(self) -> Engine:
         """The engine, as it is now."""
@@ -107,7 +121,7 @@ class Routes:
 
     def take(self, asked: Asked) -> None:
         """Answer a request, now or later."""
-        self.counts.http_requests += 1
+        self.counts.tally.http_requests += 1
         try:
             self._take(asked)
         except Exception as error:  # noqa: BLE001 - said below
@@ -190,7 +204,7 @@ class Routes:
         told = self._of(asked, key, given)
         if told is None:
             return
-        asker = f"key:{key.prefix}"
+        asker = asker_of(key)
         repeat = self._repeat(asked, asker, told)
         if repeat is ANSWERED:
             return
@@ -215,7 +229,7 @@ class Routes:
                 self.dispatcher.withdraw(decision, shown)
             self.events.decided(shown, asker)
             took = self.monotonic() - asked.at
-            self.counts.took(took)
+            self.counts.tally.took(took)
             envelope = envelope_of(self.engine, shown, shaped, told, took, token if shown is decision else "")
             status = 200
             if decision.reason_code == "request_invalid":
@@ -242,46 +256,15 @@ class Routes:
     def straight(self, connection: HttpConnection, data: bytes) -> bytes | None:
         """Answer a plain `POST /v1/enforce` that came whole; None where nothing was done, and `take` has to be asked.
 
-        What it does is what `take` and `enforce` do, for a key that may ask, a body that can be read in one way only,
-        and a request that does not name itself. Empty: the answer comes later, or was given to the connection.
+        What it does is what `take` and `enforce` do. Empty: the answer comes later, or was given to the connection.
         """
-        found = plain_post(data, ENFORCE.encode())
-        dispatcher = self.dispatcher
-        if found is None or self.keys is None or dispatcher.tenant is not None or dispatcher.overrides is not None:
-            return None
-        shown, agent, body = found
-        key = self.keys.find(shown.decode("latin-1"), self.clock())
-        both = WIRE.read_both(body)
-        if key is None or both is None or "execute" not in key.permissions:
-            return None
-        members, request = both
-        if members.get("request_id") is not None:
-            return None
-        if key.tenant is not None and request.tenant_id != key.tenant:
-            return None
-        if (key.agent is not None and request.agent_id != key.agent) or self.load.arrive_in(
-            id(connection), connection.reads
-        ):
-            return None
-        self.counts.http_requests += 1
-        at = self.monotonic()
-        told = Told(*map(members.get, TOLD))
-        decision = self.engine.desk.decide_admitted(request)
-        if self.dispatcher.commit is None and (decision.effect is ALLOW or decision.effect is BLOCK):
-            asker = f"key:{key.prefix}"
-            self.dispatcher.settle(decision, asker, _nothing, body)
-            took = self.monotonic() - at
-            answer = self.templates.spell(decision, told, took)
-            if answer is not None:
-                self.counts.took(took)
-                self.events.decided(decision, asker)
-                return answer
-            asked = connection.asked_for(body, agent, at)
-            self._give(asked, told, None, asker)(decision, "")
-            return b""
+        found = None if self.posts is None else self.posts.take(connection, connection.reads, data)
+        if found is None or type(found) is bytes:
+            return found
+        decision, asker, agent, members, body, at = found
         asked = connection.asked_for(body, agent, at)
-        give = self._give(asked, told, None, f"key:{key.prefix}")
-        made = self.dispatcher.settle(decision, f"key:{key.prefix}", give, body)
+        give = self._give(asked, Told(*map(members.get, TOLD)), None, asker)
+        made = self.dispatcher.settle(decision, asker, give, body)
         if made is not None:
             give(made, "")
         return b""
@@ -473,10 +456,6 @@ def key_shown(asked: Asked) -> str | None:
         if scheme.lower() != b"bearer":
             return None
     return shown.strip().decode("latin-1")
-
-
-def _nothing(decision: Decision, token: str) -> None:
-    """Take an answer that is given out by whoever asked for it."""
 
 
 def _is_json(content_type: bytes) -> bool:

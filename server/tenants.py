@@ -200,7 +200,7 @@ class TenantRoutes:
         if tell is None or asked.method not in (b"GET", b"HEAD"):
             self._of(asked).routes.take(asked)
             return
-        self.counts.http_requests += 1
+        self.counts.tally.http_requests += 1
         tell(asked)
 
     def straight(self, connection: HttpConnection, data: bytes) -> bytes | None:

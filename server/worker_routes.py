@@ -78,7 +78,7 @@ class WorkerRoutes:
         elif path == RELOAD and method == b"POST":
             self._every(asked, _worst)
         elif path == "/metrics" and method in (b"GET", b"HEAD"):
-            self.counts.http_requests += 1
+            self.counts.tally.http_requests += 1
             worker.links.gather("numbers", [], lambda found: self._metrics(asked, found))
         else:
             self.local.take(asked)

@@ -17,8 +17,9 @@ from thoth.contract.frames import FrameReader, Kind, frame, message
 from thoth.contract.result import result_of
 from thoth.engine import Engine
 from thoth.engine.forms import DECISION
-from thoth.native.lane import Lane, Street, Tally
+from thoth.native.lane import Lane, Street
 from thoth.native.running import Running
+from thoth.native.tally import Tally
 from thoth.server.counts import Counts
 from thoth.server.dispatch import Dispatcher
 from thoth.server.frames import FrameConnection, FrameDoor
@@ -309,7 +310,7 @@ def street() -> Street:
         desk=None,
         load=Load(lambda: 1.0, lambda function: None),
         results=RESULTS,
-        tally=Tally(),
+        tally=Tally(()),
         answer=DECISION,
         allow=None,
         block=None,

@@ -166,7 +166,8 @@ class House:
             "answers": sum(self.counts.latency),
             "internal": self.counts.internal,
             "running": len(self.dispatcher._running),
-            "by_call": sorted((str(call[1:]), len(ids)) for call, ids in self.dispatcher._by_call.items()),
+            "by_call": sorted((str(call[1:]), len(ids)) for call, ids in self.dispatcher.docket.open.items()),
+            "made": [(call[1:], [one.refused for one in kept]) for call, kept in self.dispatcher.docket.made.items()],
             "sessions": [(name, one.counted, one.blocks) for name, one in self.engine._sessions.kept.items()],
         }
 
@@ -260,3 +261,38 @@ def test_a_plain_question_does_go_straight(tmp_path: Path, monkeypatch: pytest.M
         assert (
             straight.ask({**CONTEXT, "tool_name": "export", "tool_args": {"rows": 500}}, b"user-agent: node")[0] == 200
         )
+
+
+def test_an_envelope_is_of_the_policy_that_decided(tmp_path: Path) -> None:
+    with both(tmp_path) as (straight, plain):
+        asked = {**CONTEXT, "tool_name": "search"}
+        before = [house.ask(asked) for house in (straight, plain)]
+        for house in (straight, plain):
+            house.engine.replace(POLICY + "\nblock search as closed")
+        after = [house.ask(asked) for house in (straight, plain)]
+        assert before[0] == before[1]
+        assert after[0] == after[1]
+        assert (before[0][1][1]["decision"], after[0][1][1]["decision"]) == ("ALLOW", "BLOCK")
+
+
+def test_tools_and_environments_without_end_are_answered_each_as_itself(tmp_path: Path) -> None:
+    with both(tmp_path) as (straight, plain):
+        for number in range(1_100):
+            asked = {**CONTEXT, "tool_name": f"tool-{number % 1_060}", "environment": f"env-{number % 11}"}
+            assert straight.ask(asked) == plain.ask(asked)
+        for number in range(30):
+            asked = {**CONTEXT, "tool_name": "search", "environment": f"env-{number % 13}"}
+            assert straight.ask(asked) == plain.ask(asked)
+
+
+def test_what_is_forgotten_of_too_many_calls_is_forgotten_in_every_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thoth.server.dispatch.RUNNING_MAX", 3)
+    with both(tmp_path) as (straight, plain):
+        for number in range(20):
+            asked = {**CONTEXT, "tool_name": "search", "session_id": f"s{number % 7}"}
+            assert straight.ask(asked) == plain.ask(asked)
+        assert straight.known() == plain.known()
+        assert straight.known()["running"] == 3
+        assert sum(count for _, count in straight.known()["by_call"]) == 3

@@ -1,0 +1,10 @@
+cdef enum:
+    BOUNDS_MAX = 31
+
+cdef class Tally:
+    cdef public long long allowed, blocked, http_requests
+    cdef readonly double latency_s
+    cdef double bounds[BOUNDS_MAX]
+    cdef long long counts[BOUNDS_MAX + 1]
+    cdef int bound_count
+    cpdef int took(self, double seconds) except -1

@@ -1,0 +1,9 @@
+class Tally:
+    allowed: int
+    blocked: int
+    http_requests: int
+    latency_s: float
+    def __init__(self, bounds: tuple[float, ...]) -> None: ...
+    def took(self, seconds: float) -> object: ...
+    @property
+    def latency(self) -> list[int]: ...
