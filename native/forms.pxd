@@ -33,7 +33,11 @@ cdef class Form:
     cdef Pool *pool             # of objects that are used again, or NULL
     cdef PyObject *fresh(self) except NULL
     cdef object made(self, PyObject **values)
-    cdef object read(self, object one, Py_ssize_t place)
+    cdef inline object read(self, object one, Py_ssize_t place):
+        """Return what stands in a slot of an object of this class."""
+        cdef PyObject *value = (<PyObject **>(<char *><PyObject *>one + self.offsets[place]))[0]
+        assert type(one) is self.kind and value != NULL
+        return <object>value
     cdef int write(self, object one, Py_ssize_t place, object value) except -1
     cdef object empty(self)
     cdef object begun(self)

@@ -156,12 +156,6 @@ cdef class Form:
             (<PyObject **>(<char *>made + self.offsets[place]))[0] = values[place]
         return taken(made)
 
-    cdef object read(self, object one, Py_ssize_t place):
-        """Return what stands in a slot of an object of this class."""
-        cdef PyObject *value = (<PyObject **>(<char *><PyObject *>one + self.offsets[place]))[0]
-        assert type(one) is self.kind and value != NULL
-        return <object>value
-
     cdef int write(self, object one, Py_ssize_t place, object value) except -1:
         """Put a value into a slot of an object of this class, frozen or not: it is for those who made it."""
         cdef PyObject **slot = <PyObject **>(<char *><PyObject *>one + self.offsets[place])
