@@ -22,12 +22,12 @@ cdef class Posts:
     cdef Docket docket
     cdef bytes target
     cdef dict askers                         # SHA-256 of a key -> who asks with it
-    cdef dict templates                      # a tool's name -> its templates, the one used last first
+    cdef dict templates                      # (tool, rules) -> its templates, the one used last first
     cdef Py_ssize_t template_count
     cdef Py_ssize_t places[SHOWN_MAX]        # of what an envelope shows of a decision
     cdef Py_ssize_t shown_count
     cdef object policy, policy_of, cut, spell, clock
-    cdef Py_ssize_t session_id, tenant_id, agent_id, tool_name, environment
+    cdef Py_ssize_t rules, session_id, tenant_id, agent_id, tool_name, environment
     cdef Ink ink
     cdef bint may_ask(self, Asker asker, object request) except -1
     cdef Template template_of(self, object decision, object request, bint traced)

@@ -24,7 +24,7 @@ from thoth.native.spelling cimport Ink
 from thoth.native.texts cimport text_is_ascii
 
 cdef enum:
-    TEMPLATES_MAX = 1024
+    TEMPLATES_MAX = 4096
     TEMPLATES_EACH = 8
     SHOWN_CHARS_MAX = 4096       # of a template that is kept
     LATENCY_MS_MAX = 1000000000
@@ -63,6 +63,7 @@ cdef class Posts:
         self.target, self.street, self.docket, self.askers = target, street, docket, askers
         self.policy_of, self.cut, self.spell, self.clock = policy_of, cut, spell, clock
         assert len(shown) <= SHOWN_MAX
+        self.rules = street.answer.place("rules")
         self.shown_count, self.templates, self.ink = len(shown), {}, Ink()
         for place in range(self.shown_count):
             self.places[place] = street.answer.place(shown[place])
@@ -143,16 +144,19 @@ cdef class Posts:
     cdef Template template_of(self, object decision, object request, bint traced):
         """Return what a decision's envelope is filled into; None where it is no plain one."""
         cdef Form form = self.street.desk.request
-        cdef object policy = self.policy_of.policy, tool, made
-        cdef list known
+        cdef object policy = self.policy_of.policy, made
+        cdef PyObject *found
+        cdef list known = None
+        cdef tuple key
         cdef Py_ssize_t place
         if request is None:
             return None
         if policy is not self.policy:
             self.templates, self.template_count, self.policy = {}, 0, policy
-        tool = form.read(request, self.tool_name)
-        known = self.templates.get(tool)
-        if known is not None:
+        key = (form.read(request, self.tool_name), self.street.answer.read(decision, self.rules))
+        found = PyDict_GetItemWithError(self.templates, key)
+        if found != NULL:
+            known = <list>found
             for place in range(len(known)):
                 made = known[place]
                 if self.fits(<Template>made, decision, request, traced):
@@ -167,7 +171,7 @@ cdef class Posts:
         if self.template_count >= TEMPLATES_MAX:
             self.templates, self.template_count, known = {}, 0, None
         if known is None:
-            known = self.templates[tool] = []
+            known = self.templates[key] = []
         known.insert(0, made)
         self.template_count += 1
         if len(known) > TEMPLATES_EACH:

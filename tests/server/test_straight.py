@@ -277,8 +277,8 @@ def test_an_envelope_is_of_the_policy_that_decided(tmp_path: Path) -> None:
 
 def test_tools_and_environments_without_end_are_answered_each_as_itself(tmp_path: Path) -> None:
     with both(tmp_path) as (straight, plain):
-        for number in range(1_100):
-            asked = {**CONTEXT, "tool_name": f"tool-{number % 1_060}", "environment": f"env-{number % 11}"}
+        for number in range(4_200):
+            asked = {**CONTEXT, "tool_name": f"tool-{number % 4_150}", "environment": f"env-{number % 11}"}
             assert straight.ask(asked) == plain.ask(asked)
         for number in range(30):
             asked = {**CONTEXT, "tool_name": "search", "environment": f"env-{number % 13}"}
