@@ -17,7 +17,7 @@ cdef class Street:
     cdef Form answer
     cdef Running running
     cdef object allow, block, forget_oldest, recent
-    cdef Py_ssize_t running_max, recent_each
+    cdef Py_ssize_t running_max, running_bytes_max, recent_each, recent_bytes_max
     cdef Py_ssize_t effect, id, asked
     cdef bint waits
     cdef int note(self, object decision, bint allowed, str asker, tuple call, bytes payload, bytes answer) except -1

@@ -23,9 +23,11 @@ class Street:
         block: object,
         running: Running[Any],
         running_max: int,
+        running_bytes_max: int,
         forget_oldest: Callable[[], None],
         recent: Any,
         recent_each: int,
+        recent_bytes_max: int,
         waits: bool,
     ) -> None: ...
 

@@ -36,16 +36,19 @@ cdef class Street:
     """What the lanes of one socket share.
 
     A call that is allowed is put into `running` under the id of its decision, as (asker, call, question, answer), the
-    last two as bytes: a decision is many objects, and most calls end soon. Where it holds more than `running_max`,
-    `forget_oldest` is called. Each `recent_each`-th request goes into `recent`. `waits`: answers wait for the disk.
+    last two as bytes: a decision is many objects, and most calls end soon. Where it holds more than `running_max`, or
+    more than `running_bytes_max` of these bytes, `forget_oldest` is called. Each `recent_each`-th request goes into
+    `recent`, if it has no more than `recent_bytes_max`. `waits`: answers wait for the disk.
     """
 
     def __init__(self, *, Desk desk, Load load not None, Results results not None, Tally tally not None,
-                 Form answer not None, allow, block, Running running not None, Py_ssize_t running_max, forget_oldest, recent,
-                 Py_ssize_t recent_each, bint waits):
+                 Form answer not None, allow, block, Running running not None, Py_ssize_t running_max,
+                 Py_ssize_t running_bytes_max, forget_oldest, recent, Py_ssize_t recent_each, Py_ssize_t recent_bytes_max,
+                 bint waits):
         self.desk, self.load, self.results, self.tally = desk, load, results, tally
         self.answer, self.allow, self.block, self.running, self.recent = answer, allow, block, running, recent
-        self.forget_oldest, self.running_max, self.recent_each, self.waits = forget_oldest, running_max, recent_each, waits
+        self.forget_oldest, self.running_max, self.running_bytes_max = forget_oldest, running_max, running_bytes_max
+        self.recent_each, self.recent_bytes_max, self.waits = recent_each, recent_bytes_max, waits
         self.id, self.effect, self.asked = map(answer.place, ("id", "effect", "request"))
 
     cdef int note(self, object decision, bint allowed, str asker, tuple call, bytes payload, bytes answer) except -1:
@@ -58,11 +61,12 @@ cdef class Street:
             kept = (asker, call, payload, answer)
             PyObject_GC_UnTrack(<void *>kept)  # it holds texts and bytes
             self.running.put(self.answer.read(decision, self.id), kept)
-            if self.running.count > self.running_max:
+            tally.under_way_bytes += PyBytes_GET_SIZE(payload) + PyBytes_GET_SIZE(answer)
+            while self.running.count > self.running_max or tally.under_way_bytes > self.running_bytes_max:
                 self.forget_oldest()
         else:
             tally.blocked += 1
-        if (tally.allowed + tally.blocked) % self.recent_each == 0:
+        if (tally.allowed + tally.blocked) % self.recent_each == 0 and PyBytes_GET_SIZE(payload) <= self.recent_bytes_max:
             request = self.answer.read(decision, self.asked)
             if request is not None:
                 self.recent.append(request)

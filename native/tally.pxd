@@ -3,6 +3,7 @@ cdef enum:
 
 cdef class Tally:
     cdef public long long allowed, blocked, http_requests
+    cdef public long long under_way_bytes       # of the questions of calls under way, and their answers
     cdef readonly double latency_s
     cdef double bounds[BOUNDS_MAX]
     cdef long long counts[BOUNDS_MAX + 1]

@@ -2,6 +2,7 @@ class Tally:
     allowed: int
     blocked: int
     http_requests: int
+    under_way_bytes: int
     latency_s: float
     def __init__(self, bounds: tuple[float, ...]) -> None: ...
     def took(self, seconds: float) -> object: ...

@@ -34,6 +34,8 @@ from .resend import Kept
 from .results import RESULTS
 
 RUNNING_MAX: Final = 100_000
+RUNNING_BYTES_MAX: Final = 256 << 20
+"""So many calls are under way at most, and so many bytes of them are kept; the oldest are forgotten."""
 ENDED_MAX: Final = 65_536
 EARLIER: Final = "earlier"
 """Who asked for a call that an earlier process let through: its record does not say. Any peer of the socket may report
@@ -43,7 +45,8 @@ MADE_EACH: Final = 64
 """Events may be about the last so many decisions of each of so many calls."""
 RECENT_MAX: Final = 512
 RECENT_EACH: Final = 16
-"""Every so many-th call is remembered, to be decided under the next policy as well."""
+RECENT_BYTES_MAX: Final = 64 << 10
+"""Every so many-th call of no more bytes is remembered, to be decided under the next policy as well."""
 ENDINGS: Final = {ending.value: ending for ending in Ending}
 ALLOW, MODIFY, STEP_UP, BLOCK = Effect.ALLOW, Effect.MODIFY, Effect.STEP_UP, Effect.BLOCK
 
@@ -53,12 +56,13 @@ Given: TypeAlias = Callable[[Decision, str], None]
 Call: TypeAlias = tuple[str, str, str]
 """Who asked, the session, and the tool: what events say of a call."""
 
-UnderWay: TypeAlias = tuple[str, Call | None, Decision] | tuple[str, Call | None, bytes, bytes]
-"""A call that was let through: who asked, what a docket knows it by, and the decision; or the question and its answer,
-a frame, as they lay on the wire. A decision is many objects, and most calls end soon, so the decision is made again
-where somebody asks for it."""
+UnderWay: TypeAlias = tuple[str, Call | None, bytes | Decision, bytes | int]
+"""A call that was let through: who asked, what a docket knows it by, the question, and its answer in a frame. A
+decision is many objects, and most calls end soon, so it is made again where somebody asks for it. One that such a frame
+does not say is kept itself, and then how many bytes its question has."""
 
 log = logging.getLogger(__name__)
+_json = msgspec.json.encode
 
 
 class EndedBefore(RequestError):
@@ -103,9 +107,11 @@ class Dispatcher:
             block=BLOCK,
             running=self._running,
             running_max=RUNNING_MAX,
+            running_bytes_max=RUNNING_BYTES_MAX,
             forget_oldest=self._forget_oldest,
             recent=self._recent,
             recent_each=RECENT_EACH,
+            recent_bytes_max=RECENT_BYTES_MAX,
             waits=self.commit is not None,
         )
 
@@ -125,8 +131,9 @@ class Dispatcher:
         effect = decision.effect
         self.counts.decided(decision)
         self._asked += 1
-        if not self._asked % RECENT_EACH and decision.request is not None:
-            self._recent.append(decision.request)
+        request = decision.request
+        if not self._asked % RECENT_EACH and request is not None and len(_json(request)) <= RECENT_BYTES_MAX:
+            self._recent.append(request)
         if effect is STEP_UP:
             self._hold(decision, asker, give)
             return None
@@ -213,13 +220,17 @@ class Dispatcher:
             self.commit.add(decision, durable)
 
     def _let_through(self, decision: Decision, asker: str, question: bytes = b"") -> None:
-        running = self._running
+        assert decision.request is not None
+        running, tally = self._running, self.counts.tally
         call = call_of(asker, decision.request)
-        answer = RESULTS.spelled(decision, 0) if question else None
-        running[decision.id] = (asker, call, decision) if answer is None else (asker, call, question, answer)
+        answer = RESULTS.spelled(decision, 0)
+        question = question or _json(decision.request)
+        kept: UnderWay = (asker, call, decision, len(question)) if answer is None else (asker, call, question, answer)
+        running[decision.id] = kept
+        tally.under_way_bytes += _size_of(kept)
         if call is not None:
             self.docket.let_through(call, decision.id)
-        if len(running) > RUNNING_MAX:
+        while len(running) > RUNNING_MAX or tally.under_way_bytes > RUNNING_BYTES_MAX:
             self._forget_oldest()
 
     def _forget_oldest(self) -> None:
@@ -227,7 +238,10 @@ class Dispatcher:
 
     def _forget(self, decision_id: str) -> None:
         found = self._running.pop(decision_id, None)
-        if found is not None and found[1] is not None:
+        if found is None:
+            return
+        self.counts.tally.under_way_bytes -= _size_of(found)
+        if found[1] is not None:
             self.docket.ended(found[1], decision_id)
 
     def withdraw(self, decision: Decision, refusal: Decision) -> None:
@@ -351,11 +365,21 @@ def call_of(asker: str, request: Request | None) -> Call | None:
     return asker, request.session_id, request.tool_name
 
 
+def _size_of(running: UnderWay) -> int:
+    """Return how many bytes of a call are kept, about."""
+    _, _, question, answer = running
+    if isinstance(answer, int):
+        return answer
+    assert isinstance(question, bytes)
+    return len(question) + len(answer)
+
+
 def _decision(running: UnderWay) -> Decision:
     """Return the decision that let a call through, but for what was known of its session."""
-    if len(running) == 3:
-        return running[2]
     _, _, question, answer = running
+    if isinstance(question, Decision):
+        return question
+    assert isinstance(answer, bytes)
     result = msgspec.msgpack.decode(answer[HEADER_BYTES:], type=Result)
     request = admitted_bytes(question)
     assert isinstance(request, Request)

@@ -316,9 +316,11 @@ def street() -> Street:
         block=None,
         running=Running("x"),
         running_max=1,
+        running_bytes_max=1_000,
         forget_oldest=lambda: None,
         recent=[],
         recent_each=16,
+        recent_bytes_max=1_000,
         waits=False,
     )
 
@@ -331,3 +333,34 @@ def test_a_call_that_is_not_ended_is_forgotten_when_there_are_too_many(monkeypat
                 house.tell(message(Kind.DECIDE, number, {**CONTEXT, "tool_name": "search"}))
         assert [len(house.dispatcher._running) for house in houses] == [3, 3]
         assert houses[0].known() == houses[1].known()
+
+
+def test_large_calls_that_are_not_ended_are_forgotten_before_they_fill_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("thoth.server.dispatch.RUNNING_BYTES_MAX", 100_000)
+    large = {"tool_name": "search", "tool_args": {"text": "x" * 20_000}}
+    with both() as houses:
+        for house in houses:
+            tally = house.counts.tally
+            for number in range(1, 10):
+                house.tell(message(Kind.DECIDE, number, {**CONTEXT, **large, "session_id": f"s{number}"}))
+                assert tally.under_way_bytes <= 100_000
+            house.tell(message(Kind.DECIDE_BATCH, 10, [{**CONTEXT, **large, "session_id": "b"}] * 2))
+            assert len(house.dispatcher._running) == 4
+            for id in list(house.dispatcher._running):
+                house.dispatcher.ended(id, "completed", None, True, house.connection.asker)
+            assert tally.under_way_bytes == 0
+            assert not house.dispatcher._running
+        assert houses[0].known() == houses[1].known()
+
+
+def test_large_calls_are_not_remembered_for_the_next_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("thoth.server.dispatch.RECENT_EACH", 1)
+    with both() as houses:
+        for house in houses:
+            for number, size in enumerate((10, 100_000, 20), 1):
+                asked = {**CONTEXT, "tool_name": "search", "tool_args": {"text": "x" * size}}
+                house.tell(message(Kind.DECIDE, number, asked))
+            sizes = [len(request.tool_args["text"]) for request in house.dispatcher.recent(10)]
+            assert sizes == [10, 20]
