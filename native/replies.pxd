@@ -13,6 +13,8 @@ cdef struct Reply:
 cdef class Replies:
     cdef Reply *ring             # [room], the oldest at `first`
     cdef Py_ssize_t first, count, room, most
+    cdef readonly Py_ssize_t kept_bytes      # of the answers
+    cdef Py_ssize_t bytes_max
     cdef readonly uint64_t newest, forgotten
     cdef int add(self, uint64_t id, const uint8_t *digest, bytes answer, double at) except -1
     cdef int drop(self) except -1

@@ -1,6 +1,6 @@
 """What one client was answered lately, by the ids of its questions, which count upwards.
 
-A ring of the last few: the oldest is forgotten when there is no room, or after a while. What is older than anything
+A ring of the last few: the oldest is forgotten when there is no room, where answers are large, or after a while. What is older than anything
 that was forgotten may have been answered, and nobody knows how.
 """
 
@@ -37,12 +37,15 @@ def digest_of(bytes payload not None) -> bytes:
 
 @cython.no_gc
 cdef class Replies:
-    """Answers to the last `most` questions, `most` a power of two; `newest` is the highest id that ever came."""
+    """Answers to the last `most` questions, `most` a power of two, of at most so many bytes, or the last one alone.
 
-    def __cinit__(self, Py_ssize_t most):
+    `newest` is the highest id that ever came.
+    """
+
+    def __cinit__(self, Py_ssize_t most, Py_ssize_t bytes_max):
         if most < ROOM_FIRST or most & (most - 1):
             raise ValueError("a ring has a power of two as its room, and at least 16")
-        self.most = most
+        self.most, self.bytes_max = most, bytes_max
 
     def __dealloc__(self):
         while self.count:
@@ -80,6 +83,9 @@ cdef class Replies:
 
     cdef int add(self, uint64_t id, const uint8_t *digest, bytes answer, double at) except -1:
         cdef Reply *one
+        self.kept_bytes += PyBytes_GET_SIZE(answer)
+        while self.count and self.kept_bytes > self.bytes_max:
+            self.drop()
         if self.count == self.room:
             if self.room == self.most:
                 self.drop()
@@ -99,6 +105,7 @@ cdef class Replies:
         self.forgotten = max(self.forgotten, oldest.id)
         self.first = (self.first + 1) & (self.room - 1)
         self.count -= 1
+        self.kept_bytes -= PyBytes_GET_SIZE(<object>oldest.answer)
         Py_DECREF(<object>oldest.answer)
         return 0
 

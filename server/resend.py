@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Client", "Clients", "Kept", "digest_of"]
 
 ANSWERS_MAX: Final = 512
+ANSWERS_BYTES_MAX: Final = 8 << 20
 CLIENTS_MAX: Final = 1_024
 KEPT_S: Final = 60.0
 
@@ -46,7 +47,7 @@ class Client:
 
     def __init__(self, now: float) -> None:
         self.waiting: dict[int, Kept] = {}
-        self.replies = Replies(ANSWERS_MAX)
+        self.replies = Replies(ANSWERS_MAX, ANSWERS_BYTES_MAX)
         self.connections = 0
         self.seen_at = now
 

@@ -5,7 +5,6 @@ agent asks for that one only.
 """
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -32,18 +31,18 @@ from .load import Load
 from .metrics import METRICS_TYPE, exposition
 from .overrides import Signed
 from .receipts import Found, Receipts, reference_of
+from .repeats import Repeat, Repeats
 from .resend import digest_of
 from .shapes import client_kind
 from .templates import SHOWN, cut
 
-REPEATS_MAX: Final = 65_536
-REPEAT_S: Final = 60.0
 SESSION_CHARS_MAX: Final = 512
 ENFORCE: Final = "/v1/enforce"
 SESSIONS: Final = "/v1/sessions/"
 OVERRIDES: Final = "/v1/overrides"
 RELOAD: Final = "/v1/policy/reload"
 TOLD: Final = Told.__struct_fields__
+ANSWERED: Final = Repeat(b"", 0.0, Repeats())
 JSON_TYPES: Final = (b"", b"application/json")
 CHALLENGE: Final = b'www-authenticate: Bearer realm="thoth"\r\n'
 
@@ -82,7 +81,7 @@ class Routes:
         self.holds, self.evidence = HoldRoutes(dispatcher, later), EvidenceRoutes(self.events, receipts)
         street = dispatcher.street(load)
         self.posts = None if keys is None or street.desk is None else self._posts(street, keys)
-        self._repeats: OrderedDict[tuple[str, str], _Repeat] = OrderedDict()
+        self._repeats = Repeats()
         self._exact: dict[str, dict[bytes, tuple[str, Handler]]] = {
             ENFORCE: {b"POST": ("execute", self.enforce)},
             "/v1/simulate": {b"POST": ("execute", self.simulate)},
@@ -217,7 +216,7 @@ class Routes:
         if made is not None:
             give(made, "")
 
-    def _give(self, asked: Asked, told: Told, repeat: "_Repeat | None", asker: str) -> Given:
+    def _give(self, asked: Asked, told: Told, repeat: Repeat | None, asker: str) -> Given:
         """Return what answers a request, once it is decided."""
         kind = client_kind(asked.headers.get(b"user-agent", b""))
 
@@ -284,20 +283,16 @@ class Routes:
             return None
         return told
 
-    def _repeat(self, asked: Asked, asker: str, told: Told) -> "_Repeat | None":
-        """Return where to keep the answer to a request that names itself; ANSWERED where it was given."""
+    def _repeat(self, asked: Asked, asker: str, told: Told) -> Repeat | None:
+        """Return where to keep the answer to a request that names itself; ANSWERED where it came before."""
         id = told.request_id
         if not isinstance(id, str) or not id:
             return None
         digest = digest_of(asked.body)
         now = self.monotonic()
-        held = self._repeats.get((asker, id))
-        if held is None or now - held.at > REPEAT_S:
-            held = self._repeats[asker, id] = _Repeat(digest, now)
-            self._repeats.move_to_end((asker, id))
-            while len(self._repeats) > REPEATS_MAX:
-                self._repeats.popitem(last=False)
-            return held
+        held = self._repeats.find(asker, id, now)
+        if held is None:
+            return self._repeats.begin(asker, id, digest, now)
         if held.digest != digest:
             problem = "this request id was used for another request"
 
@@ -420,32 +415,6 @@ class Routes:
     def openapi(self, asked: Asked) -> None:
         """Return the description of all this."""
         asked.answer(200, self.description)
-
-
-class _Repeat:
-    """The answer to a request that may come again."""
-
-    __slots__ = ("at", "digest", "reply", "waiting")
-
-    def __init__(self, digest: bytes, at: float) -> None:
-        self.digest, self.at = digest, at
-        self.reply: tuple[int, bytes] | None = None
-        self.waiting: list[Asked] = []
-
-    def answered(self, status: int, body: bytes) -> None:
-        self.reply = status, body
-        waiting, self.waiting = self.waiting, []
-        for asked in waiting:
-            asked.answer(status, body)
-
-    def tell(self, asked: Asked) -> None:
-        if self.reply is None:
-            self.waiting.append(asked)
-        else:
-            asked.answer(*self.reply)
-
-
-ANSWERED: Final = _Repeat(b"", 0.0)
 
 
 def key_shown(asked: Asked) -> str | None:

@@ -19,8 +19,9 @@ from .evidence_routes import EVENTS, RECEIPTS
 from .hold_routes import APPROVALS, HOLD
 from .http import Asked, HttpConnection, Takes
 from .metrics import METRICS_TYPE, added, exposition
+from .repeats import REPEAT_S, REPEATS_MAX
 from .resend import digest_of
-from .routes import ENFORCE, RELOAD, REPEAT_S, REPEATS_MAX, SESSIONS, key_shown
+from .routes import ENFORCE, RELOAD, SESSIONS, key_shown
 
 if TYPE_CHECKING:
     from .worker import Worker
