@@ -41,6 +41,7 @@ cdef class Desk:
     cdef Py_ssize_t session_id, tenant_id, tool_name, asked, effect, reservations, violation, explaining, id, now
     cdef Explainer explainer_of(self, object session, object approval, object seen)
     cdef object decide_taken(self, object admitted, object session, object approval)
+    cdef object taken_for(self, bytes given, str tenant)
     cdef object decide_one(self, object given, object session, object approval)
     cdef object known_session(self, object request)
     cdef object decided(self, object admitted, object session, object approval)

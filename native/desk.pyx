@@ -187,6 +187,17 @@ cdef class Desk:
                 admitted = self.admit(given)
         return self.decide_taken(admitted, session, approval)
 
+    cdef object taken_for(self, bytes given, str tenant):
+        """Return the request that bytes hold, which is this tenant's, or nobody's and then this tenant's; None of another."""
+        cdef object admitted = self.wire.read_in(given), whose
+        if admitted is not None:
+            whose = self.request.read(admitted, self.tenant_id)
+            if whose is None:
+                self.request.write(admitted, self.tenant_id, tenant)
+            elif type(whose) is not str or whose != tenant:
+                return None
+        return admitted
+
     cdef object decide_taken(self, object admitted, object session, object approval):
         self.lock.take()
         try:

@@ -11,6 +11,7 @@ from thoth.native.tally cimport Tally
 
 cdef class Street:
     cdef public Desk desk                   # None: every question is somebody else's
+    cdef readonly str tenant                # whose all calls are; None: they say whose they are
     cdef Load load
     cdef Results results
     cdef Tally tally

@@ -11,6 +11,7 @@ from .tally import Tally
 
 class Street:
     desk: Desk | None
+    tenant: str | None
     def __init__(
         self,
         *,
@@ -29,6 +30,7 @@ class Street:
         recent_each: int,
         recent_bytes_max: int,
         waits: bool,
+        tenant: str | None = None,
     ) -> None: ...
 
 class Lane:

@@ -38,17 +38,18 @@ cdef class Street:
     A call that is allowed is put into `running` under the id of its decision, as (asker, call, question, answer), the
     last two as bytes: a decision is many objects, and most calls end soon. Where it holds more than `running_max`, or
     more than `running_bytes_max` of these bytes, `forget_oldest` is called. Each `recent_each`-th request goes into
-    `recent`, if it has no more than `recent_bytes_max`. `waits`: answers wait for the disk.
+    `recent`, if it has no more than `recent_bytes_max`. `waits`: answers wait for the disk. `block` is None where a
+    refusal may yet become something else. `tenant`: whose all calls are that do not say whose they are.
     """
 
     def __init__(self, *, Desk desk, Load load not None, Results results not None, Tally tally not None,
                  Form answer not None, allow, block, Running running not None, Py_ssize_t running_max,
                  Py_ssize_t running_bytes_max, forget_oldest, recent, Py_ssize_t recent_each, Py_ssize_t recent_bytes_max,
-                 bint waits):
+                 bint waits, str tenant=None):
         self.desk, self.load, self.results, self.tally = desk, load, results, tally
         self.answer, self.allow, self.block, self.running, self.recent = answer, allow, block, running, recent
         self.forget_oldest, self.running_max, self.running_bytes_max = forget_oldest, running_max, running_bytes_max
-        self.recent_each, self.recent_bytes_max, self.waits = recent_each, recent_bytes_max, waits
+        self.recent_each, self.recent_bytes_max, self.waits, self.tenant = recent_each, recent_bytes_max, waits, tenant
         self.id, self.effect, self.asked = map(answer.place, ("id", "effect", "request"))
 
     cdef int note(self, object decision, bint allowed, str asker, tuple call, bytes payload, bytes answer) except -1:
@@ -180,16 +181,23 @@ cdef class Lane:
         cdef Street street = self.street
         cdef uint8_t first = <uint8_t>PyBytes_AS_STRING(payload)[0]  # a zero where there is nothing
         cdef uint8_t digest[DIGEST_BYTES]
-        cdef object decision, effect
+        cdef object decision, effect, taken = None
         cdef bytes answer
         cdef Py_ssize_t begin
         if self.replies is None or id <= self.replies.newest or street.desk is None:
             return False
         if not (0x80 <= first <= 0x8F or first == 0xDE or first == 0xDF):
             return False
+        if street.tenant is not None:
+            taken = street.desk.taken_for(payload, street.tenant)
+            if taken is None:
+                return False
         if street.load.arrived(<void *>self, self.reads):
             return False
-        decision = street.desk.decide_one(payload, None, None)
+        if taken is None:
+            decision = street.desk.decide_one(payload, None, None)
+        else:
+            decision = street.desk.decide_taken(taken, None, None)
         effect = street.answer.read(decision, street.effect)
         begin = self.out.used
         if (effect is not street.allow and effect is not street.block) or street.results.frame(self.out, decision, id):

@@ -94,17 +94,16 @@ class Dispatcher:
     def street(self, load: Load) -> Street:
         """Return what lanes need to decide plain questions themselves, as `decide` does.
 
-        Whose a tenant's calls are, and what operators override, is said here; then lanes leave everything to it.
+        Where operators may override a refusal, lanes leave refusals to `settle`.
         """
-        plain = self.tenant is None and self.overrides is None
         return Street(
-            desk=self.engine.desk if plain else None,
+            desk=self.engine.desk,
             load=load,
             results=RESULTS,
             tally=self.counts.tally,
             answer=DECISION,
             allow=ALLOW,
-            block=BLOCK,
+            block=BLOCK if self.overrides is None else None,
             running=self._running,
             running_max=RUNNING_MAX,
             running_bytes_max=RUNNING_BYTES_MAX,
@@ -113,6 +112,7 @@ class Dispatcher:
             recent_each=RECENT_EACH,
             recent_bytes_max=RECENT_BYTES_MAX,
             waits=self.commit is not None,
+            tenant=self.tenant,
         )
 
     @property
@@ -257,6 +257,19 @@ class Dispatcher:
         """Return some of the calls that were decided last."""
         return list(self._recent)[-count:]
 
+    def _decision(self, running: UnderWay) -> Decision:
+        """Return the decision that let a call through, but for what was known of its session."""
+        _, _, question, answer = running
+        if isinstance(question, Decision):
+            return question
+        assert isinstance(answer, bytes)
+        result = msgspec.msgpack.decode(answer[HEADER_BYTES:], type=Result)
+        request = admitted_bytes(question)
+        assert isinstance(request, Request)
+        if self.tenant is not None:
+            request = msgspec.structs.replace(request, tenant_id=self.tenant)  # the question need not have said it
+        return decision_of(result, request)
+
     # ------------------------------------------------------------ what was said, and how it ended
 
     def said(self, session_id: str, text: str, tenant_id: str | None) -> None:
@@ -286,7 +299,7 @@ class Dispatcher:
         if tool_name is None:
             return None
         for id in self.docket.open.get((EARLIER, session_id, tool_name), ()):
-            request = _decision(self._running[id]).request
+            request = self._decision(self._running[id]).request
             if request is not None and request.tenant_id == tenant:
                 return id
         return next(iter(self.docket.open.get((asker, session_id, tool_name), ())), None)
@@ -319,7 +332,7 @@ class Dispatcher:
             if withheld:
                 return Outcome(decision_id, ENDINGS[ending], withheld=True)
             raise EndedBefore("there is no such call under way: its end was reported before")
-        of, decision = found[0], _decision(found)
+        of, decision = found[0], self._decision(found)
         whose = None if decision.request is None else decision.request.tenant_id
         if not _may_report(asker, tenant, of, whose):
             raise RequestError("there is no such call under way: it was not let through here, or has ended before")
@@ -372,18 +385,6 @@ def _size_of(running: UnderWay) -> int:
         return answer
     assert isinstance(question, bytes)
     return len(question) + len(answer)
-
-
-def _decision(running: UnderWay) -> Decision:
-    """Return the decision that let a call through, but for what was known of its session."""
-    _, _, question, answer = running
-    if isinstance(question, Decision):
-        return question
-    assert isinstance(answer, bytes)
-    result = msgspec.msgpack.decode(answer[HEADER_BYTES:], type=Result)
-    request = admitted_bytes(question)
-    assert isinstance(request, Request)
-    return decision_of(result, request)
 
 
 def _may_report(asker: str, tenant: object, of: str, whose: object) -> bool:

@@ -24,7 +24,9 @@ from thoth.server.counts import Counts
 from thoth.server.dispatch import Dispatcher
 from thoth.server.frames import FrameConnection, FrameDoor
 from thoth.server.load import Load
+from thoth.server.overrides import KIND, Override
 from thoth.server.results import RESULTS
+from thoth.server.tenant import TenantDispatcher
 
 from .live import CONTEXT, Clock
 
@@ -100,14 +102,26 @@ class Loop:
             function(*arguments)
 
 
+class Glass:
+    """In the place of overrides: one that crosses whatever refuses to wipe."""
+
+    one = Override(KIND, "o1", "ann", "incident", 0.0, 2e9, ("wipe",))
+
+    def find(self, decision: Decision) -> list[Override]:
+        return [self.one] if self.one.covers(decision) else []
+
+
 class House:
     """One door with one connection; `compiled` says whether its lane may decide."""
 
-    def __init__(self, compiled: bool, policy: str = POLICY) -> None:
+    def __init__(self, compiled: bool, policy: str = POLICY, tenant: str = "", overridden: bool = False) -> None:
         self.clock, self.loop = Clock(), Loop()
         self.engine = Engine.from_text(policy, clock=self.clock)
         self.counts = Counts()
-        self.dispatcher = Dispatcher(self.engine, NoHolds(), None, self.counts, self.clock)  # type: ignore[arg-type]
+        parts: Any = self.engine, NoHolds(), None, self.counts, self.clock
+        self.dispatcher = TenantDispatcher(tenant, *parts) if tenant else Dispatcher(*parts)
+        if overridden:
+            self.dispatcher.overrides = Glass()  # type: ignore[assignment]
         self.here, there = socket.socketpair()
         self.there = there
         load = Load(self.clock, self.loop.call_soon)
@@ -143,6 +157,10 @@ class House:
             for kind, flags, id, payload in found
         ]
 
+    def request_of(self, id: str) -> Any:
+        """What is kept of a call under way."""
+        return self.dispatcher._decision(self.dispatcher._running[id]).request
+
     def known(self) -> dict[str, Any]:
         """What the process knows after all that."""
         sessions = self.engine._sessions.kept
@@ -152,6 +170,8 @@ class House:
             "resent": self.counts.resent,
             "errors": (self.counts.frame_errors, self.counts.internal),
             "running": [id.partition("-")[2] for id in self.dispatcher._running],
+            "requests": [self.request_of(id) for id in self.dispatcher._running],
+            "overridden": self.counts.overridden,
             "under_way": [id.partition("-")[2] for id in self.engine._running],
             "sessions": [
                 (name, one.counted, one.blocks, sorted(one.labels), [c.tool for c in one.calls])
@@ -166,8 +186,8 @@ class House:
 
 
 @contextlib.contextmanager
-def both(policy: str = POLICY) -> Iterator[tuple[House, House]]:
-    houses = House(True, policy), House(False, policy)
+def both(policy: str = POLICY, **kind: Any) -> Iterator[tuple[House, House]]:
+    houses = House(True, policy, **kind), House(False, policy, **kind)
     try:
         yield houses
     finally:
@@ -226,14 +246,14 @@ STEPS = st.lists(st.tuples(FRAMES, st.integers(-3, 2)), max_size=25)
 
 
 @settings(deadline=None, max_examples=60)
-@given(STEPS, st.lists(st.integers(1, 400), max_size=12))
-def test_a_lane_answers_as_the_plain_way_does(steps: list[Any], cuts: list[int]) -> None:
-    """Random frames, torn anywhere; ids that go on, come again and go back."""
+@given(STEPS, st.lists(st.integers(1, 400), max_size=12), st.sampled_from(["", "acme"]), st.booleans())
+def test_a_lane_answers_as_the_plain_way_does(steps: list[Any], cuts: list[int], tenant: str, overridden: bool) -> None:
+    """Random frames, torn anywhere; ids that go on, come again and go back; of one tenant, and with operators."""
     stream, id = b"", 1
     for (kind, flags, payload), step in steps:
         stream += frame(kind, max(0, id + min(step, 0)), payload, flags)
         id += 1 + max(step, 0)
-    with both() as (compiled, plain):
+    with both(tenant=tenant, overridden=overridden) as (compiled, plain):
         for house in (compiled, plain):
             at = 0
             for cut in cuts:
@@ -245,9 +265,11 @@ def test_a_lane_answers_as_the_plain_way_does(steps: list[Any], cuts: list[int])
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(REQUESTS, min_size=1, max_size=12))
-def test_how_calls_ended_counts_alike_on_both_ways(requests: list[dict[str, Any]]) -> None:
-    with both() as (compiled, plain):
+@given(st.lists(REQUESTS, min_size=1, max_size=12), st.sampled_from(["", "acme"]), st.booleans())
+def test_how_calls_ended_counts_alike_on_both_ways(
+    requests: list[dict[str, Any]], tenant: str, overridden: bool
+) -> None:
+    with both(tenant=tenant, overridden=overridden) as (compiled, plain):
         for house in (compiled, plain):
             for number, request in enumerate(requests):
                 house.tell(message(Kind.DECIDE, 2 * number + 1, request))
@@ -364,3 +386,14 @@ def test_large_calls_are_not_remembered_for_the_next_policy(monkeypatch: pytest.
                 house.tell(message(Kind.DECIDE, number, asked))
             sizes = [len(request.tool_args["text"]) for request in house.dispatcher.recent(10)]
             assert sizes == [10, 20]
+
+
+@pytest.mark.parametrize("kind", [{"tenant": "acme"}, {"overridden": True}])
+def test_a_lane_decides_for_a_tenant_and_beside_operators(kind: dict[str, Any]) -> None:
+    with both(**kind) as (compiled, plain):
+        for house in (compiled, plain):
+            house.tell(message(Kind.DECIDE, 1, {"tool_name": "search", "session_id": "s"}))
+            house.tell(message(Kind.DECIDE, 2, {"tool_name": "wipe"}))
+        assert compiled.told() == plain.told()
+        assert compiled.counts.tally.allowed == 1
+        assert plain.counts.tally.allowed == 0
