@@ -27,6 +27,7 @@ cdef class Posts:
     cdef Py_ssize_t places[SHOWN_MAX]        # of what an envelope shows of a decision
     cdef Py_ssize_t shown_count
     cdef object policy, policy_of, cut, spell, clock
+    cdef public object mine                  # says of a session whether it is kept here; None: all are
     cdef Py_ssize_t rules, session_id, tenant_id, agent_id, tool_name, environment
     cdef Ink ink
     cdef bint may_ask(self, Asker asker, object request) except -1

@@ -12,6 +12,7 @@ class Template:
     def __init__(self, shown: tuple[Any, ...], before: bytes, behind: bytes | None, between: list[bytes]) -> None: ...
 
 class Posts:
+    mine: Callable[[object], bool] | None
     def __init__(
         self,
         *,

@@ -102,7 +102,15 @@ cdef class Posts:
         if members is None or (<dict>members).get("request_id") is not None:
             return None
         request = desk.wire.intake.adopt(<dict>members)
-        if request is None or not self.may_ask(asker, request) or street.load.arrived(<const void *><PyObject *>reader, read):
+        if request is None:
+            return None
+        if street.tenant is not None and desk.request.read(request, self.tenant_id) is None:
+            desk.request.write(request, self.tenant_id, street.tenant)  # known by the key: it is not the caller's word
+            (<dict>members)["tenant_id"] = street.tenant
+        session = desk.request.read(request, self.session_id)
+        if not self.may_ask(asker, request) or (self.mine is not None and not self.mine(session)):
+            return None
+        if street.load.arrived(<const void *><PyObject *>reader, read):
             return None
         began = street.load.now
         street.tally.http_requests += 1
@@ -121,7 +129,6 @@ cdef class Posts:
             trace = self.spell(traced)
         packed = PyBytes_FromStringAndSize(<const char *>self.ink.data, self.ink.used)
         id = answer.read(decision, street.id)
-        session = desk.request.read(request, self.session_id)
         if type(session) is str:
             call = (asker.name, session, desk.request.read(request, self.tool_name))
             if effect is street.allow:

@@ -80,7 +80,7 @@ class Routes:
         self.events = Events(dispatcher)
         self.holds, self.evidence = HoldRoutes(dispatcher, later), EvidenceRoutes(self.events, receipts)
         street = dispatcher.street(load)
-        self.posts = None if keys is None or street.tenant is not None else self._posts(street, keys)
+        self.posts = None if keys is None else self._posts(street, keys)
         self._repeats = Repeats()
         self._exact: dict[str, dict[bytes, tuple[str, Handler]]] = {
             ENFORCE: {b"POST": ("execute", self.enforce)},

@@ -259,6 +259,8 @@ class Sidecar:
         self.worker.owner.done()
 
     async def _start_worker(self, worker: Worker) -> None:
+        if self.routes.posts is not None:
+            self.routes.posts.mine = worker.is_owner_of
         self.porters = PorterDoor(self.frames, worker, self.name)
         worker.dispatchers[self.name] = self.dispatcher
         self._servers = [

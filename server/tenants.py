@@ -17,13 +17,15 @@ from typing import Any, Final
 import msgspec
 
 from ..contract import OperationError
+from ..native.heads import plain_post
 from .counts import Counts, Sum
 from .http import Asked, HttpConnection
 from .keys import prefix_of
 from .listeners import Listeners
 from .load import Load
 from .metrics import METRICS_TYPE, added, exposition
-from .routes import key_shown
+from .resend import digest_of
+from .routes import ENFORCE, key_shown
 from .settings import Approvers, Operator, Settings
 from .sidecar import DRAIN_STEP_S, SWEEP_S, Sidecar
 from .worker import Worker
@@ -31,6 +33,7 @@ from .worker_routes import WorkerRoutes
 
 POLICY: Final = "policy.thoth"
 TENANT: Final = "tenant.toml"
+TARGET: Final = ENFORCE.encode()
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 log = logging.getLogger(__name__)
@@ -204,12 +207,19 @@ class TenantRoutes:
         tell(asked)
 
     def straight(self, connection: HttpConnection, data: bytes) -> bytes | None:
-        """Leave every question to `take`: whose it is says its key."""
+        """Answer a plain question with the key of a tenant; None where nothing was done, and `take` has to be asked."""
+        found = plain_post(data, TARGET)
+        if found is None:
+            return None
+        digest = digest_of(found[0])
+        for one in self._all:
+            if one.keys is not None and digest in one.keys.askers:
+                return one.routes.straight(connection, data)
         return None
 
     def failed(self, asked: Asked, error: Exception) -> None:
-        """Answer a request that could not be answered otherwise; `take` answers all of them."""
-        raise AssertionError from error
+        """Answer a request that could not be answered otherwise."""
+        self._all[0].routes.failed(asked, error)
 
     def _metrics(self, asked: Asked) -> None:
         asked.answer(200, exposition(self._tenants.counts, self._tenants.gauges()), METRICS_TYPE)

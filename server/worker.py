@@ -90,6 +90,10 @@ class Worker:
         """Return which worker keeps a session; this one where there is none."""
         return route_of(session) % self.count if isinstance(session, str) and session else self.index
 
+    def is_owner_of(self, session: object) -> bool:
+        """Say whether this worker keeps a session; what is in none is kept wherever it came."""
+        return self.owner_of(session) == self.index
+
     def keeps(self, session: object, name: str) -> bool:
         """Say whether what an earlier process left is this worker's: by its session, or its name where it has none."""
         whose = session if isinstance(session, str) and session else name

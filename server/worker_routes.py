@@ -85,12 +85,12 @@ class WorkerRoutes:
             self.local.take(asked)
 
     def straight(self, connection: HttpConnection, data: bytes) -> bytes | None:
-        """Leave every question to `take`: which worker decides it says its body."""
-        return None
+        """Answer a plain question about a session that is kept here; which worker decides any other says `take`."""
+        return self.local.straight(connection, data)
 
     def failed(self, asked: Asked, error: Exception) -> None:
-        """Answer a request that could not be answered otherwise; `take` answers all of them."""
-        raise AssertionError from error
+        """Answer a request that could not be answered otherwise."""
+        self.local.failed(asked, error)
 
     # ------------------------------------------------------------ to another worker, and back
 

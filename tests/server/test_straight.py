@@ -20,6 +20,7 @@ from thoth.server.http import HttpDoor
 from thoth.server.keys import Keys
 from thoth.server.load import Load
 from thoth.server.routes import Routes
+from thoth.server.tenant import TenantDispatcher
 
 from .live import CONTEXT, Clock
 from .test_lane import POLICY, REQUESTS, Loop, NoHolds, Transport
@@ -112,17 +113,18 @@ def test_the_plainest_head_is_read() -> None:
 class House:
     """One HTTP door with one connection; `straight` says whether plain questions go past the parser."""
 
-    def __init__(self, folder: Path, straight: bool, **limits: Any) -> None:
+    def __init__(self, folder: Path, straight: bool, whole: str = "", **limits: Any) -> None:
+        """`whole`: the tenant whose everything is here."""
         folder.mkdir()
         self.clock, self.loop = Clock(), Loop()
         self.engine = Engine.from_text(POLICY, clock=self.clock)
         self.counts = Counts()
-        dispatcher = Dispatcher(self.engine, NoHolds(), None, self.counts, self.clock)  # type: ignore[arg-type]
-        self.dispatcher = dispatcher
-        self.keys = Keys(folder / "keys.db")
+        parts: Any = self.engine, NoHolds(), None, self.counts, self.clock
+        self.dispatcher = dispatcher = TenantDispatcher(whole, *parts) if whole else Dispatcher(*parts)
+        self.keys = Keys(folder / "keys.db", whole or None)
         self.key, kept = self.keys.create("tests", ["execute"], self.clock(), **limits)
         self.prefix = kept.prefix
-        routes = Routes(
+        self.routes = routes = Routes(
             dispatcher,
             self.keys,
             Load(self.clock, self.loop.call_soon),
@@ -159,13 +161,17 @@ class House:
         told.pop("latency_ms", None)
         return int(status.split(b" ")[1]), (list(told), told)
 
+    def running(self) -> list[Any]:
+        """What is kept of calls under way, the oldest first."""
+        return [self.dispatcher._running[id] for id in self.dispatcher._running]
+
     def known(self) -> dict[str, Any]:
         return {
             "effects": self.counts.by_effect,
             "requests": self.counts.http_requests,
             "answers": sum(self.counts.latency),
             "internal": self.counts.internal,
-            "running": len(self.dispatcher._running),
+            "running": [self.dispatcher._decision(one).request for one in self.running()],
             "by_call": sorted((str(call[1:]), len(ids)) for call, ids in self.dispatcher.docket.open.items()),
             "made": [(call[1:], [one.refused for one in kept]) for call, kept in self.dispatcher.docket.made.items()],
             "sessions": [(name, one.counted, one.blocks) for name, one in self.engine._sessions.kept.items()],
@@ -200,12 +206,13 @@ TRACED = st.fixed_dictionaries(
 @given(
     requests=st.lists(
         st.builds(lambda one, more: {**one, **more}, REQUESTS, TRACED) | st.binary(max_size=9), max_size=8
-    )
+    ),
+    tenant=st.sampled_from(["", "acme"]),
 )
 def test_a_plain_question_is_answered_as_any_other(
-    tmp_path_factory: pytest.TempPathFactory, requests: list[Any]
+    tmp_path_factory: pytest.TempPathFactory, requests: list[Any], tenant: str
 ) -> None:
-    with both(tmp_path_factory.mktemp("keys")) as (straight, plain):
+    with both(tmp_path_factory.mktemp("keys"), whole=tenant) as (straight, plain):
         for request in requests:
             assert straight.ask(request) == plain.ask(request)
             assert straight.ask(request, b"user-agent: python-requests/2") == plain.ask(
@@ -294,5 +301,21 @@ def test_what_is_forgotten_of_too_many_calls_is_forgotten_in_every_way(
             asked = {**CONTEXT, "tool_name": "search", "session_id": f"s{number % 7}"}
             assert straight.ask(asked) == plain.ask(asked)
         assert straight.known() == plain.known()
-        assert straight.known()["running"] == 3
+        assert len(straight.known()["running"]) == 3
         assert sum(count for _, count in straight.known()["by_call"]) == 3
+
+
+def test_a_session_that_another_worker_keeps_is_left_to_it(tmp_path: Path) -> None:
+    with both(tmp_path) as (straight, _):
+        asked: list[object] = []
+
+        def mine(session: object) -> bool:
+            asked.append(session)
+            return session != "theirs"
+
+        assert straight.routes.posts is not None
+        straight.routes.posts.mine = mine
+        for session in ("ours", "theirs", None):
+            assert straight.ask({**CONTEXT, "tool_name": "search", "session_id": session})[0] == 200
+        assert asked == ["ours", "theirs", None]
+        assert straight.counts.tally.allowed == 2, "the third took the way of all others"
