@@ -85,7 +85,7 @@ class HoldRoutes:
             asked.refuse(400, "malformed", str(error))
             return
         hold = self._hold_of(token, key)
-        if not hold.waiting:
+        if not self.dispatcher.holds.takes_answers(hold):
             asked.refuse(409, "resolved", "this call waits no longer: it was answered, or its time is over")
             return
 

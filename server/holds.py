@@ -92,6 +92,8 @@ class Holds:
         self._all: dict[str, Hold] = {}
         self._decisions: dict[str, Decision] = {}
         self._told: dict[str, list[Told]] = {}
+        self._ending: set[str] = set()
+        """The holds that are decided, of which nobody has heard: what was decided is not durable yet."""
         self.waiting = 0
         self.commit: Commit | None = None
         self.let_through: Callable[[Decision, str], None] | None = None
@@ -187,7 +189,7 @@ class Holds:
         hold = self._all.get(token)
         if hold is None or (principal.tenant is not None and principal.tenant != hold.request.get("tenant_id")):
             raise RequestError(f"`{token}` holds no call")
-        if not hold.waiting:
+        if not self.takes_answers(hold):
             raise RequestError("this call waits no longer: it was answered, or its time is over")
         if self._clock() >= hold.expires:
             self._end(hold)
@@ -195,7 +197,7 @@ class Holds:
         decision = self._decisions[token]
         names = self._names_of(hold, decision, principal)
         if granted and any(said == principal.name and yes for _, _, said, yes in hold.answers):
-            self._settle(hold, answered)  # a yes that was said before adds nothing
+            self._noted(hold, answered)  # a yes that was said before adds nothing
             return hold
         approval: Approval | None = None
         before = len(hold.answers)
@@ -210,10 +212,18 @@ class Holds:
                     self._record(approval, answer, decision)
                 except Exception as error:
                     raise OperationError(f"the answer could not be recorded ({type(error).__name__})") from error
+        decided: Decision | None = None
         if not granted or complete(decision, approval.answers):
-            self._decide(hold, decision, approval)
-        self._settle(hold, answered)
+            decided = self._decide(decision, approval)
+        if decided is None:
+            self._noted(hold, answered)
+        else:
+            self._settle(hold, decided, answered)
         return hold
+
+    def takes_answers(self, hold: Hold) -> bool:
+        """Say whether a hold is still to be decided; one that is waits until that is durable, and takes no answer."""
+        return hold.waiting and hold.token not in self._ending
 
     def _names_of(self, hold: Hold, decision: Decision, principal: Principal) -> list[str]:
         request = decision.request
@@ -228,54 +238,60 @@ class Holds:
             raise NotYours(f"`{principal.name}` was not asked; the call waits for {', '.join(asked)}")
         return names
 
-    def _decide(self, hold: Hold, decision: Decision, approval: Approval) -> None:
+    def _decide(self, decision: Decision, approval: Approval) -> Decision | None:
+        """Decide a held call once more; None where it still waits."""
         decided = self._engine.decide(decision.request, approval=approval)
         if decided.effect is Effect.STEP_UP:
-            return
+            return None
         self._engine.refused(decision)
-        hold.outcome = result_of(decided)
-        self._decisions[hold.token] = decided
+        return decided
 
-    def _settle(self, hold: Hold, answered: Answered | None) -> None:
-        """Make a hold durable as it stands now, then tell whoever waits for it."""
-        ended = not hold.waiting
-        if ended:
-            self.waiting -= 1
+    def _noted(self, hold: Hold, answered: Answered) -> None:
+        """Make a hold that waits on durable as it stands now."""
 
-        def kept(error: Exception | None) -> None:
-            if ended:
-                for told in self._told.pop(hold.token, ()):
-                    told(hold)
-            if answered is not None:
+        def kept(made: object, error: Exception | None) -> None:
+            if error is not None:
                 answered(error)
+            else:
+                self._keep(hold, answered)
+
+        if self.commit is None:
+            self._keep(hold, answered)
+        else:
+            self.commit.add(hold, kept)
+
+    def _settle(self, hold: Hold, decided: Decision, answered: Answered | None) -> None:
+        """End a hold: what was decided is made durable, and only then is it the answer to whoever asks or waits."""
+        self._ending.add(hold.token)
 
         def recorded(decision: Decision, error: Exception | None) -> None:
             if error is not None:
-                hold.outcome = result_of(blocked(decision, "evidence_unavailable", "the answer could not be recorded"))
+                decision = blocked(decision, "evidence_unavailable", "the answer could not be recorded")
             elif self.let_through is not None and decision.effect in (Effect.ALLOW, Effect.MODIFY):
                 self.let_through(decision, hold.asker)
-            self._keep(hold, kept)
+            outcome = result_of(decision)
 
-        def noted(made: object, error: Exception | None) -> None:
-            if error is not None and answered is not None:
-                answered(error)
-            elif error is None:
-                self._keep(hold, kept)
+            def kept(error: Exception | None) -> None:
+                hold.outcome = outcome
+                self._decisions[hold.token] = decision
+                self._ending.discard(hold.token)
+                self.waiting -= 1
+                for told in self._told.pop(hold.token, ()):
+                    told(hold)
+                if answered is not None:
+                    answered(error)
 
-        if not ended and self.commit is None:
-            self._keep(hold, kept)
-        elif not ended:
-            assert self.commit is not None
-            self.commit.add(hold, noted)
-        elif self.commit is None:
-            recorded(self._decisions[hold.token], None)
+            self._keep(msgspec.structs.replace(hold, outcome=outcome), kept)
+
+        if self.commit is None:
+            recorded(decided, None)
         else:
-            self.commit.add(self._decisions[hold.token], recorded)
+            self.commit.add(decided, recorded)
 
     def withdraw(self, decision_id: str, asker: str) -> bool:
         """End a hold because whoever asked does not want the call any more; say whether there was one."""
         for hold in self._all.values():
-            if hold.waiting and hold.decision.id == decision_id and hold.asker == asker:
+            if hold.decision.id == decision_id and hold.asker == asker and self.takes_answers(hold):
                 self._end(hold)
                 return True
         return False
@@ -287,7 +303,7 @@ class Holds:
         now = self._clock()
         for token, hold in list(self._all.items()):
             if hold.waiting:
-                if now >= hold.expires:
+                if now >= hold.expires and self.takes_answers(hold):
                     self._end(hold)
             elif now >= hold.expires + KEPT_S:
                 del self._all[token]
@@ -299,9 +315,9 @@ class Holds:
         answers = tuple(Answer(*word) for word in hold.answers)
         expired = min(hold.expires, self._clock())
         approval = Approval(f"approval-{decision.id}", decision.call, expired, answers, decision.id)
-        self._decide(hold, decision, approval)
-        assert hold.outcome is not None, "an approval after its time lets nothing through"
-        self._settle(hold, None)
+        decided = self._decide(decision, approval)
+        assert decided is not None, "an approval after its time lets nothing through"
+        self._settle(hold, decided, None)
 
 
 def stored(store: Store, now: float) -> list[Hold]:

@@ -15,6 +15,7 @@ from thoth.server.holds import Hold, NotYours, Principal
 from thoth.socket_client import SocketClient
 
 from .live import CONTEXT, Clock, Live, live
+from .test_http import Client
 
 POLICY = """
 allow * as all
@@ -249,3 +250,36 @@ def test_whoever_asked_may_take_a_held_call_back(running: Live) -> None:
         with pytest.raises(RequestError, match="waits no longer"):
             answer(running, held.hold_token, CFO)
         assert client.decide(request("pay", amount=900)).decision.effect == Effect.STEP_UP, "it gave back what it had"
+
+
+def test_nobody_hears_of_an_approval_before_it_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_log(tmp_path / "e")
+    told = {"evidence": str(tmp_path / "e"), "recording": "sync", "http_socket": str(tmp_path / "run" / "h")}
+    with live(tmp_path, POLICY, approvers=BOUND, **told) as running, SocketClient(running.path) as client:
+        sidecar, disk = running.sidecar, threading.Event()
+        key, _ = sidecar.keys.create("bot-key", ["execute", "read"], 0.0)
+        asked = request("pay", amount=500)
+        held = client.decide(asked)
+        flush = sidecar.evidence.flush
+        answered: Future[Exception | None] = Future()
+
+        def stuck() -> None:
+            assert disk.wait(10)
+            raise OSError(28, "no space left on device")
+
+        monkeypatch.setattr(sidecar.evidence, "flush", stuck)
+        running.on_loop(sidecar.holds.answer, held.hold_token, CFO, True, "", answered.set_result)
+        try:
+            assert client.wait(held.hold_token, 0, asked) is None, "its record may yet be lost"
+            http = Client(Path(sidecar.settings.http_socket), key)
+            assert http.ask("GET", f"/v1/enforce/hold/{held.hold_token}")[1]["resolved"] is False
+            with pytest.raises(RequestError, match="waits no longer"):
+                answer(running, held.hold_token, CFO, granted=False)
+            running.on_loop(sidecar.sweep)
+        finally:
+            disk.set()
+        answered.result(10)
+        monkeypatch.setattr(sidecar.evidence, "flush", flush)
+        decision = client.wait(held.hold_token, 10, asked)
+        assert decision is not None
+        assert (decision.effect, decision.reason_code) == (Effect.BLOCK, "evidence_unavailable")
