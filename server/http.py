@@ -1,7 +1,8 @@
 """The door for HTTP/1.1: an `asyncio.Protocol` around httptools, keep-alive and pipelining, answers in order.
 
-What is read is bounded: 32 KiB of headers, 1 MiB of body, 10 s from the first byte of a request to its last. What a
-request means is said in `routes`; here are only bytes, and errors that end a connection.
+What is read is bounded: 32 KiB of headers, 1 MiB of body, 10 s from the first byte of a request to its last. So is what
+is answered: while a client does not read, or 64 of its requests are under way, its other requests wait to be taken up.
+What a request means is said in `routes`; here are only bytes, and errors that end a connection.
 """
 
 import asyncio
@@ -57,13 +58,13 @@ class Asked:
         if self.close:
             head += b"connection: close\r\n"
         self.sent = head + b"\r\n" if self.head_only else head + b"\r\n" + body
-        self.connection.send_answered()
+        self.connection.answered(self)
 
     def send(self, sent: bytes) -> None:
         """Send an answer that is spelt already, as `answer` spells it."""
         if not self.sent:
             self.sent = sent
-            self.connection.send_answered()
+            self.connection.answered(self)
 
     def refuse(self, status: int, code: str, text: str, extra: bytes = b"") -> None:
         """Send an error, flat, as every public client reads it."""
@@ -112,7 +113,7 @@ class HttpDoor:
     @property
     def idle(self) -> bool:
         """Whether everything that was read has been answered."""
-        return not any(connection.under_way for connection in self.connections)
+        return not any(connection.under_way or connection.untaken for connection in self.connections)
 
 
 class HttpConnection(asyncio.Protocol):
@@ -122,6 +123,10 @@ class HttpConnection(asyncio.Protocol):
         self.door = door
         self.parser = httptools.HttpRequestParser(self)
         self.under_way: deque[Asked] = deque()
+        self.untaken: deque[Asked] = deque()
+        """What was asked behind these, to be taken up when there is room for the answers."""
+        self.unsent = 0
+        """How many bytes of answers wait for earlier ones, or for the end of a turn."""
         self.reading: Asked | None = None
         self.url = b""
         self.parts: list[bytes] = []
@@ -141,6 +146,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.door.connections.discard(self)
         self.under_way.clear()
+        self.untaken.clear()
 
     def pause_writing(self) -> None:
         self.slow_since = self.door.clock()
@@ -148,6 +154,7 @@ class HttpConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.slow_since = 0.0
+        self.send_answered()
         self._resume()
 
     def _pause(self) -> None:
@@ -156,10 +163,15 @@ class HttpConnection(asyncio.Protocol):
             self.transport.pause_reading()
 
     def _resume(self) -> None:
-        room = not self.slow_since and len(self.under_way) < UNDER_WAY_MAX
-        if self.paused and room and not self.transport.is_closing():
+        if self.paused and self._room() and not self.untaken and not self.transport.is_closing():
             self.paused = False
+            if self.began:
+                self.began = self.door.clock()  # it could not go on with what it had begun
             self.transport.resume_reading()
+
+    def _room(self) -> bool:
+        """Say whether one more request may be taken up."""
+        return not self.slow_since and len(self.under_way) < UNDER_WAY_MAX and self.unsent < WRITE_BYTES_MAX
 
     def sweep(self, now: float) -> None:
         """Close a client that is too slow, or has been silent for long."""
@@ -168,15 +180,15 @@ class HttpConnection(asyncio.Protocol):
             self.transport.abort()
         elif self.lingers_since and now - self.lingers_since > LINGER_S:
             self.transport.close()
-        elif self.began and now - self.began > REQUEST_S:
+        elif self.began and not self.paused and now - self.began > REQUEST_S:
             self.fail(408, "timeout", f"a request comes whole within {REQUEST_S:.0f} s")
         elif not self.under_way and not self.began and now - self.quiet_since > IDLE_S:
             self.transport.close()
 
     def leave(self) -> None:
         """Close once what was read is answered."""
-        if self.under_way:
-            self.under_way[-1].close = True
+        if self.under_way or self.untaken:
+            (self.untaken or self.under_way)[-1].close = True
         else:
             self.transport.close()
 
@@ -185,7 +197,7 @@ class HttpConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.failed:
             return
-        if self.reading is None and not self.under_way and not self.door.leaving:
+        if self.reading is None and not self.under_way and not self.untaken and not self.door.leaving:
             self.reads += 1
             if self.straight(data):
                 return
@@ -203,7 +215,7 @@ class HttpConnection(asyncio.Protocol):
         if self.reading is not None and not self.began:
             self.began = self.door.clock()  # behind a request that came whole another has begun
         self.send_answered()
-        if len(self.under_way) >= UNDER_WAY_MAX:
+        if self.untaken or not self._room():
             self._pause()
 
     def straight(self, data: bytes) -> bool:
@@ -277,8 +289,15 @@ class HttpConnection(asyncio.Protocol):
         asked.body = parts[0] if len(parts) == 1 else b"".join(parts)
         asked.head_only = asked.method == b"HEAD"
         asked.close = not self.parser.should_keep_alive() or self.door.leaving
+        if self.untaken or not self._room():
+            self.untaken.append(asked)
+        else:
+            self._take(asked)
+
+    def _take(self, asked: Asked) -> None:
         self.under_way.append(asked)
-        self.door.routes.take(asked)
+        if not asked.sent:
+            self.door.routes.take(asked)
 
     def fail(self, status: int, code: str, text: str) -> None:
         """Say what was wrong with the bytes, after the answers that are due, and close."""
@@ -287,15 +306,31 @@ class HttpConnection(asyncio.Protocol):
         self.door.routes.counts.frame_errors += 1
         asked = Asked(self, 0.0)
         asked.close = True
-        self.under_way.append(asked)
+        (self.untaken or self.under_way).append(asked)
         asked.refuse(status, code, text)
 
     # ------------------------------------------------------------ writing
 
+    def answered(self, asked: Asked) -> None:
+        """Take note that there is an answer, and send it when its turn has come."""
+        self.unsent += len(asked.sent)
+        self.send_answered()
+
     def send_answered(self) -> None:
-        """Write the answers that are there, in the order of their requests, in one piece."""
+        """Write the answers that are there in the order of their requests, and take up what waited for that."""
         if self.corked:
             return
+        self._write_answered()
+        while self.untaken and self._room() and not self.transport.is_closing():
+            self.corked = True
+            try:
+                while self.untaken and self._room():
+                    self._take(self.untaken.popleft())
+            finally:
+                self.corked = False
+            self._write_answered()
+
+    def _write_answered(self) -> None:
         under_way = self.under_way
         if not under_way or not under_way[0].sent:
             return
@@ -304,7 +339,10 @@ class HttpConnection(asyncio.Protocol):
         while under_way and under_way[0].sent and not close:
             asked = under_way.popleft()
             out.append(asked.sent)
+            self.unsent -= len(asked.sent)
             close = asked.close
+        if close:
+            self.untaken.clear()
         if not self.transport.is_closing():
             self.transport.write(out[0] if len(out) == 1 else b"".join(out))
             if close and not self.failed:

@@ -119,7 +119,6 @@ class WorkerRoutes:
         asked = Asked(_Elsewhere(answer), self.monotonic())  # type: ignore[arg-type]
         asked.method, asked.path, asked.query, headers, asked.body, asked.close, asked.head_only = arguments
         asked.headers = {name: value for name, value in zip(HEADERS, headers, strict=True) if value is not None}
-        asked.connection.asked = asked  # type: ignore[attr-defined]
         self.local.take(asked)
 
     # ------------------------------------------------------------ one call
@@ -222,10 +221,9 @@ class _Elsewhere:
 
     def __init__(self, answer: Callable[[Any], None]) -> None:
         self._answer = answer
-        self.asked: Asked
 
-    def send_answered(self) -> None:
-        self._answer(self.asked.sent)
+    def answered(self, asked: Asked) -> None:
+        self._answer(asked.sent)
 
 
 def _tell(asked: Asked, answers: list[Any], merge: Merge, *, whatever: bool = False) -> None:

@@ -16,7 +16,7 @@ from thoth.contract.envelope import Envelope
 from thoth.evidence import LogReader
 from thoth.evidence import init as make_log
 from thoth.server import Approvers
-from thoth.server.http import BODY_BYTES_MAX
+from thoth.server.http import BODY_BYTES_MAX, WRITE_BYTES_MAX
 from thoth.server.keys import Keys
 from thoth.socket_client import SocketClient
 
@@ -499,3 +499,28 @@ def test_whoever_waits_hears_of_an_answer_within_fifty_milliseconds(served: Serv
         thread.join(10)
         took.append(heard[0] - answered)
     assert min(took) < 0.05, "the others may have been held up by the machine"
+
+
+def test_whoever_asks_for_much_and_reads_nothing_takes_little_memory(served: Served) -> None:
+    web = served.running.sidecar.listeners.web
+    asks = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n" * 6_000
+    _, description = Client(served.path).ask("GET", "/openapi.json")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        sock.settimeout(10)
+        sock.connect(str(served.path))
+        sock.sendall(asks[: len(asks) // 2])
+        most = 0
+        for _ in range(20):
+            most = max(
+                most,
+                served.running.on_loop(lambda: max(c.transport.get_write_buffer_size() for c in web.connections)),
+            )
+        assert most <= 2 * WRITE_BYTES_MAX, "answers are made when there is room for them"
+        sock.sendall(asks[len(asks) // 2 :] + b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        found = bytearray()
+        while piece := sock.recv(1 << 16):
+            found += piece
+    assert found.count(b"HTTP/1.1 200 OK") == 6_001
+    assert found.endswith(b'{"status":"ok"}')
+    assert description["openapi"] == "3.1.0"
