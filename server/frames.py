@@ -35,6 +35,8 @@ SLOW_S: Final = 5.0
 TORN_S: Final = 10.0
 LINGER_S: Final = 2.0
 WAIT_S_MAX: Final = 300.0
+WAITS_MAX: Final = 1_024
+"""For so many holds a connection waits at once; asked for more, it is told at once how each stands."""
 HELLO, SAID, DECIDE, DECIDE_BATCH, RESULT, OUTCOME, HOLD_WAIT, PING, GOAWAY, ERROR = Kind
 ANSWERED_ONCE: Final = frozenset({SAID, DECIDE, DECIDE_BATCH, OUTCOME})
 SESSION_CHARS_MAX: Final = 512
@@ -474,8 +476,12 @@ class FrameConnection(asyncio.Protocol):
         if hold.outcome is not None:
             self.lane.put(message(RESULT, id, hold.outcome))
             return
-        seconds = min(max(wait.wait_s, 0.0), WAIT_S_MAX)
         waits = self.waits
+        # No number is more than none, and neither is one that is no number.
+        seconds = min(wait.wait_s, WAIT_S_MAX) if wait.wait_s > 0 else 0.0
+        if not seconds or len(waits) >= WAITS_MAX:
+            self.lane.put(message(RESULT, id, msgspec.structs.replace(hold.decision, resolved=False)))
+            return
 
         def done(hold: Hold) -> None:
             timer.cancel()

@@ -53,12 +53,17 @@ class HoldRoutes:
             tell(hold)
 
         def late() -> None:
+            gone()
+            tell(hold)
+
+        def gone() -> None:
+            timer.cancel()
             if give_up is not None:
                 give_up()
-            tell(hold)
 
         give_up = self.dispatcher.holds.wait(token, told)
         timer = self.later(seconds, late)
+        asked.gone = gone
 
     def approvals(self, asked: Asked, key: Key) -> None:
         """List the holds that wait."""

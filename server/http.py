@@ -36,7 +36,9 @@ _json = msgspec.json.encode
 class Asked:
     """One request, and where its answer goes. `answer` may be called later, from the loop, once."""
 
-    __slots__ = ("at", "body", "close", "connection", "head_only", "headers", "method", "path", "query", "sent")
+    __slots__ = (
+        "at", "body", "close", "connection", "gone", "head_only", "headers", "method", "path", "query", "sent",
+    )  # fmt: skip
 
     def __init__(self, connection: "HttpConnection", at: float) -> None:
         self.connection = connection
@@ -49,6 +51,8 @@ class Asked:
         self.close = False
         self.head_only = False
         self.sent = b""
+        self.gone: Callable[[], None] | None = None
+        """Called when whoever asked has hung up before there was an answer."""
 
     def answer(self, status: int, body: bytes, content_type: bytes = JSON_TYPE, extra: bytes = b"") -> None:
         """Send an answer, as soon as those to earlier requests of the connection are sent."""
@@ -145,6 +149,9 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.door.connections.discard(self)
+        for asked in self.under_way:
+            if asked.gone is not None:
+                asked.gone()
         self.under_way.clear()
         self.untaken.clear()
 

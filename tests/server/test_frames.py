@@ -1,6 +1,7 @@
 """The socket: who may ask, what is answered, and what becomes of bytes that are no frames."""
 
 import asyncio
+import math
 import os
 import socket
 import stat
@@ -14,7 +15,8 @@ from thoth.contract import frames as wire
 from thoth.contract.frames import Kind, frame, message
 from thoth.evidence import LogReader
 from thoth.evidence import init as make_log
-from thoth.server import Settings, Sidecar
+from thoth.server import Approvers, Settings, Sidecar
+from thoth.server.frames import WAITS_MAX
 from thoth.socket_asyncio import AsyncSocketClient
 from thoth.socket_client import SocketClient
 
@@ -312,3 +314,31 @@ def test_a_folder_that_others_can_enter_is_refused(tmp_path: Path) -> None:
     told = Settings(policy=[str(tmp_path / "policy.thoth")], socket=str(tmp_path / "open" / "s"), recording="none")
     with pytest.raises(OperationError, match="chmod 700"):
         Sidecar(told)
+
+
+def test_a_connection_waits_for_so_many_holds_and_no_more(tmp_path: Path) -> None:
+    policy = 'allow * as all\nstep_up pay as large ask "leads"\n'
+    with live(tmp_path, policy, approvers={"leads": Approvers(["cfo"])}) as running:
+        with SocketClient(running.path) as client:
+            token = client.decide(request("pay", amount=500)).hold_token
+        raw = Raw(running.path)
+        count = WAITS_MAX + 500
+        for id in range(1, count + 1):
+            raw.send(message(Kind.HOLD_WAIT, id, wire.HoldWait(token, 300.0)))
+        answers = raw.read(500)
+        assert [id for _, _, id, _ in answers] == list(range(WAITS_MAX + 1, count + 1))
+        assert all(msgspec.msgpack.decode(body)["resolved"] is False for _, _, _, body in answers)
+        assert running.on_loop(lambda: len(running.sidecar.holds._told[token])) == WAITS_MAX
+
+
+def test_a_wait_of_no_length_is_none(tmp_path: Path) -> None:
+    policy = 'allow * as all\nstep_up pay as large ask "leads"\n'
+    with live(tmp_path, policy, approvers={"leads": Approvers(["cfo"])}) as running:
+        with SocketClient(running.path) as client:
+            token = client.decide(request("pay", amount=500)).hold_token
+        raw = Raw(running.path)
+        for id, seconds in enumerate((math.nan, -math.inf, -1.0, 0.0), 1):
+            raw.send(message(Kind.HOLD_WAIT, id, wire.HoldWait(token, seconds)))
+            ((kind, _, _, body),) = raw.read()
+            assert kind == Kind.RESULT
+            assert msgspec.msgpack.decode(body)["resolved"] is False

@@ -524,3 +524,18 @@ def test_whoever_asks_for_much_and_reads_nothing_takes_little_memory(served: Ser
     assert found.count(b"HTTP/1.1 200 OK") == 6_001
     assert found.endswith(b'{"status":"ok"}')
     assert description["openapi"] == "3.1.0"
+
+
+def test_whoever_hangs_up_waits_no_longer(served: Served) -> None:
+    key = served.key("bot-key", "execute")
+    token = Client(served.path, key).enforce("pay", {"amount": 500, "to": "bob"})["hold_token"]
+    holds, web = served.running.sidecar.holds, served.running.sidecar.listeners.web
+    poll = f"GET /v1/enforce/hold/{token}?wait=60 HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\n\r\n".encode()
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(served.path))
+        sock.sendall(poll * 20)
+        while served.running.on_loop(lambda: len(holds._told.get(token, ()))) < 20:
+            pass
+    while served.running.on_loop(lambda: any(connection.under_way for connection in web.connections)):
+        pass
+    assert served.running.on_loop(lambda: len(holds._told[token])) == 0
