@@ -219,6 +219,10 @@ def _examine(
         if not found.problem:
             found.first_bad = error.seq
             found.problem = f"shard `{name}`: record {error.seq} does not fit: {error}"
+    except NoLog as error:
+        # Its writer is about to begin it, or was killed there; what was signed for must be there.
+        if targets:
+            found.problem = found.problem or f"shard `{name}`: {error}"
     except OperationError as error:
         found.problem = found.problem or f"shard `{name}`: {error}"
     else:

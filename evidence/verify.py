@@ -158,8 +158,14 @@ def bodies(directory: Path, check: Check, least: int) -> Iterator[tuple[int, byt
     Raises:
         Misfit: naming the first record that does not fit.
     """
-    names = sorted(path for path in directory.glob("*.seg") if path.stem.isdigit() and len(path.stem) == 16)
-    durable = max(durable_by_head(directory, check), least)
+    begun = least > 0 or bool(segment_files(directory))
+    try:
+        durable = max(durable_by_head(directory, check), least)
+    except Misfit:
+        if begun:
+            raise
+        return  # its writer is about to begin it, or was killed there
+    names = segment_files(directory)  # after HEAD, which may be about a segment that was not there before
     seq, chain = 0, bytes(32)
     hash_of = hashlib.sha256
     for number, path in enumerate(names):
@@ -193,6 +199,11 @@ def bodies(directory: Path, check: Check, least: int) -> Iterator[tuple[int, byt
                 raise Misfit(f"record {seq}: `{path}` at byte {at}: record {witness} says that it was durable")
     if seq < durable:
         raise Misfit(f"record {seq}: it is missing or damaged; {durable} records were known to be durable")
+
+
+def segment_files(directory: Path) -> list[Path]:
+    """The files of records, in order."""
+    return sorted(path for path in directory.glob("*.seg") if path.stem.isdigit() and len(path.stem) == 16)
 
 
 def durable_by_head(directory: Path, check: Check) -> int:
@@ -318,8 +329,8 @@ def verify(directory: Path, key_text: str | None, since: bytes | None) -> Report
             raise Unreadable(f"the older checkpoint is of `{name}`, and the log is `{origin}`")
         signed.setdefault(name, []).append((size, root, "the older checkpoint"))
     trees = [(origin, directory / "root")]
-    trees += [(f"{origin}/{path.name}", path) for path in sorted((directory / "shards").glob("*")) if path.is_dir()]
-    # What a tree's own checkpoint says is read before its records, for somebody may be writing.
+    # What a tree's own checkpoint says is read before its records, and the root log before it is asked which shards
+    # there are, for somebody may be writing.
     for name, path in trees:
         if (path / "checkpoint").is_file():
             try:
@@ -330,9 +341,6 @@ def verify(directory: Path, key_text: str | None, since: bytes | None) -> Report
                 signed.setdefault(name, []).append((size, root, where))
             except Misfit as misfit:
                 report.problems.append(str(misfit))
-    for name, path in trees:
-        if name == origin and not path.is_dir():
-            continue
         visit = None
         if name == origin:
 
@@ -341,9 +349,13 @@ def verify(directory: Path, key_text: str | None, since: bytes | None) -> Report
                 signed.setdefault(shard, []).append((size, root, f"record {seq} of the root log"))
 
         try:
-            report.lines.append(walk(path, check, signed.get(name, []), visit))
+            if name != origin or path.is_dir():
+                report.lines.append(walk(path, check, signed.get(name, []), visit))
         except Misfit as misfit:
             report.problems.append(f"{path.name}: {misfit}")
+        if name == origin:
+            shards = sorted((directory / "shards").glob("*"))
+            trees += [(f"{origin}/{path.name}", path) for path in shards if path.is_dir() and path.name[:1] != "."]
     missing = signed.keys() - {name for name, _ in trees}
     report.problems += [f"`{name}` was signed for, and is not there" for name in sorted(missing)]
     return report

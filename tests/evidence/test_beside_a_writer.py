@@ -1,5 +1,6 @@
 """Whoever reads a log beside its writer may see half of a write, and takes it for neither a torn tail nor damage."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,76 @@ def test_what_is_written_between_any_two_reads_is_no_damage(at: int) -> None:
     found = survey(storage, FOLDER, live=True)
     assert found.dropped is None
     assert found.next_seq >= 3
+
+
+def test_a_shard_that_its_writer_is_about_to_begin_is_no_damage(tmp_path: Path) -> None:
+    directory = made(tmp_path / "log")
+    with evidence.open(directory, mode="sync") as log:
+        log.policy_loaded("1")
+    begun = directory / "shards" / "01"
+    for name in (None, "LOCK", "HEAD"):
+        begun.mkdir(exist_ok=True)
+        if name is not None:
+            (begun / name).write_bytes(b"")
+        found = evidence.audit(directory)
+        assert (found.problems, [shard.size for shard in found.shards if shard.name == "01"]) == ([], [0]), name
+        assert verify.verify(directory, None, None).problems == [], name
+
+
+def test_a_shard_of_which_nothing_is_left_that_was_signed_is_reported(tmp_path: Path) -> None:
+    directory = made(tmp_path / "log")
+    with evidence.open(directory, mode="sync") as log:
+        log.policy_loaded("1")
+    for file in (directory / "shards" / "00").iterdir():
+        file.unlink()
+    assert len(evidence.audit(directory).problems) == 1
+    assert len(verify.verify(directory, None, None).problems) == 1
+
+
+def test_a_shard_without_head_is_reported_also_where_nothing_was_signed(tmp_path: Path) -> None:
+    directory = made(tmp_path / "log")
+    with evidence.open(directory, mode="sync") as log:
+        log.policy_loaded("1")
+    for name in ("HEAD", "checkpoint"):
+        (directory / "shards" / "00" / name).unlink()
+    shutil.rmtree(directory / "root")
+    assert len(evidence.audit(directory).problems) == 1
+    assert len(verify.verify(directory, None, None).problems) == 1
+
+
+def test_the_second_verifier_takes_no_new_segment_for_missing_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = made(tmp_path / "log")
+    head_of = verify.durable_by_head
+    with evidence.open(directory, mode="sync") as log:
+        for number in range(9):
+            log.policy_loaded(f"{number}")
+
+        def rotated(path: Path, check: verify.Check) -> int:
+            if path.name == "00" and len(list(path.glob("*.seg"))) == 1:
+                while len(list(path.glob("*.seg"))) == 1:
+                    log.overridden("id", "ann", "began", {"reason": "x" * 150})
+                log.checkpoint()
+            return head_of(path, check)
+
+        monkeypatch.setattr(verify, "durable_by_head", rotated)
+        assert verify.verify(directory, None, None).problems == []
+
+
+def test_the_second_verifier_misses_no_shard_that_was_made_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = made(tmp_path / "log")
+    with evidence.open(directory, mode="sync") as log:
+        log.policy_loaded("1")
+    head_of = verify.durable_by_head
+
+    def joined(path: Path, check: verify.Check) -> int:
+        if path.name == "root" and not (directory / "shards" / "b").exists():
+            with evidence.open(directory, mode="sync", shard="b") as log:
+                log.policy_loaded("2")
+        return head_of(path, check)
+
+    monkeypatch.setattr(verify, "durable_by_head", joined)
+    assert verify.verify(directory, None, None).problems == []
