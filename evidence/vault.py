@@ -17,7 +17,7 @@ from typing import Final
 
 from ..native.tray import Half, SealKey
 from .canonical import canonical, commitment
-from .errors import EvidenceError, explain
+from .errors import EvidenceError, ShardLocked, explain
 from .shard import Boxes
 from .storage import Bytes, Storage
 
@@ -27,6 +27,7 @@ MAKING_TRIES: Final = 100
 FRAME: Final = struct.Struct("<4sI16s12s")  # magic, length of the ciphertext, box id, nonce
 MAGIC: Final = b"\x9eTV1"
 ERASED: Final = "erased"
+MAKING: Final = "making"
 
 Secrets = Mapping[str, tuple[bytes, bytes]]  # path: salt, spelling of the value
 
@@ -81,7 +82,7 @@ class Vault:
         self._name = name
         self._keys: dict[tuple[str, str, str], SealKey] = {}
         self._lock = threading.Lock()
-        self._new_keys: set[str] = set()  # paths of keys that are not durable yet
+        self._unsynced: set[str] = set()  # paths of keys that may not be durable yet
         self._file: int | None = None
         self._file_day = ""
         self._offset = 0
@@ -110,7 +111,9 @@ class Vault:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         path = f"{self._directory}/keys/{name}.key"
-        return AESGCM(self._read_key(path) or self._make_key(path)).encrypt
+        raw = self._read_key(path) or self._make_key(path)
+        self._unsynced.add(path)  # also one that is there: whoever made it may have been killed before he synced it
+        return AESGCM(raw).encrypt
 
     def sealed(self, half: Half) -> Bytes:
         """The boxes of records that are about to be written, sealed. Nothing of them is on disk before `write`.
@@ -158,30 +161,38 @@ class Vault:
         return raw if len(raw) == KEY_BYTES and raw != bytes(KEY_BYTES) else None
 
     def _make_key(self, path: str) -> bytes:
-        """The key that stands under this name afterwards, ours or that of a process that was quicker."""
+        """The key that stands under this name afterwards, ours or that of a process that was quicker.
+
+        One process makes keys at a time. So a file that holds none was left by somebody who was killed while he made a
+        key or destroyed one: nothing that it sealed can be opened, and it gets its key now.
+        """
         self._storage.make_dir(path.rpartition("/")[0])
-        raw = self._storage.random(KEY_BYTES)
-        for _ in range(MAKING_TRIES):
+        lock = self._making()
+        try:
+            found = self._read_key(path)
+            if found is not None:
+                return found
+            raw = self._storage.random(KEY_BYTES)
             try:
                 file = self._storage.create(path)
             except FileExistsError:
-                time.sleep(0.001)  # between another's making the file and writing it
-                found = self._read_key(path)
-                if found is not None:
-                    return found
-                continue
+                file = self._storage.open(path, write=True)
             try:
                 self._storage.pwrite(file, raw, 0)
-            except OSError:
-                # Half a key would stand in the way of the next try; nothing was sealed with it.
-                with contextlib.suppress(OSError):
-                    self._storage.unlink(path)
-                raise
             finally:
                 self._storage.close(file)
-            self._new_keys.add(path)
-            return raw
-        raise EvidenceError(f"the key `{path}` is empty, a crash left it so; it sealed nothing: remove the file")
+        finally:
+            self._storage.unlock(lock)
+        return raw
+
+    def _making(self) -> int:
+        path = f"{self._directory}/{MAKING}"
+        for _ in range(MAKING_TRIES):
+            try:
+                return self._storage.lock(path)[0]
+            except ShardLocked:
+                time.sleep(0.001)
+        raise EvidenceError(f"`{path}` is locked for long by another process, which makes a key; see what holds it")
 
     def place(self, boxes: Bytes, day: str) -> Boxes:
         """Where boxes of a day are to be written next; `written` says that they are."""
@@ -210,7 +221,7 @@ class Vault:
     def sync_now(self) -> None:
         """Make keys and boxes durable."""
         with self._lock:
-            paths, self._new_keys = self._new_keys, set()
+            paths, self._unsynced = self._unsynced, set()
         for path in paths:
             with contextlib.suppress(FileNotFoundError):  # erased meanwhile
                 file = self._storage.open(path, write=True)

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from thoth.evidence.errors import EvidenceError
 from thoth.evidence.storage import FileStorage
 from thoth.evidence.vault import DoesNotFit, Erased, Vault, check_value, spell_box, subject_folder
 from thoth.native.tray import Tray
+
+from .simulated import SimulatedStorage
 
 SECRETS = {"args.to": (bytes(range(16)), b'"eve@evil.example"'), "args.n": (bytes(16), b"1")}
 
@@ -108,3 +111,38 @@ def test_a_disclosed_value_is_checked_against_its_commitment() -> None:
     for path, other_salt, other in (("args.cc", salt, value), ("args.to", bytes(16), value), ("args.to", salt, b'"y"')):
         with pytest.raises(DoesNotFit):
             check_value(committed, path, other_salt, other)
+
+
+@pytest.mark.parametrize("left", [b"", bytes(7), bytes(32)], ids=["empty", "torn", "zeros"])
+def test_a_key_that_a_crash_left_unfinished_stands_in_nobodys_way(vault: Vault, tmp_path: Path, left: bytes) -> None:
+    """Empty or torn: its maker was killed. Zeros: an erasure was, between writing over it and taking it away."""
+    path = tmp_path / "keys" / subject_folder("acme", "ann") / "2026-01-31.key"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(left)
+    assert vault.open(*kept(vault)) == SECRETS
+    assert Vault(str(tmp_path), FileStorage(), "01").open(*kept(vault)) == SECRETS
+
+
+def test_a_key_is_waited_for_while_another_process_makes_it(vault: Vault, tmp_path: Path) -> None:
+    other = Vault(str(tmp_path), FileStorage(), "01")
+
+    class Slow(FileStorage):
+        def create(self, path: str) -> int:
+            file = super().create(path)
+            if path.endswith(".key"):
+                with pytest.raises(EvidenceError, match="locked for long by another process"):
+                    kept(other)
+            return file
+
+    slow = Vault(str(tmp_path), Slow(), "02")
+    assert other.open(*kept(slow)) == SECRETS
+    assert slow.open(*kept(other)) == SECRETS
+
+
+def test_a_key_that_another_process_made_and_did_not_sync_is_durable_before_what_it_sealed_is() -> None:
+    storage = SimulatedStorage(3)
+    Vault("vault", storage, "00").key("acme", "ann", "2026-01-31")
+    storage.end_process()
+    box, key = kept(Vault("vault", storage, "01"))
+    storage.cut_power()
+    assert Vault("vault", storage).open(box, key) == SECRETS
