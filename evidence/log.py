@@ -166,7 +166,12 @@ class EvidenceLog:
             clerk.shown = self._shown_of if self._declared or self._shown else None
 
     def erase(self, tenant: str, subject: str, *, reason: str = "") -> list[str]:
-        """Destroy a subject's keys, so that its values are gone, and record it; return the days they were of."""
+        """Destroy a subject's keys, so that its values are gone, and record it; return the days they were of.
+
+        Raises:
+            EvidenceError: what waits cannot be written, and nothing was destroyed; or not all of it could be.
+        """
+        self.flush()  # what waits is sealed when it is written, and would get a new key after this
         days = self._vault.erase(tenant, subject)
         self.write(redaction_draft(tenant, subject, days, reason))
         self.flush()

@@ -89,7 +89,7 @@ class Vault:
         self._dirty = False
         self._erasures: int | None = None  # the file that grows with them
         self._erasures_seen = 0
-        self._stale = 0
+        self._looked_for: set[SealKey] | None = None  # those that were looked for again since somebody was erased
         self._index: dict[str, dict[bytes, tuple[str, int]]] = {}  # of a reader: day -> box -> file and offset
 
     # ------------------------------------------------------------ sealing
@@ -101,6 +101,7 @@ class Vault:
             return found
         name = f"{subject_folder(tenant, subject)}/{day}"
         with self._lock:
+            self._watch_erasures()  # before the key is read, or one that is destroyed meanwhile would be used on
             found = SealKey(name, _bound(name, b""), self._cipher(name))
             if len(self._keys) >= KEYS_CACHED:
                 self._keys.clear()
@@ -123,21 +124,27 @@ class Vault:
         if self._erased_meanwhile():
             with self._lock:
                 self._keys.clear()
-            self._stale = 2  # what is taken out now and what is being filled may still hold keys of before
-        if self._stale:
-            self._stale -= 1
-            with self._lock:
-                for key in half.keys_used():
+            self._looked_for = set()
+        if self._looked_for is not None:
+            for key in half.keys_used() - self._looked_for:
+                with self._lock:
                     key.encrypt = self._cipher(key.name)
+                if len(self._looked_for) >= KEYS_CACHED:
+                    self._looked_for.clear()
+                self._looked_for.add(key)
         return half.sealed()
 
     def _erased_meanwhile(self) -> bool:
+        with self._lock:
+            file = self._watch_erasures()
+        seen, self._erasures_seen = self._erasures_seen, self._storage.size(file)
+        return seen != self._erasures_seen
+
+    def _watch_erasures(self) -> int:
         if self._erasures is None:
             self._erasures = self._erasures_file()
             self._erasures_seen = self._storage.size(self._erasures)
-            return False
-        seen, self._erasures_seen = self._erasures_seen, self._storage.size(self._erasures)
-        return seen != self._erasures_seen
+        return self._erasures
 
     def _erasures_file(self) -> int:
         path = f"{self._directory}/{ERASED}"
@@ -329,22 +336,26 @@ class Vault:
             raise explain(error, folder, "erase") from error
         days = []
         try:
-            for name in sorted(names):
-                path = f"{folder}/{name}"
-                file = self._storage.open(path, write=True)
-                try:
-                    self._storage.pwrite(file, bytes(KEY_BYTES), 0)
-                    self._storage.sync(file)
-                finally:
-                    self._storage.close(file)
-                self._storage.unlink(path)
-                if name.endswith(".key"):
-                    days.append(name.removesuffix(".key"))
-            self._storage.sync_dir(folder)
-            self._note_erasure()
+            try:
+                for name in sorted(names):
+                    self._destroy(f"{folder}/{name}")
+                    if name.endswith(".key"):
+                        days.append(name.removesuffix(".key"))
+                self._storage.sync_dir(folder)
+            finally:
+                self._note_erasure()  # of those that are gone already, too: nobody must seal with them
         except OSError as error:
             raise explain(error, folder, "erase") from error
         return days
+
+    def _destroy(self, path: str) -> None:
+        file = self._storage.open(path, write=True)
+        try:
+            self._storage.pwrite(file, bytes(KEY_BYTES), 0)
+            self._storage.sync(file)
+        finally:
+            self._storage.close(file)
+        self._storage.unlink(path)
 
     def _note_erasure(self) -> None:
         file = self._erasures_file()

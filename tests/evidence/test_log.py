@@ -15,6 +15,7 @@ import pytest
 from thoth import evidence
 from thoth.contract import Answer, Approval, Effect
 from thoth.engine import Engine
+from thoth.evidence import drain
 from thoth.evidence.browse import Disclosure, LogReader, Wanted, verify_disclosure
 from thoth.evidence.drain import QUEUE_MAX
 from thoth.evidence.errors import ClockWentBack, NoLog, ShardLocked
@@ -218,6 +219,38 @@ def test_one_value_can_be_given_out_and_checked_without_the_others(directory: Pa
     forged = Disclosure(again.path, again.salt, "6", again.hash, again.record, again.receipt)
     with pytest.raises(evidence.EvidenceError, match=r"not the value of `args\.amount`"):
         verify_disclosure(forged, reader.verifier(entry.shard))
+
+
+def test_what_waits_to_be_written_when_its_subject_is_erased_is_gone_as_well(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain, "LINGER_S", 60)
+    with evidence.open(directory, mode="async") as log:
+        engine = Engine.from_text(POLICY, recorder=log)
+        pay(engine, password="old")
+        log.flush()
+        pay(engine, password=SECRET)
+        log.erase("acme", "ann")
+        pay(engine, password="new")
+    reader = LogReader(directory)
+    first, second, third = entries(directory, kind="decision")
+    for entry in (first, second):
+        with pytest.raises(Erased):
+            reader.values(entry)
+    assert reader.values(third)["args.password"][1] == b'"new"'
+
+
+def test_what_comes_long_after_an_erasure_is_kept(directory: Path) -> None:
+    with evidence.open(directory, mode="sync") as log:
+        engine = Engine.from_text(POLICY, recorder=log)
+        pay(engine)
+        log.erase("acme", "ann")
+        for _ in range(3):
+            engine.decide({"tool_name": "pay", "tool_args": {"amount": 1}, "tenant_id": "acme", "user_id": "bob"})
+        pay(engine, password="new")
+    reader = LogReader(directory)
+    newest = entries(directory, kind="decision")[-1]
+    assert reader.values(newest)["args.password"][1] == b'"new"'
 
 
 def test_an_erased_value_is_gone_and_every_proof_still_verifies(directory: Path) -> None:

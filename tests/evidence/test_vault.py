@@ -1,5 +1,6 @@
 """Values that are sealed, given out one by one, and destroyed."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -137,6 +138,27 @@ def test_a_key_is_waited_for_while_another_process_makes_it(vault: Vault, tmp_pa
     slow = Vault(str(tmp_path), Slow(), "02")
     assert other.open(*kept(slow)) == SECRETS
     assert slow.open(*kept(other)) == SECRETS
+
+
+def test_an_erasure_is_noticed_also_by_who_has_sealed_nothing_yet(vault: Vault, tmp_path: Path) -> None:
+    vault.key("acme", "ann", "2026-01-31")
+    Vault(str(tmp_path), FileStorage()).erase("acme", "ann")
+    assert vault.open(*kept(vault)) == SECRETS
+
+
+def test_an_erasure_that_fails_half_way_is_noticed_by_who_seals(vault: Vault, tmp_path: Path) -> None:
+    kept(vault)
+    kept(vault, day="2026-02-01")
+
+    class Failing(FileStorage):
+        def open(self, path: str, *, write: bool = False) -> int:
+            if path.endswith("2026-02-01.key"):
+                raise OSError(errno.EIO, "EIO")
+            return super().open(path, write=write)
+
+    with pytest.raises(EvidenceError, match="cannot erase"):
+        Vault(str(tmp_path), Failing()).erase("acme", "ann")
+    assert vault.open(*kept(vault)) == SECRETS
 
 
 def test_a_key_that_another_process_made_and_did_not_sync_is_durable_before_what_it_sealed_is() -> None:
