@@ -120,6 +120,9 @@ class Relay:
         elif not message.is_request:
             if message.method == "notifications/cancelled":
                 self._cancel(message)
+            elif message.method in self.handlers:
+                # Nobody could be answered, so nobody asks about it; and there are servers that run it all the same.
+                raise Malformed(f"a `{message.method}` needs an `id`")
             else:
                 self.upstream.line(message.line)
         elif message.id is None:

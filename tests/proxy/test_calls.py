@@ -500,3 +500,22 @@ def test_without_a_decision_no_call_runs_and_the_refusal_is_recorded(play: Play,
     assert world.called == []
     assert [one.effect for one in world.recorded.decisions] == [Effect.BLOCK]
     assert world.recorded.decisions[0].rules[0] in ("enforcer-away", "enforcer-failed")
+
+
+@pytest.mark.parametrize("id", ["", '"id":null,'])
+def test_a_call_without_an_id_reaches_no_server_alone_or_in_a_batch(play: Play, id: str) -> None:
+    """Nobody could be answered, so nothing is asked; but there are servers that run it all the same."""
+    call = (
+        b'{"jsonrpc":"2.0",%s"method":"tools/call","params":{"name":"send","arguments":{"text":"secret"}}}'
+        % id.encode()
+    )
+
+    async def scene(world: Any) -> None:
+        world.says(call)
+        world.says(b"[" + call + b"]")
+        world.says(b'[{"jsonrpc":"2.0","id":7,"method":"ping"},' + call + b"]")
+        await world.settle()
+
+    world = play(scene, POLICY)
+    assert world.server.lines == []
+    assert "`tools/call` needs an `id`" in world.client.messages[0]["error"]["message"] or id
