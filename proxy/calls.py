@@ -238,7 +238,30 @@ class Calls:
         self.relay.answer(call, result_message(call.message.raw_id, result))
 
     def send(self, call: Call, reply: Reply) -> None:
-        """Send a call on to the server, with the arguments that the reply lets through."""
+        """Send a call on to the server, with the arguments that the reply lets through.
+
+        Where it has waited, the tools may be others by now: then it goes when its tool is known to be as approved.
+        """
+        if self.catalog.state(call.tool) == "pinned":
+            self._forward(call, reply)
+        else:
+            self.spawn(self._look_again(call, reply))
+
+    async def _look_again(self, call: Call, reply: Reply) -> None:
+        try:
+            await self.catalog.make_ready(self.params_meta(call))
+            state = self.catalog.state(call.tool)
+            if self._live(call) and state == "pinned":
+                self._forward(call, reply)
+            elif self._live(call):
+                await self.aend(call, Ending.CANCELLED)
+                if self._live(call):
+                    call.ended = False
+                    self._refuse_by_floor(call, {"tool": state})
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must not leave a call without an answer
+            self._failed(call, error)
+
+    def _forward(self, call: Call, reply: Reply) -> None:
         message = call.message
         if reply.modified:
             message = message.with_params({**call.params, "arguments": encode(reply.args)})

@@ -9,6 +9,8 @@ import pytest
 from thoth.contract import Effect
 from thoth.proxy.refusals import META
 
+from .conftest import tool
+
 Play = Callable[..., Any]
 POLICY = """\
 policy desk
@@ -291,3 +293,67 @@ def test_a_step_on_the_way_that_brings_content_is_no_way_around_the_rules(play: 
         assert b"078" not in b"".join(world.client.lines)
 
     assert len(play(scene, policy).endings) == 1
+
+
+# ---------------------------------------------------------------- tools that change meanwhile
+
+
+@pytest.mark.parametrize("said_so", [True, False])
+@pytest.mark.parametrize("cancels", [True, False])
+def test_a_tool_that_changes_while_its_call_waits_is_not_called(play: Play, said_so: bool, cancels: bool) -> None:
+    """An approval is for the tool that was there when it was asked for."""
+
+    async def scene(world: Any) -> None:
+        world.initialize(elicitation={})
+        id = world.request("write", {"text": "a"})
+        await world.settle()
+        world.tools = [tool("read"), tool("write", "changed since"), tool("send")]
+        if said_so:
+            world.server_says({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+        else:
+            world.says({"jsonrpc": "2.0", "id": "list", "method": "tools/list"})
+            await world.settle()
+        answer(world, "accept", answer="approve")
+        if cancels:
+            await world.settle()
+        else:
+            result = (await world.response(id))["result"]
+            assert result["isError"] is True
+            assert result["_meta"][META]["rules"] == ["tool-changed"]
+
+    world = play(scene, POLICY)
+    assert world.called == []
+    assert world.endings == ["cancelled"]
+
+
+def test_a_tool_that_is_listed_anew_as_it_was_is_called_once_it_is_approved(play: Play) -> None:
+    async def scene(world: Any) -> None:
+        world.initialize(elicitation={})
+        id = world.request("write", {"text": "a"})
+        await world.settle()
+        world.server_says({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+        answer(world, "accept", answer="approve")
+        assert "isError" not in (await world.response(id))["result"]
+
+    world = play(scene, POLICY)
+    assert len(world.called) == 1
+    assert world.endings == ["completed"]
+
+
+def test_a_call_that_was_pending_and_one_that_a_server_asks_back_about_look_at_the_tool_again(play: Play) -> None:
+    wants = {"resultType": "input_required", "requestState": "s1"}
+
+    async def scene(world: Any) -> None:
+        await world.call("send", {"text": "a"})
+        (parked,) = world.calls.holding._parked.values()
+        world.returns = lambda params: wants
+        await world.call("read", {"path": "/a"}, _meta=MODERN)
+        parked.hold.approve("finance", "bob")
+        world.tools = [tool("read", "other"), tool("write"), tool("send", "other")]
+        world.server_says({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+        assert (await world.call("send", {"text": "a"}))["isError"] is True
+        assert (await world.call("read", {"path": "/a"}, requestState="s1", _meta=MODERN))["isError"] is True
+
+    world = play(scene, POLICY, on_hold="pending", elsewhere=True)
+    assert [call["name"] for call in world.called] == ["read"]
+    assert world.endings == ["cancelled", "cancelled"]
