@@ -41,7 +41,7 @@ from .forms import CALL, CALLS, DECISION, OUTCOME, REQUEST, TOLD
 from .held import Held, HeldCalls
 from .learned import Baseline
 from .ledger import Ledger
-from .results import pass_on
+from .results import may_filter, pass_on
 from .session import CALLS_MAX, Session, text_of
 from .sessions import KeptSessions
 from .toolsets import ToolSet
@@ -538,7 +538,8 @@ class Engine:
     def completed(self, decision: Decision, result: object = UNTOLD, *, whole: bool = True) -> Outcome:
         """Report that a call let through has completed, and what it returned; return what the agent may see of it.
 
-        `whole` is False where `result` is only a part: what it holds is remembered, what it lacks stays unknown.
+        `whole` is False where `result` is only a part: what it holds is remembered, what it lacks stays unknown, and
+        where a result rule could redact or withhold some of it, the agent may see nothing.
 
         Raises:
             RequestError: this engine did not let the call through, or it has ended before.
@@ -578,6 +579,8 @@ class Engine:
             if text is not None:
                 scan = self.policy.bounds.scan_chars
                 passed = pass_on(told, text, tool, rules, scan, self._evaluator.spans)  # type: ignore[arg-type]
+                if not whole and may_filter(self.policy, request.tool_name):
+                    passed = replace(passed, result=None, withheld=True)
             in_time = now - decision.now <= self.policy.bounds.in_flight_s
             if session is not None and call is not None and in_time:
                 labels, perhaps = (passed.labels, passed.perhaps) if passed else (NO_LABELS, NO_LABELS)

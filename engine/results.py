@@ -1,7 +1,8 @@
 """What becomes of a result: labels it brings, redactions, and whether the agent may see it at all.
 
 Result rules apply in doubt, as restrictions do: a result that is too long to be scanned, or cannot be, is withheld
-rather than passed on unredacted, and a label that may hold is kept as one that may.
+rather than passed on unredacted, and a label that may hold is kept as one that may. Of a result that was told in part
+nobody knows what the rest holds: it is withheld wherever a rule could filter it.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,7 +10,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..contract import Json
-from .checked import Pattern, ResultRule, Tool
+from ..native.names import nfc
+from .checked import CheckedPolicy, Pattern, ResultRule, Tool
+from .toolsets import ToolSet
 
 Spans: TypeAlias = Callable[[Pattern, str], list[tuple[int, int]]]
 
@@ -22,6 +25,17 @@ class Passed:
     withheld: bool
     labels: frozenset[str]
     perhaps: frozenset[str]
+
+
+def may_filter(policy: CheckedPolicy, tool: str) -> bool:
+    """Say whether a result rule could redact or withhold what a tool of this name returns, whatever it is."""
+    name = nfc(tool)
+    classes: list[frozenset[str] | None] = [one.classes for one in policy.tools.get(name, ())] or [None]
+    return any(
+        rule.action != "label" and ToolSet(rule.tools).fits(name, one) is not False
+        for rule in policy.result_rules
+        for one in classes
+    )
 
 
 def pass_on(

@@ -157,7 +157,7 @@ class Embedded:
         self._clock = clock
         self._decide = engine.decide
         self._ended = engine.ended
-        self._filtered: dict[str, bool] = {}
+        self._filtered: tuple[object, dict[str, bool]] = (None, {})
         self._answers: dict[str, Approval] = {}
 
     # ------------------------------------------------------------ calls
@@ -190,19 +190,16 @@ class Embedded:
 
     def filters(self, tool: str) -> bool:
         """Say whether a result rule redacts or withholds what this tool returns."""
-        known = self._filtered.get(tool)
-        if known is None:
-            from .engine.toolsets import ToolSet
+        policy = self.engine.policy
+        of, known = self._filtered
+        if of is not policy:  # it was replaced
+            known = {}
+            self._filtered = policy, known
+        if tool not in known:
+            from .engine.results import may_filter
 
-            policy = self.engine.policy
-            declared = policy.tools.get(tool, ())
-            classes: list[frozenset[str] | None] = [one.classes for one in declared] or [None]
-            known = self._filtered[tool] = any(
-                rule.action != "label" and ToolSet(rule.tools).fits(tool, one) is not False
-                for rule in policy.result_rules
-                for one in classes
-            )
-        return known
+            known[tool] = may_filter(policy, tool)
+        return known[tool]
 
     def loosens(self, mode: Mode) -> str | None:
         """Return what the policy makes of a mode that a client asks for, where that is something else."""

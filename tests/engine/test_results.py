@@ -28,6 +28,17 @@ def test_a_result_that_cannot_be_scanned_is_withheld_and_its_label_may_hold(resu
 
 
 @pytest.mark.parametrize("evaluator", ["native", "reference"])
+def test_of_a_result_that_was_told_in_part_nothing_is_seen_where_a_rule_could_filter_the_rest(evaluator: str) -> None:
+    engine = Engine.from_text(POLICY, evaluator=evaluator)  # type: ignore[arg-type]
+    session = engine.session("s")
+    for tool, withheld in (("fetch", True), ("look", False)):
+        decision = engine.decide({"tool_name": tool, "tool_args": {"url": "u"}}, session=session)
+        outcome = engine.completed(decision, f"the first page of {tool}", whole=False)
+        assert (outcome.withheld, outcome.result is None) == (withheld, withheld)
+    assert [told.text for told in session.results] == ["the first page of fetch", "the first page of look"]
+
+
+@pytest.mark.parametrize("evaluator", ["native", "reference"])
 @pytest.mark.parametrize("tool", ["fetch", "look"])
 def test_empty_results_and_turns_are_not_kept(evaluator: str, tool: str) -> None:
     engine = Engine.from_text(POLICY, evaluator=evaluator)  # type: ignore[arg-type]

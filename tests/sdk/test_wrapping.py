@@ -9,6 +9,8 @@ import pytest
 
 import thoth
 
+from .office import POLICY
+
 
 def test_a_call_that_is_allowed_runs_once_and_is_reported(world: Any) -> None:
     ran = []
@@ -187,6 +189,46 @@ def test_a_result_is_passed_on_as_the_policy_lets_it_be_seen(world: Any) -> None
     read_page = client.tool(_named("read_page", "url", returns={"text": "card 4111 1111 1111 1111"}))
     assert read_page("https://x.example") == {"text": "card [card]"}
     assert client.tool(_named("secrets", "name", returns="k-1"))("db") == "[withheld by policy]"
+
+
+def _deep(text: str) -> Any:
+    value: Any = text
+    for _ in range(70):
+        value = [value]
+    return value
+
+
+class Page:
+    """What a tool may return and no policy can read."""
+
+    text = "card 4111 1111 1111 1111"
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        b"\xff card 4111 1111 1111 1111",
+        b" " * 70_000 + b"card 4111 1111 1111 1111",
+        _deep("card 4111 1111 1111 1111"),
+        {"page": Page()},
+        iter(["card 4111 1111 1111 1111"]),
+    ],
+)
+def test_a_result_that_cannot_be_read_whole_is_withheld_where_a_rule_could_redact_it(world: Any, result: Any) -> None:
+    client = world.client()
+    assert client.tool(_named("read_page", "url", returns=result))("https://x.example") == "[withheld by policy]"
+    assert client.tool(_named("read_customer", "id", returns=result))("42") is result
+
+
+def test_a_policy_that_is_replaced_says_anew_which_streams_are_kept(world: Any) -> None:
+    @world.client().tool
+    def read_customer(id: str) -> Iterator[str]:
+        yield "card 4111 1111 1111 1111"
+
+    assert list(read_customer("42")) == ["card 4111 1111 1111 1111"]
+    more = 'on result read_customer as cards redact result matching card_number with "[card]"\n'
+    world.engine.replace(POLICY.replace("{mode}", "") + more)
+    assert list(read_customer("42")) == ["card [card]"]
 
 
 def test_what_a_failing_tool_says_is_passed_on_as_the_policy_lets_it_be_seen(world: Any) -> None:
