@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from .contract import Answer, Approval, Effect, Ending, Mode, OperationError, RequestError
-from .enforcer import UNTOLD
+from .enforcer import UNTOLD, EnforcerRefused
 from .violation import ConfigurationError
 from .waiting import Hold
 
@@ -181,8 +181,8 @@ class Embedded:
             if result is UNTOLD:
                 return self._ended(reply, ending)  # type: ignore[arg-type]
             return self._ended(reply, ending, result, whole=whole)  # type: ignore[arg-type]
-        except RequestError:
-            return None  # ended before, or so long ago that the engine has let it go
+        except RequestError as error:
+            raise EnforcerRefused(str(error)) from error  # ended before, or so long ago that it was let go
 
     def said(self, session: Session, text: str) -> None:
         """Take in what the user said."""

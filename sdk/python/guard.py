@@ -334,9 +334,12 @@ class Guard:
     # ------------------------------------------------------------ after a call
 
     def end(self, run: Run, ending: Ending, result: object = UNTOLD, *, whole: bool = True) -> Passed | None:
-        """Report how a call ended; return what the agent may see of the result, None where nothing is said of it."""
+        """Report how a call ended; return what the agent may see of the result, None where nothing is said of it.
+
+        A call ends once; of a result that comes after its end nobody says what may be seen.
+        """
         if not self.tally.ended(run, ending):
-            return None
+            return self._unjudged(run, ending, result)
         if ending is COMPLETED and not self._immediate:
             run.seat.memory.tool_calls.append(run.tool)
         reply = run.reply
@@ -357,7 +360,7 @@ class Guard:
         if self._immediate or run.reply is None:
             return self.end(run, ending, result, whole=whole)
         if not self.tally.ended(run, ending):
-            return None
+            return self._unjudged(run, ending, result)
         if ending is COMPLETED:
             run.seat.memory.tool_calls.append(run.tool)
         try:
