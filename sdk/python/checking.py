@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .contract import Ending
 from .plain import plain, told
 from .runs import seen
-from .wrapping import ending_of, message_of
+from .wrapping import ending_of, is_signal, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +57,7 @@ class Check:
         """Report that the call failed; return the message as the agent may see it."""
         ending = Ending.FAILED if isinstance(error, str) else ending_of(error)
         message = error if isinstance(error, str) else message_of(error)
-        if ending is not Ending.FAILED:
+        if not isinstance(error, str) and is_signal(error):
             self._guard.end(self._run, ending)
             return message
         return seen(message, self._guard.end(self._run, ending, message), message)
@@ -79,7 +79,7 @@ class Check:
         """As `failed`, on an event loop."""
         ending = Ending.FAILED if isinstance(error, str) else ending_of(error)
         message = error if isinstance(error, str) else message_of(error)
-        if ending is not Ending.FAILED:
+        if not isinstance(error, str) and is_signal(error):
             await self._guard.aend(self._run, ending)
             return message
         return seen(message, await self._guard.aend(self._run, ending, message), message)

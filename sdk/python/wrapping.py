@@ -107,33 +107,50 @@ def ending_of(error: BaseException) -> Ending:
     return TIMED_OUT if isinstance(error, TimeoutError) else FAILED
 
 
+def is_signal(error: BaseException) -> bool:
+    """Say whether an exception steers the program and must arrive as it is; every other one has a text to be judged."""
+    return not isinstance(error, Exception) or any(kind.__name__ == "GraphBubbleUp" for kind in type(error).__mro__)
+
+
 def message_of(error: BaseException) -> str:
-    """Return an exception as the agent would see it."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001 - an exception of the application's can raise when it is asked for its text
-        return type(error).__name__
+    """Return an exception as the agent would see it, with what a traceback shows beside it: notes, causes, members."""
+    lines: list[str] = []
+    left, met = [error], {id(error)}
+    while left:
+        one = left.pop()
+        try:
+            lines.append(f"{type(one).__name__}: {one}")
+            lines += map(str, getattr(one, "__notes__", ()))
+        except Exception:  # noqa: BLE001 - an exception of the application's can raise when it is asked for its text
+            lines.append(type(one).__name__)
+        beside = [one.__cause__ if one.__cause__ is not None or one.__suppress_context__ else one.__context__]
+        beside += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+        for other in beside:
+            if other is not None and id(other) not in met:
+                met.add(id(other))
+                left.append(other)
+    return "\n".join(lines)
 
 
 def failed(run: Run, error: BaseException) -> BaseException:
     """Report that a call raised, and return what to raise: the same, or its text as the policy lets it be seen."""
     ending = ending_of(error)
-    if ending is not FAILED:
+    if is_signal(error):
         guard_of(run).end(run, ending)
         return error
     message = message_of(error)
-    after = seen(message, guard_of(run).end(run, FAILED, message), message)
+    after = seen(message, guard_of(run).end(run, ending, message), message)
     return error if after is message else ResultWithheld(str(after))
 
 
 async def afailed(run: Run, error: BaseException) -> BaseException:
     """As `failed`, on an event loop."""
     ending = ending_of(error)
-    if ending is not FAILED:
+    if is_signal(error):
         await guard_of(run).aend(run, ending)
         return error
     message = message_of(error)
-    after = seen(message, await guard_of(run).aend(run, FAILED, message), message)
+    after = seen(message, await guard_of(run).aend(run, ending, message), message)
     return error if after is message else ResultWithheld(str(after))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -266,6 +267,59 @@ def test_what_a_failing_tool_says_is_passed_on_as_the_policy_lets_it_be_seen(wor
     assert "4111" not in str(raised.value)
     assert raised.value.__cause__ is None
     assert raised.value.__suppress_context__
+
+
+CARD = "card 4111 1111 1111 1111"
+
+
+class Cancelled(Exception):
+    """A tool of its own names its exceptions as it likes."""
+
+
+def _chained(text: str) -> Exception:
+    try:
+        try:
+            raise KeyError(text)
+        except KeyError as cause:
+            raise ValueError("no page") from cause
+    except ValueError as error:
+        return error
+
+
+def _noted(text: str) -> Exception:
+    error = ValueError("no page")
+    error.add_note(text)
+    return error
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize(
+    ("make", "ending"),
+    [
+        (TimeoutError, "timed_out"),
+        (Cancelled, "cancelled"),
+        (_chained, "failed"),
+        (_noted, "failed"),
+        (lambda text: ExceptionGroup("no pages", [OSError(1, "a"), _chained(text)]), "failed"),
+    ],
+)
+def test_whatever_an_exception_shows_in_a_traceback_is_shown_as_the_policy_lets_it_be_seen(
+    world: Any, make: Any, ending: str, asynchronous: bool
+) -> None:
+    def read_page(url: str) -> None:
+        raise make(CARD)
+
+    async def read_page_later(url: str) -> None:
+        raise make(CARD)
+
+    client = world.client()
+    later, now = client.tool(name="read_page")(read_page_later), client.tool(read_page)
+    with pytest.raises(Exception, match=r"\[card\]") as raised:
+        asyncio.run(later("u")) if asynchronous else now("u")
+    assert "4111" not in "".join(traceback.format_exception(raised.value))
+    assert world.recorder.endings == [ending]
+    check = client.check("read_page", {"url": "u"})
+    assert "4111" not in check.failed(make(CARD))
 
 
 # ---------------------------------------------------------------- async, generators, streams
