@@ -372,6 +372,13 @@ class Guard:
             self._keep_outcome(run, ending, result)
             raise
 
+    def closed(self, run: Run) -> None:
+        """Report that a call was left in a coroutine that is being closed: nothing can be awaited there any more."""
+        if self._immediate or run.reply is None:
+            self.end(run, Ending.CANCELLED)
+        elif self.tally.ended(run, Ending.CANCELLED):
+            self._keep_outcome(run, Ending.CANCELLED, UNTOLD)
+
     def _unjudged(self, run: Run, ending: Ending, result: object) -> Passed | None:
         """Return what may be seen of a result that nobody could judge: nothing, where a rule might have changed it."""
         if result is UNTOLD or run.reply is None or not self.enforcer.filters(run.tool):

@@ -17,8 +17,10 @@ from .wrapping import afailed, failed, guard_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator
+    from contextvars import Token
 
     from .runs import Run
+    from .sessions import Frame
     from .wrapping import Governed
 
 CHARS_MAX: Final = 1024 * 1024
@@ -54,12 +56,25 @@ def kept_back(run: Run) -> bool:
     return guard_of(run).enforcer.filters(run.tool)
 
 
-def after(items: list[Any], result: Any, passed: Any) -> list[Any]:
-    """Return the items as they may be seen, from what is passed on of the whole."""
-    shown = seen(items, passed, result)
-    if shown is items or isinstance(shown, list):
-        return shown
-    return [shown]
+def after(taken: Taken, items: list[Any], value: Any, passed: Any, result: Any) -> tuple[list[Any], Any]:
+    """Return what a stream yielded and what it returned as both may be seen, from what is passed on of the whole."""
+    shown = seen((items, value), passed, result)
+    if isinstance(shown, tuple):
+        return items, value
+    if shown is WITHHELD:
+        return [WITHHELD], None if value is None else WITHHELD
+    yielded, returned = shown, value
+    if value is not None:
+        yielded, returned = shown if taken.items else ([], shown)
+    return yielded if isinstance(yielded, list) else [yielded], returned
+
+
+def left(before: Token[Frame | None]) -> None:
+    """Leave a tool's frame; one that is closed from elsewhere runs where it was never entered."""
+    try:
+        CURRENT.reset(before)
+    except ValueError:
+        pass
 
 
 async def awaited(tool: Governed, run: Run, result: Awaitable[Any]) -> Any:
@@ -68,7 +83,7 @@ async def awaited(tool: Governed, run: Run, result: Awaitable[Any]) -> Any:
     try:
         value = await result
     except BaseException as error:
-        CURRENT.reset(before)
+        left(before)
         instead = await afailed(run, error)
         if instead is error:
             raise
@@ -112,12 +127,14 @@ def stream(run: Run, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any
                 step, argument = inner.throw, thrown
         ended = True
         result = taken.result()
-        if value is not None and not taken.items:
-            result, taken.whole = told(value)
+        if value is not None:
+            json, whole = told(value)
+            result, taken.whole = [result, json] if taken.items else json, taken.whole and whole
         passed = guard_of(run).end(run, Ending.COMPLETED, result, whole=taken.whole)
+        items, value = after(taken, items, value, passed, result)
         if back:
-            yield from after(items, result, passed)
-        return value if passed is None or not (passed.withheld or passed.rules) or taken.items else WITHHELD
+            yield from items
+        return value
     except GeneratorExit:
         if not ended:
             guard_of(run).end(run, Ending.CANCELLED, taken.result(), whole=False)
@@ -165,7 +182,7 @@ async def async_stream(run: Run, inner: AsyncGenerator[Any, Any]) -> AsyncGenera
         result = taken.result()
         passed = await guard.aend(run, Ending.COMPLETED, result, whole=taken.whole)
         if back:
-            for item in after(items, result, passed):
+            for item in after(taken, items, None, passed, result)[0]:
                 yield item
     except GeneratorExit:
         if not ended:

@@ -145,6 +145,9 @@ def failed(run: Run, error: BaseException) -> BaseException:
 
 async def afailed(run: Run, error: BaseException) -> BaseException:
     """As `failed`, on an event loop."""
+    if isinstance(error, GeneratorExit):
+        guard_of(run).closed(run)
+        return error
     ending = ending_of(error)
     if is_signal(error):
         await guard_of(run).aend(run, ending)
@@ -198,9 +201,21 @@ def govern(
         async def governed_async_generator(*args: Any, **kwargs: Any) -> Any:
             run, args, kwargs = await tool.abegin(args, kwargs)
             inner = async_stream(run, function(*args, **kwargs))
+            step: Any = inner.asend
+            argument: Any = None
             try:
-                async for item in inner:
-                    yield item
+                while True:
+                    try:
+                        item = await step(argument)
+                    except StopAsyncIteration:
+                        return
+                    try:
+                        argument = yield item
+                        step = inner.asend
+                    except GeneratorExit:
+                        raise
+                    except BaseException as thrown:  # noqa: BLE001 - it is the generator's to catch
+                        step, argument = inner.athrow, thrown
             finally:
                 await inner.aclose()
 

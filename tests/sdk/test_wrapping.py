@@ -1,6 +1,7 @@
 """Functions of every kind, governed: each call is asked about once, before it runs, and its end is reported once."""
 
 import asyncio
+import contextvars
 import functools
 import traceback
 from collections.abc import AsyncIterator, Iterator
@@ -469,6 +470,83 @@ def test_a_stream_whose_result_may_be_redacted_is_kept_until_its_end(world: Any)
         yield "1111 1111."
 
     assert list(read_page("https://x.example")) == ["card [card]."]
+
+
+@pytest.mark.parametrize("yields", [[], ["page "], [{"n": 1}, "page"]])
+def test_what_a_generator_returns_is_passed_on_as_the_policy_lets_it_be_seen(world: Any, yields: list[Any]) -> None:
+    client = world.client()
+
+    def read_page(url: str) -> Iterator[Any]:
+        yield from yields
+        return {"text": CARD}
+
+    def secrets(name: str) -> Iterator[Any]:
+        yield from yields
+        return "k-1"
+
+    def read_customer(id: str) -> Iterator[Any]:
+        yield from yields
+        return CARD
+
+    def all_of(items: Iterator[Any]) -> tuple[list[Any], Any]:
+        found = []
+        while True:
+            try:
+                found.append(next(items))
+            except StopIteration as stop:
+                return found, stop.value
+
+    assert all_of(client.tool(read_page)("u")) == (yields, {"text": "card [card]"})
+    withheld, returned = all_of(client.tool(secrets)("db"))
+    assert {*withheld, returned} == {"[withheld by policy]"}
+    assert all_of(client.tool(read_customer)("42")) == (yields, CARD)
+
+
+def test_an_async_generator_takes_what_is_sent_and_thrown_into_it(world: Any) -> None:
+    @world.client().tool
+    async def read_customer(id: str) -> Any:
+        sent = yield "first"
+        try:
+            yield sent
+        except KeyError:
+            yield "caught"
+
+    async def run() -> None:
+        items = read_customer("42")
+        assert await anext(items) == "first"
+        assert await items.asend("sent") == "sent"
+        assert await items.athrow(KeyError("k")) == "caught"
+        with pytest.raises(StopAsyncIteration):
+            await anext(items)
+
+    asyncio.run(run())
+    assert world.recorder.endings == ["completed"]
+
+
+def test_a_coroutine_that_is_closed_from_elsewhere_has_ended(anywhere: Any) -> None:
+    """As a loop does with a task that is still there when it ends."""
+    client = anywhere.client()
+    started = []
+
+    async def read_customer(id: str) -> None:
+        started.append(id)
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        call = client.tool(read_customer)("42")
+
+        async def step() -> None:
+            waits = call.send(None)
+            while not started:
+                await asyncio.wait([waits])
+                waits = call.send(None)
+
+        await asyncio.create_task(step())
+        contextvars.Context().run(call.close)
+
+    asyncio.run(run())
+    audit = client.audit()
+    assert (audit.running, audit.cancelled) == (0, 1)
 
 
 def test_what_a_stream_yields_is_remembered_in_the_session(world: Any) -> None:
