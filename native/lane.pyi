@@ -1,17 +1,19 @@
 from collections.abc import Callable
 from typing import Any
 
+from .clients import Client
 from .desk import Desk
 from .forms import Form
 from .load import Load
-from .replies import Replies
 from .results import Results
 from .running import Running
 from .tally import Tally
+from .waiting import Waiting
 
 class Street:
     desk: Desk | None
     tenant: str | None
+    in_flight: int
     def __init__(
         self,
         *,
@@ -29,22 +31,19 @@ class Street:
         recent: Any,
         recent_each: int,
         recent_bytes_max: int,
-        waits: bool,
+        waits: Waiting | None = None,
+        undurable: Callable[[Any, Exception], None] | None = None,
         tenant: str | None = None,
     ) -> None: ...
 
 class Lane:
-    replies: Replies | None
+    client: Client | None
+    connection: Any
+    in_flight: int
     failed: tuple[str, str] | None
     id: int
     count: int
-    def __init__(
-        self,
-        street: Street,
-        asker: str,
-        at_leisure: Callable[[int, bytes, Any], None],
-        when_durable: Callable[[int, bytes, Any, bytes], None],
-    ) -> None: ...
+    def __init__(self, street: Street, asker: str, connection: Any) -> None: ...
     @property
     def torn(self) -> bool: ...
     @property
@@ -55,3 +54,5 @@ class Lane:
     def put(self, data: bytes) -> None: ...
     def taken(self) -> bytes: ...
     def send(self, descriptor: int) -> bytes: ...
+
+def give_out(taken: list[Any], error: Exception | None) -> None: ...

@@ -11,15 +11,17 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memmove
 
+from thoth.native.clients cimport Client, Kept
 from thoth.native.desk cimport Desk
 from thoth.native.forms cimport Form
 from thoth.native.load cimport Load
-from thoth.native.replies cimport DIGEST_BYTES, Replies, digest_into
+from thoth.native.replies cimport DIGEST_BYTES, digest_into
 from thoth.native.results cimport Results
 from thoth.native.sending cimport taken_at_once
 from thoth.native.running cimport Running
 from thoth.native.spelling cimport Ink
 from thoth.native.tally cimport Tally
+from thoth.native.waiting cimport Waiting
 
 cdef extern from "Python.h":
     void PyObject_GC_UnTrack(void *one)
@@ -38,18 +40,20 @@ cdef class Street:
     A call that is allowed is put into `running` under the id of its decision, as (asker, call, question, answer), the
     last two as bytes: a decision is many objects, and most calls end soon. Where it holds more than `running_max`, or
     more than `running_bytes_max` of these bytes, `forget_oldest` is called. Each `recent_each`-th request goes into
-    `recent`, if it has no more than `recent_bytes_max`. `waits`: answers wait for the disk. `block` is None where a
-    refusal may yet become something else. `tenant`: whose all calls are that do not say whose they are.
+    `recent`, if it has no more than `recent_bytes_max`. `waits`: in there answers wait for the disk, as the `Kept` of
+    their questions, until `give_out`; `undurable` is handed one, and the error, where that fails. `block` is None where
+    a refusal may yet become something else. `tenant`: whose all calls are that do not say whose they are.
     """
 
     def __init__(self, *, Desk desk, Load load not None, Results results not None, Tally tally not None,
                  Form answer not None, allow, block, Running running not None, Py_ssize_t running_max,
                  Py_ssize_t running_bytes_max, forget_oldest, recent, Py_ssize_t recent_each, Py_ssize_t recent_bytes_max,
-                 bint waits, str tenant=None):
+                 Waiting waits=None, undurable=None, str tenant=None):
         self.desk, self.load, self.results, self.tally = desk, load, results, tally
         self.answer, self.allow, self.block, self.running, self.recent = answer, allow, block, running, recent
         self.forget_oldest, self.running_max, self.running_bytes_max = forget_oldest, running_max, running_bytes_max
-        self.recent_each, self.recent_bytes_max, self.waits, self.tenant = recent_each, recent_bytes_max, waits, tenant
+        self.recent_each, self.recent_bytes_max, self.tenant = recent_each, recent_bytes_max, tenant
+        self.waits, self.undurable = waits, undurable
         self.id, self.effect, self.asked = map(answer.place, ("id", "effect", "request"))
 
     cdef int note(self, object decision, bint allowed, str asker, tuple call, bytes payload, bytes answer) except -1:
@@ -77,12 +81,11 @@ cdef class Street:
 cdef class Lane:
     """One connection's frames in, and what is to be written to it."""
 
-    def __init__(self, Street street not None, str asker not None, at_leisure, when_durable):
-        """`at_leisure` is handed the id of a question, its bytes, and the decision, where the answer is not plain.
-
-        `when_durable` is handed these and the answer, where plain answers wait for the disk.
+    def __init__(self, Street street not None, str asker not None, connection):
+        """`connection.at_leisure` is handed the id of a question, its bytes, and the decision, where the answer is not
+        plain; `connection.gave` is called when answers that waited for the disk were put here.
         """
-        self.street, self.asker, self.at_leisure, self.when_durable = street, asker, at_leisure, when_durable
+        self.street, self.asker, self.connection = street, asker, connection
         self.rest, self.out = Ink(), Ink()
 
     @property
@@ -113,7 +116,7 @@ cdef class Lane:
 
         Otherwise `next` is to be called until it returns None.
         """
-        if self.rest.used or self.failed is not None or self.street.waits:
+        if self.rest.used or self.failed is not None or self.street.waits is not None:
             self.feed(data)
             return False
         self.feed(data)
@@ -179,12 +182,14 @@ cdef class Lane:
     cdef bint question(self, uint64_t id, bytes payload) except -1:
         """Decide a question, if it is plain; say whether it was."""
         cdef Street street = self.street
+        cdef Client client = self.client
+        cdef Kept kept
         cdef uint8_t first = <uint8_t>PyBytes_AS_STRING(payload)[0]  # a zero where there is nothing
         cdef uint8_t digest[DIGEST_BYTES]
         cdef object decision, effect, taken = None
         cdef bytes answer
         cdef Py_ssize_t begin
-        if self.replies is None or id <= self.replies.newest or street.desk is None:
+        if client is None or id <= client.replies.newest or street.desk is None:
             return False
         if not (0x80 <= first <= 0x8F or first == 0xDE or first == 0xDF):
             return False
@@ -202,17 +207,30 @@ cdef class Lane:
         begin = self.out.used
         if (effect is not street.allow and effect is not street.block) or street.results.frame(self.out, decision, id):
             self.out.used = begin
-            self.at_leisure(id, payload, decision)
+            self.connection.at_leisure(id, payload, decision)
             return True
         answer = PyBytes_FromStringAndSize(<const char *>self.out.data + begin, self.out.used - begin)
         street.note(decision, effect is street.allow, self.asker, None, payload, answer)
-        if street.waits:
-            self.out.used = begin
-            self.when_durable(id, payload, decision, answer)
-            return True
         digest_into(<const uint8_t *>PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), digest)
-        self.replies.add(id, digest, answer, street.load.now)
+        if street.waits is not None:
+            self.out.used = begin
+            kept = client.begun(id, digest, self)
+            kept.question, kept.answer = payload, answer
+            street.waits.add_one(kept)
+            self.in_flight += 1
+            street.in_flight += 1
+            return True
+        client.replies.add(id, digest, answer, street.load.now)
         return True
+
+    cdef int answered(self, Kept kept, double now) except -1:
+        """Put here the answer to a question, which is durable now."""
+        kept.client.settled(kept, kept.answer, now)
+        self.out.put(PyBytes_AS_STRING(kept.answer), PyBytes_GET_SIZE(kept.answer))
+        if self.in_flight:
+            self.in_flight -= 1
+            self.street.in_flight -= 1
+        return 0
 
     # ------------------------------------------------------------ writing
 
@@ -237,6 +255,45 @@ cdef class Lane:
             return b""
         left = self.taken()
         return left[done:]
+
+
+def give_out(list taken not None, error) -> None:
+    """Give out what waited for the disk, in its order; `error` is why it is not durable, None where it is.
+
+    It is a `Kept` of a lane's, or a pair: then the second is called with the first and the error. A mistake in giving
+    out one is raised when all others are given out.
+    """
+    cdef list lanes = []
+    cdef object failed = None
+    cdef Lane lane
+    cdef double now = 0.0
+    for one in taken:
+        try:
+            if type(one) is not Kept:
+                made, deliver = one
+                deliver(made, error)
+                continue
+            lane = <Lane?>(<Kept>one).lane
+            if error is not None:
+                lane.street.undurable(one, error)
+                continue
+            if not lanes:
+                now = lane.street.load.clock()
+            if not lane.told:
+                lane.told = True
+                lanes.append(lane)
+            lane.answered(<Kept>one, now)
+        except Exception as mistake:
+            failed = mistake
+    for one in lanes:
+        lane = <Lane>one
+        lane.told = False
+        try:
+            lane.connection.gave()
+        except Exception as mistake:
+            failed = mistake
+    if failed is not None:
+        raise failed
 
 
 cdef uint64_t number(const uint8_t *data, int size) noexcept:

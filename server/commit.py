@@ -9,6 +9,9 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from ..native.lane import give_out
+from ..native.waiting import Waiting
+
 Deliver = Callable[[Any, Exception | None], None]
 """Called on the loop with what was added, a decision or an outcome, and with why it is not durable."""
 
@@ -26,23 +29,24 @@ class Commit:
     def __init__(self, log: Log, later: Callable[..., object], soon: Callable[..., object]) -> None:
         """`later` runs a function on the loop from any thread, `soon` at the end of this turn."""
         self._log, self._later, self._soon = log, later, soon
-        self._waiting: list[tuple[Any, Deliver]] = []
-        self._queue: queue.SimpleQueue[list[tuple[Any, Deliver]] | None] = queue.SimpleQueue()
+        self.waiting = Waiting(self._first)
+        self._queue: queue.SimpleQueue[list[Any] | None] = queue.SimpleQueue()
         self._busy = False
         self._thread = threading.Thread(target=self._run, name="thoth-commit", daemon=True)
         self._thread.start()
 
     def add(self, made: Any, deliver: Deliver) -> None:
         """Have a decision or an outcome given out when it is durable."""
-        if not self._waiting and not self._busy:
+        self.waiting.add((made, deliver))
+
+    def _first(self) -> None:
+        if not self._busy:
             self._soon(self._hand_over)
-        self._waiting.append((made, deliver))
 
     def _hand_over(self) -> None:
-        if self._waiting and not self._busy:
+        if len(self.waiting) and not self._busy:
             self._busy = True
-            waiting, self._waiting = self._waiting, []
-            self._queue.put(waiting)
+            self._queue.put(self.waiting.take())
 
     def _run(self) -> None:
         while (taken := self._queue.get()) is not None:
@@ -53,16 +57,15 @@ class Commit:
                 error = failed
             self._later(self._deliver, taken, error)
 
-    def _deliver(self, taken: list[tuple[Any, Deliver]], error: Exception | None) -> None:
+    def _deliver(self, taken: list[Any], error: Exception | None) -> None:
         self._busy = False
         self._hand_over()
-        for made, deliver in taken:
-            deliver(made, error)
+        give_out(taken, error)
 
     @property
     def empty(self) -> bool:
         """Whether no answer waits."""
-        return not self._busy and not self._waiting
+        return not self._busy and not len(self.waiting)
 
     def close(self) -> None:
         """Stop the thread; to be called when nothing waits any more."""

@@ -21,6 +21,7 @@ from ..engine import Engine
 from ..engine.decide import admitted_bytes
 from ..engine.embed import UNTOLD
 from ..engine.forms import DECISION
+from ..native.clients import Kept
 from ..native.docket import Docket
 from ..native.lane import Street
 from ..native.load import Load
@@ -30,7 +31,6 @@ from .counts import Counts
 from .holds import Hold, Holds
 from .overrides import REFUSALS, Override, Overrides, is_named
 from .refusal import blocked
-from .resend import Kept
 from .results import RESULTS
 
 RUNNING_MAX: Final = 100_000
@@ -111,7 +111,8 @@ class Dispatcher:
             recent=self._recent,
             recent_each=RECENT_EACH,
             recent_bytes_max=RECENT_BYTES_MAX,
-            waits=self.commit is not None,
+            waits=None if self.commit is None else self.commit.waiting,
+            undurable=self._undurable,
             tenant=self.tenant,
         )
 
@@ -144,17 +145,11 @@ class Dispatcher:
         self.commit.add(decision, lambda made, error: give(self.durable(made, error), ""))
         return None
 
-    def when_durable(self, kept: Kept, decision: Decision, answer: bytes) -> None:
-        """Have a plain answer given out when its record is durable; the lane has taken its decision in."""
-
-        def give(made: Decision, error: Exception | None) -> None:
-            if error is None:
-                kept.connection.answer(kept, answer)
-            else:
-                kept.give(self.durable(made, error), "")
-
-        assert self.commit is not None
-        self.commit.add(decision, give)
+    def _undurable(self, kept: Kept, error: Exception) -> None:
+        """Give out what becomes of a plain answer of a lane's whose record is not durable."""
+        assert kept.question is not None
+        assert kept.answer is not None
+        kept.give(self.durable(self._decision_of(kept.question, kept.answer), error), "")
 
     def _in_spite(self, decision: Decision, overrides: Overrides) -> Decision:
         """Return a refusal, or the decision that an operator's override makes of it."""
@@ -263,9 +258,15 @@ class Dispatcher:
         if isinstance(question, Decision):
             return question
         assert isinstance(answer, bytes)
+        made = self._decision_of(question, answer)
+        assert made.request is not None
+        return made
+
+    def _decision_of(self, question: bytes, answer: bytes) -> Decision:
         result = msgspec.msgpack.decode(answer[HEADER_BYTES:], type=Result)
         request = admitted_bytes(question)
-        assert isinstance(request, Request)
+        if not isinstance(request, Request):
+            return decision_of(result, None)
         if self.tenant is not None:
             request = msgspec.structs.replace(request, tenant_id=self.tenant)  # the question need not have said it
         return decision_of(result, request)

@@ -67,7 +67,6 @@ class FrameDoor:
         self.connections: set[FrameConnection] = set()
         self.clients = Clients()
         self.street = dispatcher.street(load)
-        self.in_flight = 0
         self.leaving = False
 
     def __call__(self) -> "FrameConnection":
@@ -87,6 +86,11 @@ class FrameDoor:
             connection.go_away("leaving", "this server is stopping; connect again and send what was not answered")
 
     @property
+    def in_flight(self) -> int:
+        """How many questions are not answered yet."""
+        return self.street.in_flight
+
+    @property
     def idle(self) -> bool:
         """Whether everything that was read has been answered."""
         return not self.in_flight
@@ -96,14 +100,13 @@ class FrameConnection(asyncio.Protocol):
     """One client's connection."""
 
     __slots__ = (
-        "asker", "client", "descriptor", "door", "failed", "in_flight", "lane", "lingers_since", "paused", "scheduled",
-        "slow_since", "torn_since", "transport", "uid", "waits",
+        "asker", "client", "descriptor", "door", "failed", "lane", "lingers_since", "paused", "scheduled", "slow_since",
+        "torn_since", "transport", "uid", "waits",
     )  # fmt: skip
 
     def __init__(self, door: FrameDoor) -> None:
         self.door = door
         self.client: Client | None = None
-        self.in_flight = 0
         self.scheduled = self.paused = False
         self.slow_since = self.torn_since = self.lingers_since = 0.0
         self.failed = False
@@ -120,7 +123,7 @@ class FrameConnection(asyncio.Protocol):
         self.descriptor = self.transport.get_extra_info("socket").fileno()
         self.uid = self.peer_uid()
         self.asker = f"uid:{self.uid}"
-        self.lane = Lane(door.street, self.asker, self.at_leisure, self.when_durable)
+        self.lane = Lane(door.street, self.asker, self)
         door.connections.add(self)
         door.counts.connections += 1
         self.torn_since = door.clock()
@@ -186,6 +189,11 @@ class FrameConnection(asyncio.Protocol):
             self.transport.close()
         else:
             self._pause()
+
+    @property
+    def in_flight(self) -> int:
+        """How many questions of this client are not answered yet."""
+        return self.lane.in_flight
 
     # ------------------------------------------------------------ reading
 
@@ -282,7 +290,7 @@ class FrameConnection(asyncio.Protocol):
         if self.client is None:
             self.client = door.clients.find(self.uid, hello.client, door.clock())
             self.client.connections += 1
-            self.lane.replies = self.client.replies
+            self.lane.client = self.client
         if hello.session_id is not None:
             if not 0 < len(hello.session_id) <= SESSION_CHARS_MAX:
                 raise RequestError(f"a session's id has 1 to {SESSION_CHARS_MAX} characters")
@@ -303,7 +311,7 @@ class FrameConnection(asyncio.Protocol):
         assert client is not None
         if self.came_before(DECIDE, id, payload):
             return
-        kept = client.begin(id, digest_of(payload), self)
+        kept = client.begin(id, digest_of(payload), self.lane)
 
         dispatcher = door.dispatcher
         late = False
@@ -331,15 +339,8 @@ class FrameConnection(asyncio.Protocol):
     def at_leisure(self, id: int, payload: bytes, decision: Decision) -> None:
         """Settle a decision of the lane's whose answer is not plain."""
         assert self.client is not None
-        kept = self.client.begin(id, digest_of(payload), self)
+        kept = self.client.begin(id, digest_of(payload), self.lane)
         self.settled(kept, self.door.dispatcher.settle(decision, self.asker, kept.give))
-
-    def when_durable(self, id: int, payload: bytes, decision: Decision, answer: bytes) -> None:
-        """Give out a plain answer of the lane's when it is durable."""
-        assert self.client is not None
-        kept = self.client.begin(id, digest_of(payload), self)
-        self.took_up()
-        self.door.dispatcher.when_durable(kept, decision, answer)
 
     def batch(self, id: int, kept: Kept, payload: bytes) -> None:
         """Decide several calls, in their order, and answer all at once."""
@@ -372,7 +373,7 @@ class FrameConnection(asyncio.Protocol):
         assert client is not None
         if self.came_before(kind, id, payload):
             return
-        kept = client.begin(id, digest_of(payload), self)
+        kept = client.begin(id, digest_of(payload), self.lane)
         try:
             if kind == DECIDE_BATCH:
                 self.batch(id, kept, payload)
@@ -425,9 +426,9 @@ class FrameConnection(asyncio.Protocol):
             self.send(told[1])
         elif held is not None and held.digest == digest:
             self.door.counts.resent += 1
-            if held.connection is not self:
-                held.connection.released()
-                held.connection = self  # under way: its answer goes where the client is now
+            if held.lane is not self.lane:
+                held.lane.connection.released()
+                held.lane = self.lane  # under way: its answer goes where the client is now
                 self.took_up()
         elif kind == DECIDE:
             refuse = self.door.dispatcher.refuse
@@ -444,19 +445,19 @@ class FrameConnection(asyncio.Protocol):
 
     def took_up(self) -> None:
         """Count one request more under way."""
-        self.in_flight += 1
-        self.door.in_flight += 1
+        self.lane.in_flight += 1
+        self.door.street.in_flight += 1
 
     def released(self) -> None:
         """Count one request less under way."""
-        self.in_flight -= 1
-        self.door.in_flight -= 1
+        self.lane.in_flight -= 1
+        self.door.street.in_flight -= 1
         if self.paused:
             self._resume()
 
     def answer(self, kept: Kept, answer: bytes) -> None:
         """Give out an answer that was waited for, where its client is now."""
-        to = kept.connection
+        to: FrameConnection = kept.lane.connection
         kept.client.answered(kept, answer, to.door.clock())
         to.send(answer)
         if to.in_flight:
@@ -464,6 +465,18 @@ class FrameConnection(asyncio.Protocol):
         if to.door.leaving and not to.in_flight:
             to.flush()
             to.transport.close()
+
+    def give(self, kept: Kept, decision: Decision, token: str) -> None:
+        """Give out a decision that was waited for."""
+        self.answer(kept, message(RESULT, kept.id, result_of(decision, token)))
+
+    def gave(self) -> None:
+        """Write the answers that are durable now, which the lane has, and read on."""
+        self.flush()
+        if self.paused:
+            self._resume()
+        if self.door.leaving and not self.in_flight:
+            self.transport.close()
 
     # ------------------------------------------------------------ waiting for a person
 

@@ -212,8 +212,7 @@ class Porter(asyncio.Protocol):
 
     def asked(self) -> None:
         """Count one question more under way: it is one of the connection's, wherever it is answered."""
-        self.local.in_flight += 1
-        self.door.door.in_flight += 1
+        self.local.took_up()
         if self.local.in_flight >= CREDITS_MAX or self.door.door.in_flight >= IN_FLIGHT_MAX:
             self.pause()
 
@@ -316,8 +315,7 @@ class Porter(asyncio.Protocol):
         known = self.door.worker.owner_of_call(self.door.tenant, decision_id)
         if known is not None:
             return known
-        self.local.in_flight += 1
-        self.door.door.in_flight += 1
+        self.local.took_up()
 
         def told(worker: int) -> None:
             self.local.released()

@@ -6,15 +6,10 @@ answered long ago, and are not decided again either.
 """
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from ..contract import Decision
-from ..contract.frames import Kind, message
-from ..contract.result import result_of
-from ..native.replies import Replies, digest_of
-
-if TYPE_CHECKING:
-    from .frames import FrameConnection
+from ..native.clients import Client, Kept
+from ..native.replies import digest_of
 
 __all__ = ["Client", "Clients", "Kept", "digest_of"]
 
@@ -22,45 +17,6 @@ ANSWERS_MAX: Final = 512
 ANSWERS_BYTES_MAX: Final = 8 << 20
 CLIENTS_MAX: Final = 1_024
 KEPT_S: Final = 60.0
-
-
-class Kept:
-    """One request that is under way. `connection` is where the answer is to go."""
-
-    __slots__ = ("client", "connection", "digest", "id")
-
-    def __init__(self, id: int, digest: bytes, client: "Client", connection: "FrameConnection") -> None:
-        self.id = id
-        self.digest = digest
-        self.client = client
-        self.connection = connection
-
-    def give(self, decision: Decision, token: str) -> None:
-        """Send the decision that was waited for, where the client is now."""
-        self.connection.answer(self, message(Kind.RESULT, self.id, result_of(decision, token)))
-
-
-class Client:
-    """The requests of one client that are remembered, by id: those under way, and the answers to others."""
-
-    __slots__ = ("connections", "replies", "seen_at", "waiting")
-
-    def __init__(self, now: float) -> None:
-        self.waiting: dict[int, Kept] = {}
-        self.replies = Replies(ANSWERS_MAX, ANSWERS_BYTES_MAX)
-        self.connections = 0
-        self.seen_at = now
-
-    def begin(self, id: int, digest: bytes, connection: "FrameConnection") -> Kept:
-        """Remember a request that is under way."""
-        kept = self.waiting[id] = Kept(id, digest, self, connection)
-        self.replies.note(id)
-        return kept
-
-    def answered(self, kept: Kept, answer: bytes, now: float) -> None:
-        """Remember the answer to a request."""
-        if self.waiting.pop(kept.id, None) is not None:
-            self.replies.keep(kept.id, kept.digest, answer, now)
 
 
 class Clients:
@@ -74,7 +30,7 @@ class Clients:
         key = (uid, name)
         client = self._all.get(key)
         if client is None:
-            client = self._all[key] = Client(now)
+            client = self._all[key] = Client(now, ANSWERS_MAX, ANSWERS_BYTES_MAX)
             if len(self._all) > CLIENTS_MAX:
                 self._drop_one()
         self._all.move_to_end(key)

@@ -1,6 +1,7 @@
 """The compiled way of a frame beside the plain one: cut, decided, spelled and remembered alike."""
 
 import contextlib
+import queue
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,9 +18,11 @@ from thoth.contract.frames import FrameReader, Kind, frame, message
 from thoth.contract.result import result_of
 from thoth.engine import Engine
 from thoth.engine.forms import DECISION
+from thoth.native.clients import Client
 from thoth.native.lane import Lane, Street
 from thoth.native.running import Running
 from thoth.native.tally import Tally
+from thoth.server.commit import Commit
 from thoth.server.counts import Counts
 from thoth.server.dispatch import Dispatcher
 from thoth.server.frames import FrameConnection, FrameDoor
@@ -111,14 +114,36 @@ class Glass:
         return [self.one] if self.one.covers(decision) else []
 
 
-class House:
-    """One door with one connection; `compiled` says whether its lane may decide."""
+class Disk:
+    """In the place of a log: what was recorded is durable, or with `fails` never is."""
 
-    def __init__(self, compiled: bool, policy: str = POLICY, tenant: str = "", overridden: bool = False) -> None:
+    def __init__(self, fails: bool) -> None:
+        self.fails = fails
+
+    def flush(self) -> None:
+        if self.fails:
+            raise OSError(5, "the disk has failed")
+
+
+class House:
+    """One door with one connection; `compiled` says whether its lane may decide, `disk` what answers wait for."""
+
+    def __init__(
+        self,
+        compiled: bool,
+        policy: str = POLICY,
+        tenant: str = "",
+        overridden: bool = False,
+        disk: str = "",
+    ) -> None:
         self.clock, self.loop = Clock(), Loop()
+        self.done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.commit: Commit | None = None
+        if disk:
+            self.commit = Commit(Disk(disk == "fails"), lambda *call: self.done.put(call), self.loop.call_soon)
         self.engine = Engine.from_text(policy, clock=self.clock)
         self.counts = Counts()
-        parts: Any = self.engine, NoHolds(), None, self.counts, self.clock
+        parts: Any = self.engine, NoHolds(), self.commit, self.counts, self.clock
         self.dispatcher = TenantDispatcher(tenant, *parts) if tenant else Dispatcher(*parts)
         if overridden:
             self.dispatcher.overrides = Glass()  # type: ignore[assignment]
@@ -143,6 +168,14 @@ class House:
 
     def tell(self, data: bytes) -> None:
         self.connection.data_received(data)
+        self.loop.turn()
+        while self.commit is not None and not self.commit.empty:
+            self.end_commit()
+
+    def end_commit(self) -> None:
+        """Take in what the thread says of the commit that is under way."""
+        deliver, *what = self.done.get(timeout=60)
+        deliver(*what)
         self.loop.turn()
 
     def told(self) -> list[tuple[int, int, int, Any]]:
@@ -172,6 +205,10 @@ class House:
             "running": [id.partition("-")[2] for id in self.dispatcher._running],
             "requests": [self.request_of(id) for id in self.dispatcher._running],
             "overridden": self.counts.overridden,
+            "unrecorded": self.counts.unrecorded,
+            "in_flight": (self.connection.in_flight, self.door.in_flight),
+            "answered": len(self.client.replies),
+            "waiting": dict(self.client.waiting),
             "under_way": [id.partition("-")[2] for id in self.engine._running],
             "sessions": [
                 (name, one.counted, one.blocks, sorted(one.labels), [c.tool for c in one.calls])
@@ -180,7 +217,14 @@ class House:
             "closing": self.transport.closing,
         }
 
+    @property
+    def client(self) -> Client:
+        assert self.connection.client is not None
+        return self.connection.client
+
     def close(self) -> None:
+        if self.commit is not None:
+            self.commit.close()
         self.here.close()
         self.there.close()
 
@@ -246,14 +290,24 @@ STEPS = st.lists(st.tuples(FRAMES, st.integers(-3, 2)), max_size=25)
 
 
 @settings(deadline=None, max_examples=60)
-@given(STEPS, st.lists(st.integers(1, 400), max_size=12), st.sampled_from(["", "acme"]), st.booleans())
-def test_a_lane_answers_as_the_plain_way_does(steps: list[Any], cuts: list[int], tenant: str, overridden: bool) -> None:
-    """Random frames, torn anywhere; ids that go on, come again and go back; of one tenant, and with operators."""
+@given(
+    STEPS,
+    st.lists(st.integers(1, 400), max_size=12),
+    st.sampled_from(["", "acme"]),
+    st.booleans(),
+    st.sampled_from(["", "sound", "fails"]),
+)
+def test_a_lane_answers_as_the_plain_way_does(
+    steps: list[Any], cuts: list[int], tenant: str, overridden: bool, disk: str
+) -> None:
+    """Random frames, torn anywhere; ids that go on, come again and go back; of one tenant, with operators, and where
+    answers wait for a disk, which may fail.
+    """
     stream, id = b"", 1
     for (kind, flags, payload), step in steps:
         stream += frame(kind, max(0, id + min(step, 0)), payload, flags)
         id += 1 + max(step, 0)
-    with both(tenant=tenant, overridden=overridden) as (compiled, plain):
+    with both(tenant=tenant, overridden=overridden, disk=disk) as (compiled, plain):
         for house in (compiled, plain):
             at = 0
             for cut in cuts:
@@ -312,7 +366,7 @@ def test_frames_are_cut_as_the_plain_reader_cuts_them(
     frames: list[tuple[int, int, int, bytes]], cuts: list[int], tail: bytes
 ) -> None:
     stream = b"".join(frame(kind, id, payload, flags) for kind, flags, id, payload in frames) + tail
-    lane, reader = Lane(street(), "uid:0", fail, fail), FrameReader()
+    lane, reader = Lane(street(), "uid:0", None), FrameReader()
     at = 0
     for cut in [*cuts, len(stream)]:
         piece = stream[at : at + cut]
@@ -321,10 +375,6 @@ def test_frames_are_cut_as_the_plain_reader_cuts_them(
         assert list(iter(lane.next, None)) == reader.feed(piece)
         assert lane.torn == reader.torn or reader.failed is not None
         assert lane.failed == (None if reader.failed is None else (reader.failed.code, str(reader.failed)))
-
-
-def fail(*given: object) -> None:
-    raise AssertionError(given)
 
 
 def street() -> Street:
@@ -343,7 +393,6 @@ def street() -> Street:
         recent=[],
         recent_each=16,
         recent_bytes_max=1_000,
-        waits=False,
     )
 
 
@@ -397,3 +446,76 @@ def test_a_lane_decides_for_a_tenant_and_beside_operators(kind: dict[str, Any]) 
         assert compiled.told() == plain.told()
         assert compiled.counts.tally.allowed == 1
         assert plain.counts.tally.allowed == 0
+
+
+def result(house: House, place: int = -1) -> Any:
+    return msgspec.msgpack.decode(FrameReader().feed(house.transport.written)[place][3])
+
+
+SEARCH = {**CONTEXT, "tool_name": "search"}
+
+
+def test_nothing_is_answered_before_it_is_durable() -> None:
+    with both(disk="sound") as houses:
+        for house in houses:
+            house.connection.data_received(message(Kind.DECIDE, 1, SEARCH))
+            house.loop.turn()
+            house.connection.data_received(message(Kind.DECIDE, 2, SEARCH))
+            house.loop.turn()
+            assert len(house.told()) == 1, "the hello"
+            assert house.connection.in_flight == 2
+            house.end_commit()
+            assert [id for _, _, id, _ in house.told()] == [0, 1], "the second came after the commit began"
+            house.end_commit()
+            assert [id for _, _, id, _ in house.told()] == [0, 1, 2]
+            assert house.connection.in_flight == house.door.in_flight == 0
+
+
+def test_a_question_that_comes_again_while_it_waits_is_answered_once_and_where_it_came_last() -> None:
+    with both(disk="sound") as houses:
+        for house in houses:
+            asked = message(Kind.DECIDE, 1, SEARCH)
+            house.connection.data_received(asked)
+            house.loop.turn()
+            again, transport = FrameConnection(house.door), Transport(house.here)
+            again.connection_made(transport)  # type: ignore[arg-type]
+            again.data_received(message(Kind.HELLO, 0, wire.Hello("0" * 32)) + asked + asked)
+            assert (house.connection.in_flight, again.in_flight, house.door.in_flight) == (0, 1, 1)
+            house.end_commit()
+            assert len(house.told()) == 1
+            assert [id for _, _, id, _ in FrameReader().feed(transport.written)] == [0, 1]
+            assert again.in_flight == house.door.in_flight == 0
+            assert house.counts.resent == 2
+            assert house.dispatcher.asked == 1
+
+
+def test_what_could_not_be_recorded_is_blocked_each_answer_for_itself() -> None:
+    with both(disk="fails") as houses:
+        for house in houses:
+            for number in (1, 2, 3):
+                house.connection.data_received(message(Kind.DECIDE, number, SEARCH))
+            house.tell(message(Kind.DECIDE, 4, {"tool_name": ""}))
+            assert [id for _, _, id, _ in house.told()] == [0, 1, 2, 3, 4]
+            assert {result(house, at)["reason_code"] for at in range(-4, 0)} == {"evidence_unavailable"}
+            assert house.counts.unrecorded == 4
+            assert not house.dispatcher._running
+        assert houses[0].told() == houses[1].told()
+        assert houses[0].known() == houses[1].known()
+
+
+def test_a_mistake_in_giving_out_one_answer_keeps_no_other() -> None:
+    with both(disk="sound") as (compiled, plain):
+        for house in (compiled, plain):
+            assert house.commit is not None
+
+            def broken(made: Any, error: Any) -> None:
+                raise ZeroDivisionError
+
+            house.connection.data_received(message(Kind.DECIDE, 1, SEARCH))
+            house.commit.add(None, broken)
+            house.connection.data_received(message(Kind.DECIDE, 2, SEARCH))
+            house.loop.turn()
+            with pytest.raises(ZeroDivisionError):
+                house.end_commit()
+            house.loop.turn()
+            assert [id for _, _, id, _ in house.told()] == [0, 1, 2]
