@@ -16,7 +16,6 @@ from ..contract import (
     Decision,
     Effect,
     Ending,
-    Fault,
     Json,
     Mode,
     OperationError,
@@ -30,6 +29,7 @@ from ..native.desk import Desk
 from ..native.digests import digest_of
 from ..native.running import Running
 from . import bundle as bundles
+from .answers import blank
 from .checked import CheckedPolicy, Tool
 from .collecting import not_collecting
 from .compiler import Compiler
@@ -328,26 +328,7 @@ class Engine:
     def refuse(self, request: object, reason_code: str, problem: str = "") -> Decision:
         """Return a BLOCK by error for a call that is not decided at all, recorded as any decision is."""
         admitted = admitted_bytes(request) if isinstance(request, TEXT) else self._evaluator.admit(request)
-        known = None if isinstance(admitted, Fault) else admitted
-        with self._lock:
-            decision = Decision(
-                id=self._ids.next(),
-                effect=Effect.BLOCK,
-                verdict=Effect.BLOCK,
-                by=By.ERROR,
-                reason_code=reason_code,
-                policy_digest=self.policy.digest,
-                request=known,
-                now=self._clock(),
-                args=known.tool_args if known else None,
-                regimes=self.policy.regimes,
-                problem=problem,
-            )
-            if self.recorder is not None:
-                try:
-                    self.recorder.decided(decision)
-                except Exception as error:  # noqa: BLE001 - it is BLOCK already; say that there is no evidence of it
-                    decision = _unrecorded(decision, error)
+        decision: Decision = self._desk.refuse(admitted, reason_code, problem)
         return decision
 
     def weigh(self, request: object, *, session: Session | None = None, approval: Approval | None = None) -> Decision:
@@ -623,8 +604,16 @@ class Engine:
 def _ways_of(evaluator: Evaluator, policy: CheckedPolicy) -> tuple[Any, ...]:
     """Return what a desk takes of an evaluator: the compiled way to decide, if any, and which tools are simple."""
     late_s = policy.bounds.in_flight_s
+    refusal = blank(
+        effect=Effect.BLOCK,
+        verdict=Effect.BLOCK,
+        by=By.ERROR,
+        mode=Mode.BLOCK,
+        policy_digest=policy.digest,
+        regimes=policy.regimes,
+    )
     if not isinstance(evaluator, Native):
-        return None, None, evaluator.admit, evaluator.decide, frozenset(), frozenset(), late_s
+        return None, None, evaluator.admit, evaluator.decide, frozenset(), frozenset(), late_s, refusal
     declarations = evaluator.table.declarations
     plain = frozenset(declarations.general.keys() - declarations.special.keys())
     rules = [ToolSet(rule.tools) for rule in policy.result_rules]
@@ -634,7 +623,7 @@ def _ways_of(evaluator: Evaluator, policy: CheckedPolicy) -> tuple[Any, ...]:
         return not any(one.yields or any(rule.fits(name, one.classes) is not False for rule in rules) for one in tools)
 
     quiet = frozenset(filter(is_quiet, plain & policy.tools.keys()))
-    return ENTRY, evaluator.table, evaluator.admit, evaluator.decide, plain, quiet, late_s
+    return ENTRY, evaluator.table, evaluator.admit, evaluator.decide, plain, quiet, late_s, refusal
 
 
 def _announce(recorder: Recorder, policy: CheckedPolicy, files: tuple[str, ...]) -> None:

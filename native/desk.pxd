@@ -1,5 +1,5 @@
 from thoth.native.entry cimport Entry
-from thoth.native.forms cimport Form
+from thoth.native.forms cimport Blank, Form
 from thoth.native.running cimport Running
 from thoth.native.wire cimport Wire
 
@@ -37,12 +37,16 @@ cdef class Desk:
     cdef frozenset quiet                 # those of them of whose results no rule says anything, and that bring no label
     cdef tuple endings                   # (ending, its text) of each
     cdef double in_flight_s
+    cdef Blank refusal                   # a call that is not decided at all: BLOCK by error
     cdef Py_ssize_t running_max, calls_max
     cdef Py_ssize_t session_id, tenant_id, tool_name, asked, effect, reservations, violation, explaining, id, now
+    cdef Py_ssize_t args, reason_code, problem, tool_args
     cdef Explainer explainer_of(self, object session, object approval, object seen)
     cdef object decide_taken(self, object admitted, object session, object approval)
     cdef object taken_for(self, bytes given, str tenant)
     cdef object decide_one(self, object given, object session, object approval)
+    cdef object taken_in(self, object given)
+    cdef object refused(self, object admitted, object reason_code, object problem)
     cdef object known_session(self, object request)
     cdef object decided(self, object admitted, object session, object approval)
     cdef int count(self, object request, str id, object now, object session) except -1

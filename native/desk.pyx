@@ -11,7 +11,7 @@ from libc.string cimport memcpy
 
 from thoth.native.digests cimport after_call, after_end, digest_of
 from thoth.native.entry cimport Entry
-from thoth.native.forms cimport Form
+from thoth.native.forms cimport Blank, Form
 from thoth.native.running cimport Running
 from thoth.native.wire cimport Wire
 
@@ -148,16 +148,21 @@ cdef class Desk:
         self.asked, self.effect, self.reservations, self.violation, self.explaining, self.id, self.now = map(
             decision.place, ("request", "effect", "reservations", "violation", "explainer", "id", "now")
         )
+        self.args, self.reason_code, self.problem = map(decision.place, ("args", "reason_code", "problem"))
+        self.tool_args = request.place("tool_args")
 
-    def take(self, Entry entry, table, admit, decide_in_full, frozenset plain not None, frozenset quiet not None, double in_flight_s):
+    def take(self, Entry entry, table, admit, decide_in_full, frozenset plain not None, frozenset quiet not None, double in_flight_s,
+             tuple refusal not None):
         """Decide by this from the next call on; with the lock held, if calls may be under way.
 
-        Without an entry `decide_in_full` decides. `plain` are the tools of which all calls are remembered alike;
+        `refusal` is what a call is told that is not decided, but for what is its own. Without an entry `decide_in_full` decides. `plain` are the tools of which all calls are remembered alike;
         of the results of those that are `quiet` no rule says anything, and they bring no label. A call that ends later
         than `in_flight_s` after its decision counts in no session.
         """
         self.entry, self.table, self.admit, self.decide_in_full, self.plain = entry, table, admit, decide_in_full, plain
         self.quiet, self.in_flight_s, self.memories = quiet, in_flight_s, {}
+        own = (self.id, self.asked, self.now, self.args, self.reason_code, self.problem)
+        self.refusal = Blank(self.decision, refusal, own)
 
     cdef Explainer explainer_of(self, object session, object approval, object seen):
         cdef Explainer made = Explainer()
@@ -173,13 +178,46 @@ cdef class Desk:
         """Decide a request that was taken in just now, and that nobody else has a hand on."""
         return self.decide_taken(admitted, None, None)
 
+    def refuse(self, admitted, reason_code, problem):
+        """Return what a call is told that is not decided at all, recorded as any decision is."""
+        return self.refused(admitted, reason_code, problem)
+
+    cdef object refused(self, object admitted, object reason_code, object problem):
+        cdef object decision, args = None
+        cdef Form form = self.decision
+        if type(admitted) is not self.request.kind:
+            admitted = None  # it is not known what was asked
+        else:
+            args = self.request.read(admitted, self.tool_args)
+        self.lock.take()
+        try:
+            now, id = self.clock(), self.ids.made()
+            decision = self.refusal.begun()
+            form.write(decision, self.id, id)
+            form.write(decision, self.now, now)
+            form.write(decision, self.asked, admitted)
+            form.write(decision, self.args, args)
+            form.write(decision, self.reason_code, reason_code)
+            form.write(decision, self.problem, problem)
+            if self.recorder is not None:
+                try:
+                    self.recorder.decided(decision)
+                except Exception as error:  # it is BLOCK already; say that there is no evidence of it
+                    decision = self.unrecorded(decision, error)
+            return decision
+        finally:
+            self.lock.leave()
+
+    cdef object taken_in(self, object given):
+        """Return the request that bytes or a text hold, or what is wrong with it."""
+        cdef object admitted = self.wire.read_in(given)
+        return self.admit_text(given) if admitted is None else admitted
+
     cdef object decide_one(self, object given, object session, object approval):
         cdef object admitted = None
         cdef Entry entry = self.entry
         if isinstance(given, _text) or isinstance(given, _bytes):
-            admitted = self.wire.read_in(given)
-            if admitted is None:
-                admitted = self.admit_text(given)
+            admitted = self.taken_in(given)
         else:
             if entry is not None:
                 admitted = entry.intake.read_in(given)

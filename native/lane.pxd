@@ -47,4 +47,4 @@ cdef class Lane:
     cdef object advance(self)
     cdef bint question(self, uint64_t id, bytes payload) except -1
     cdef int put_by(self) except -1
-    cdef int answered(self, Kept kept, double now) except -1
+    cdef int answered(self, Kept kept) except -1

@@ -23,6 +23,8 @@ from thoth.native.spelling cimport Ink
 from thoth.native.tally cimport Tally
 from thoth.native.waiting cimport Waiting
 
+from thoth.native.load import OVERLOADED, TOO_MUCH
+
 cdef extern from "Python.h":
     void PyObject_GC_UnTrack(void *one)
 
@@ -32,6 +34,8 @@ cdef enum:
     HEAD_BYTES = 16
     PAYLOAD_BYTES_MAX = 1 << 20
     KEPT_BYTES_MAX = 1 << 16     # of the memory of one connection, while it has nothing to do
+
+cdef str overloaded = OVERLOADED, too_much = TOO_MUCH
 
 
 cdef class Street:
@@ -189,6 +193,7 @@ cdef class Lane:
         cdef object decision, effect, taken = None
         cdef bytes answer
         cdef Py_ssize_t begin
+        cdef bint shed
         if client is None or id <= client.replies.newest or street.desk is None:
             return False
         if not (0x80 <= first <= 0x8F or first == 0xDE or first == 0xDF):
@@ -197,20 +202,30 @@ cdef class Lane:
             taken = street.desk.taken_for(payload, street.tenant)
             if taken is None:
                 return False
-        if street.load.arrived(<void *>self, self.reads):
-            return False
-        if taken is None:
+        shed = street.load.arrived(<void *>self, self.reads)
+        if shed:
+            decision = street.desk.refused(street.desk.taken_in(payload) if taken is None else taken, overloaded, too_much)
+            street.tally.shed += 1
+        elif taken is None:
             decision = street.desk.decide_one(payload, None, None)
         else:
             decision = street.desk.decide_taken(taken, None, None)
         effect = street.answer.read(decision, street.effect)
         begin = self.out.used
-        if (effect is not street.allow and effect is not street.block) or street.results.frame(self.out, decision, id):
+        # What may yet become of a refusal is of no account where nothing was decided.
+        if (not shed and effect is not street.allow and effect is not street.block) \
+                or street.results.frame(self.out, decision, id):
             self.out.used = begin
-            self.connection.at_leisure(id, payload, decision)
+            if shed:
+                self.connection.shed(id, payload, decision)
+            else:
+                self.connection.at_leisure(id, payload, decision)
             return True
         answer = PyBytes_FromStringAndSize(<const char *>self.out.data + begin, self.out.used - begin)
-        street.note(decision, effect is street.allow, self.asker, None, payload, answer)
+        if shed:
+            street.tally.shed_by_lanes += 1
+        else:
+            street.note(decision, effect is street.allow, self.asker, None, payload, answer)
         digest_into(<const uint8_t *>PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), digest)
         if street.waits is not None:
             self.out.used = begin
@@ -223,9 +238,9 @@ cdef class Lane:
         client.replies.add(id, digest, answer, street.load.now)
         return True
 
-    cdef int answered(self, Kept kept, double now) except -1:
+    cdef int answered(self, Kept kept) except -1:
         """Put here the answer to a question, which is durable now."""
-        kept.client.settled(kept, kept.answer, now)
+        kept.client.settled(kept, kept.answer, self.street.load.now)
         self.out.put(PyBytes_AS_STRING(kept.answer), PyBytes_GET_SIZE(kept.answer))
         if self.in_flight:
             self.in_flight -= 1
@@ -266,7 +281,6 @@ def give_out(list taken not None, error) -> None:
     cdef list lanes = []
     cdef object failed = None
     cdef Lane lane
-    cdef double now = 0.0
     for one in taken:
         try:
             if type(one) is not Kept:
@@ -277,12 +291,10 @@ def give_out(list taken not None, error) -> None:
             if error is not None:
                 lane.street.undurable(one, error)
                 continue
-            if not lanes:
-                now = lane.street.load.clock()
             if not lane.told:
                 lane.told = True
                 lanes.append(lane)
-            lane.answered(<Kept>one, now)
+            lane.answered(<Kept>one)
         except Exception as mistake:
             failed = mistake
     for one in lanes:

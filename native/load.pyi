@@ -3,6 +3,8 @@ from typing import Final
 
 WAIT_S: Final[float]
 PATIENCE_S: Final[float]
+OVERLOADED: Final[str]
+TOO_MUCH: Final[str]
 
 class Load:
     now: float

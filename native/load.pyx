@@ -2,7 +2,7 @@
 
 A frame that is reached late in a turn has waited at least since the turn began. Where that is more than 5 ms in every
 turn for 100 ms, with no pause between the turns, what waited longer than 5 ms is refused: BLOCK `overloaded`, recorded,
-and much cheaper than deciding.
+and cheaper than deciding.
 """
 
 import time
@@ -12,6 +12,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 WAIT_S = 0.005
 PATIENCE_S = 0.1
+OVERLOADED, TOO_MUCH = "overloaded", "the server has too much to do"
 
 
 cdef class Load:

@@ -1,6 +1,8 @@
 class Tally:
     allowed: int
     blocked: int
+    shed: int
+    shed_by_lanes: int
     http_requests: int
     under_way_bytes: int
     latency_s: float

@@ -18,7 +18,7 @@ class Counts:
 
     __slots__ = (
         "_by_effect", "connections", "frame_errors", "internal", "overridden", "reloads", "reloads_failed", "resent",
-        "shed", "slow_readers", "tally", "unrecorded",
+        "slow_readers", "tally", "unrecorded",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -32,7 +32,6 @@ class Counts:
         self.reloads = 0
         self.reloads_failed = 0
         self.resent = 0
-        self.shed = 0
         self.slow_readers = 0
         self.unrecorded = 0
 
@@ -41,13 +40,18 @@ class Counts:
         """Decisions by effect."""
         found = self._by_effect.copy()
         found["ALLOW"] += self.tally.allowed
-        found["BLOCK"] += self.tally.blocked
+        found["BLOCK"] += self.tally.blocked + self.tally.shed_by_lanes
         return found
 
     @property
     def http_requests(self) -> int:
         """Requests over HTTP."""
         return self.tally.http_requests
+
+    @property
+    def shed(self) -> int:
+        """Questions that were refused because there was too much to do."""
+        return self.tally.shed
 
     @property
     def latency(self) -> list[int]:

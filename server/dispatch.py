@@ -175,7 +175,10 @@ class Dispatcher:
 
     def refuse(self, given: object, reason_code: str, problem: str, give: Given) -> Decision | None:
         """Answer a call with BLOCK by error, recorded; as `decide` does."""
-        decision = self.engine.refuse(given, reason_code, problem)
+        return self.refused(self.engine.refuse(given, reason_code, problem), give)
+
+    def refused(self, decision: Decision, give: Given) -> Decision | None:
+        """Take a BLOCK by error of the engine's in, as `refuse` does."""
         self.counts.decided(decision)
         if self.commit is None:
             return decision

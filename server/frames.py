@@ -22,7 +22,7 @@ from ..native.lane import Lane
 from .counts import Counts
 from .dispatch import Dispatcher, EndedBefore
 from .holds import Hold
-from .load import Load
+from .load import OVERLOADED, TOO_MUCH, Load
 from .resend import Client, Clients, Kept, digest_of
 from .sockets import peer_of
 
@@ -320,9 +320,9 @@ class FrameConnection(asyncio.Protocol):
             payload = payload[8:]
         given: Any = payload if flags & wire.JSON or payload[:1] in PACKED_MAPS else decoded(payload)
         if late or door.load.arrive():
-            door.counts.shed += 1
-            why = "the deadline had passed" if late else "the server has too much to do"
-            decision = dispatcher.refuse(given, "overloaded", why, kept.give)
+            door.counts.tally.shed += 1
+            why = "the deadline had passed" if late else TOO_MUCH
+            decision = dispatcher.refuse(given, OVERLOADED, why, kept.give)
         else:
             decision = dispatcher.decide(given, self.asker, kept.give)
         self.settled(kept, decision)
@@ -341,6 +341,12 @@ class FrameConnection(asyncio.Protocol):
         assert self.client is not None
         kept = self.client.begin(id, digest_of(payload), self.lane)
         self.settled(kept, self.door.dispatcher.settle(decision, self.asker, kept.give))
+
+    def shed(self, id: int, payload: bytes, decision: Decision) -> None:
+        """Give out a refusal of the lane's that it cannot spell."""
+        assert self.client is not None
+        kept = self.client.begin(id, digest_of(payload), self.lane)
+        self.settled(kept, self.door.dispatcher.refused(decision, kept.give))
 
     def batch(self, id: int, kept: Kept, payload: bytes) -> None:
         """Decide several calls, in their order, and answer all at once."""

@@ -27,7 +27,7 @@ from .hold_routes import APPROVALS, HOLD, HoldRoutes
 from .holds import NotYours
 from .http import Asked, HttpConnection
 from .keys import Key, Keys, asker_of
-from .load import Load
+from .load import OVERLOADED, TOO_MUCH, Load
 from .metrics import METRICS_TYPE, exposition
 from .overrides import Signed
 from .receipts import Found, Receipts, reference_of
@@ -209,8 +209,8 @@ class Routes:
             return
         give = self._give(asked, told, repeat, asker)
         if self.load.arrive():
-            self.counts.shed += 1
-            made = self.dispatcher.refuse(given, "overloaded", "the server has too much to do", give)
+            self.counts.tally.shed += 1
+            made = self.dispatcher.refuse(given, OVERLOADED, TOO_MUCH, give)
         else:
             made = self.dispatcher.decide(given, asker, give)
         if made is not None:

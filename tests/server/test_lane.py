@@ -125,6 +125,14 @@ class Disk:
             raise OSError(5, "the disk has failed")
 
 
+class Slow(Clock):
+    """Time in which each look at it takes 4 ms."""
+
+    def __call__(self) -> float:
+        self.now += 0.004
+        return self.now
+
+
 class House:
     """One door with one connection; `compiled` says whether its lane may decide, `disk` what answers wait for."""
 
@@ -135,6 +143,7 @@ class House:
         tenant: str = "",
         overridden: bool = False,
         disk: str = "",
+        slow: bool = False,
     ) -> None:
         self.clock, self.loop = Clock(), Loop()
         self.done: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -149,7 +158,7 @@ class House:
             self.dispatcher.overrides = Glass()  # type: ignore[assignment]
         self.here, there = socket.socketpair()
         self.there = there
-        load = Load(self.clock, self.loop.call_soon)
+        load = Load(Slow() if slow else self.clock, self.loop.call_soon)
         self.door = FrameDoor(
             self.dispatcher,
             self.loop,  # type: ignore[arg-type]
@@ -205,6 +214,7 @@ class House:
             "running": [id.partition("-")[2] for id in self.dispatcher._running],
             "requests": [self.request_of(id) for id in self.dispatcher._running],
             "overridden": self.counts.overridden,
+            "shed": self.counts.shed,
             "unrecorded": self.counts.unrecorded,
             "in_flight": (self.connection.in_flight, self.door.in_flight),
             "answered": len(self.client.replies),
@@ -519,3 +529,22 @@ def test_a_mistake_in_giving_out_one_answer_keeps_no_other() -> None:
                 house.end_commit()
             house.loop.turn()
             assert [id for _, _, id, _ in house.told()] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("kind", [{}, {"tenant": "acme"}, {"overridden": True}, {"disk": "sound"}, {"disk": "fails"}])
+def test_what_is_too_much_is_refused_alike_on_both_ways(kind: dict[str, Any]) -> None:
+    tools = "search", "wipe", "", "pay", "x" * 70_000
+    with both(slow=True, **kind) as (compiled, plain):
+        for house in (compiled, plain):
+            for turn in range(6):
+                ids = range(10 * turn + 1, 10 * turn + 11)
+                house.tell(b"".join(message(Kind.DECIDE, id, {**SEARCH, "tool_name": tools[id % 5]}) for id in ids))
+            assert 10 < house.counts.shed < 40
+            codes = [payload["reason_code"] for _, _, _, payload in house.told()[1:]]
+            assert len(codes) == 60
+            refused = "evidence_unavailable" if kind.get("disk") == "fails" else "overloaded"
+            assert codes.count(refused) >= house.counts.shed
+        assert compiled.told() == plain.told()
+        assert compiled.known() == plain.known()
+        assert compiled.counts.tally.shed_by_lanes > 0
+        assert plain.counts.tally.shed_by_lanes == 0
