@@ -23,7 +23,7 @@ from .storage import Bytes, Storage
 
 KEY_BYTES: Final = 32
 KEYS_CACHED: Final = 16_384
-MAKING_TRIES: Final = 100
+MAKING_TRIES: Final = 1_000
 FRAME: Final = struct.Struct("<4sI16s12s")  # magic, length of the ciphertext, box id, nonce
 MAGIC: Final = b"\x9eTV1"
 ERASED: Final = "erased"
