@@ -116,7 +116,7 @@ cdef class Posts:
         street.tally.http_requests += 1
         decision = desk.decide_taken(request, None, None)
         effect = answer.read(decision, street.effect)
-        if (effect is street.allow or effect is street.block) and not street.waits \
+        if (effect is street.allow or effect is street.block) and street.waits is None \
                 and (<dict>members).get("action_attestation_id") is None:
             traced = (<dict>members).get("enforcement_trace_id")
             if traced is None or type(traced) is str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import queue
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from thoth.engine import Engine
 from thoth.native.heads import plain_post
+from thoth.server.commit import Commit
 from thoth.server.counts import Counts
 from thoth.server.dispatch import Dispatcher
 from thoth.server.http import HttpDoor
@@ -23,7 +25,7 @@ from thoth.server.routes import Routes
 from thoth.server.tenant import TenantDispatcher
 
 from .live import CONTEXT, Clock
-from .test_lane import POLICY, REQUESTS, Loop, NoHolds, Transport
+from .test_lane import POLICY, REQUESTS, Disk, Loop, NoHolds, Transport
 
 TARGET = b"/v1/enforce"
 
@@ -113,13 +115,17 @@ def test_the_plainest_head_is_read() -> None:
 class House:
     """One HTTP door with one connection; `straight` says whether plain questions go past the parser."""
 
-    def __init__(self, folder: Path, straight: bool, whole: str = "", **limits: Any) -> None:
-        """`whole`: the tenant whose everything is here."""
+    def __init__(self, folder: Path, straight: bool, whole: str = "", disk: str = "", **limits: Any) -> None:
+        """`whole`: the tenant whose everything is here; `disk`: what answers wait for."""
         folder.mkdir()
         self.clock, self.loop = Clock(), Loop()
         self.engine = Engine.from_text(POLICY, clock=self.clock)
         self.counts = Counts()
-        parts: Any = self.engine, NoHolds(), None, self.counts, self.clock
+        self.done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.commit: Commit | None = None
+        if disk:
+            self.commit = Commit(Disk(disk == "fails"), lambda *call: self.done.put(call), self.loop.call_soon)
+        parts: Any = self.engine, NoHolds(), self.commit, self.counts, self.clock
         self.dispatcher = dispatcher = TenantDispatcher(whole, *parts) if whole else Dispatcher(*parts)
         self.keys = Keys(folder / "keys.db", whole or None)
         self.key, kept = self.keys.create("tests", ["execute"], self.clock(), **limits)
@@ -150,6 +156,11 @@ class House:
         lines = b"".join(line + b"\r\n" for line in more)
         self.connection.data_received(head % (self.key.encode(), len(body)) + lines + b"\r\n" + body)
         self.loop.turn()
+        while self.commit is not None and not self.commit.empty:
+            assert len(self.transport.written) == before, "it is not durable yet"
+            deliver, *told = self.done.get(timeout=30)
+            deliver(*told)
+            self.loop.turn()
         return self.read(self.transport.written[before:])
 
     def read(self, data: bytes) -> tuple[int, Any]:
@@ -178,6 +189,8 @@ class House:
         }
 
     def close(self) -> None:
+        if self.commit is not None:
+            self.commit.close()
         self.keys.close()
         self.here.close()
         self.transport.end.close()
@@ -208,11 +221,12 @@ TRACED = st.fixed_dictionaries(
         st.builds(lambda one, more: {**one, **more}, REQUESTS, TRACED) | st.binary(max_size=9), max_size=8
     ),
     tenant=st.sampled_from(["", "acme"]),
+    disk=st.sampled_from(["", "works", "fails"]),
 )
 def test_a_plain_question_is_answered_as_any_other(
-    tmp_path_factory: pytest.TempPathFactory, requests: list[Any], tenant: str
+    tmp_path_factory: pytest.TempPathFactory, requests: list[Any], tenant: str, disk: str
 ) -> None:
-    with both(tmp_path_factory.mktemp("keys"), whole=tenant) as (straight, plain):
+    with both(tmp_path_factory.mktemp("keys"), whole=tenant, disk=disk) as (straight, plain):
         for request in requests:
             assert straight.ask(request) == plain.ask(request)
             assert straight.ask(request, b"user-agent: python-requests/2") == plain.ask(
@@ -319,3 +333,13 @@ def test_a_session_that_another_worker_keeps_is_left_to_it(tmp_path: Path) -> No
             assert straight.ask({**CONTEXT, "tool_name": "search", "session_id": session})[0] == 200
         assert asked == ["ours", "theirs", None]
         assert straight.counts.tally.allowed == 2, "the third took the way of all others"
+
+
+@pytest.mark.parametrize("disk", ["works", "fails"])
+def test_an_answer_that_waits_for_the_disk_is_not_given_out_before(tmp_path: Path, disk: str) -> None:
+    with both(tmp_path, disk=disk) as houses:
+        for house in houses:
+            status, (_, told) = house.ask({**CONTEXT, "tool_name": "search"})  # which looks
+            assert status == 200
+            assert told["decision"] == ("ALLOW" if disk == "works" else "BLOCK")
+        assert houses[0].known() == houses[1].known()
