@@ -18,6 +18,7 @@ import msgspec
 from ..contract import Decision, Effect, Fault, RequestError
 from ..contract.envelope import EventsTaken, EventTaken
 from .dispatch import Dispatcher, call_of
+from .resend import digest_of
 
 SEEN_MAX: Final = 65_536
 EVENTS_MAX: Final = 1_000
@@ -66,7 +67,7 @@ class Events:
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
-        self._seen: OrderedDict[tuple[Any, str], None] = OrderedDict()
+        self._seen: OrderedDict[bytes, None] = OrderedDict()
 
     def decided(self, decision: Decision, asker: str) -> None:
         """Note a decision that events of whoever asked may be about."""
@@ -82,11 +83,12 @@ class Events:
 
         Where they cannot be, the same events count again when they come again.
         """
-        new: list[tuple[Any, str]] = []
+        new: list[bytes] = []
         ended: list[str] = []
         told: list[EventTaken] = []
         for event in events:
-            key = _key_of(event)
+            id = id_of(event)
+            key = _key_of(event["tenant_id"], id)
             if key in self._seen:
                 continue
             self._seen[key] = None
@@ -96,7 +98,7 @@ class Events:
             about = self._about(event, asker)
             if about is not None and event["event_type"] == POST:
                 ended.append(about)
-            told.append(EventTaken(key[1], about))
+            told.append(EventTaken(id, about))
         paired = sum(one.decision_id is not None for one in told)
         taken = EventsTaken(len(new), len(events) - len(new), paired, tuple(told))
 
@@ -146,6 +148,6 @@ def id_of(event: dict[str, Any]) -> str:
     return id if isinstance(id, str) and id else sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()
 
 
-def _key_of(event: dict[str, Any]) -> tuple[Any, str]:
+def _key_of(tenant: str, id: str) -> bytes:
     """Return what makes an event the same when it comes again."""
-    return event["tenant_id"], id_of(event)
+    return digest_of(json.dumps([tenant, id]).encode())

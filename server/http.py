@@ -28,6 +28,8 @@ IDLE_S: Final = 120.0
 LINGER_S: Final = 2.0
 PHRASES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 JSON_TYPE: Final = b"application/json"
+ONCE: Final = frozenset({b"x-api-key", b"authorization", b"content-type", b"user-agent"})
+"""Headers by which we go. Of two, somebody before us may have gone by the other."""
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _json = msgspec.json.encode
@@ -262,7 +264,13 @@ class HttpConnection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         assert self.reading is not None
         self._count(len(name) + len(value))
-        self.reading.headers[name.lower()] = value
+        if self.reading.method:
+            return  # behind the body, where whoever stands before us may not have looked (RFC 9110, 6.5.1)
+        name = name.lower()
+        if name in ONCE and name in self.reading.headers:
+            self.fail(400, "malformed", f"`{name.decode()}` stands once in a request")
+            raise ValueError("twice")
+        self.reading.headers[name] = value
 
     def _count(self, size: int) -> None:
         self.size += size
@@ -292,7 +300,7 @@ class HttpConnection(asyncio.Protocol):
         asked.at = self.door.clock()
         target = self.url.decode("latin-1")
         asked.path, _, asked.query = target.partition("?")
-        parts = self.parts
+        parts, self.parts = self.parts, []  # a connection that is idle holds no body
         asked.body = parts[0] if len(parts) == 1 else b"".join(parts)
         asked.head_only = asked.method == b"HEAD"
         asked.close = not self.parser.should_keep_alive() or self.door.leaving

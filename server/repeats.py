@@ -4,6 +4,7 @@ from collections import OrderedDict
 from typing import Final
 
 from .http import Asked
+from .resend import digest_of
 
 REPEATS_MAX: Final = 65_536
 REPEAT_BYTES_MAX: Final = 64 << 20
@@ -41,18 +42,19 @@ class Repeats:
     """The requests of the last minute, by who asked and their ids: the last so many, and so many bytes of answers."""
 
     def __init__(self) -> None:
-        self._all: OrderedDict[tuple[str, str], Repeat] = OrderedDict()
+        self._all: OrderedDict[tuple[str, bytes], Repeat] = OrderedDict()
         self._bytes = 0
 
     def find(self, asker: str, id: str, now: float) -> Repeat | None:
         """Return what is kept of a request, if it came before."""
-        found = self._all.get((asker, id))
+        found = self._all.get(_key_of(asker, id))
         return found if found is not None and now - found.at <= REPEAT_S else None
 
     def begin(self, asker: str, id: str, digest: bytes, now: float) -> Repeat:
         """Return where the answer to a new request is to be kept."""
-        self._drop((asker, id))
-        made = self._all[asker, id] = Repeat(digest, now, self)
+        key = _key_of(asker, id)
+        self._drop(key)
+        made = self._all[key] = Repeat(digest, now, self)
         while len(self._all) > REPEATS_MAX or now - next(iter(self._all.values())).at > REPEAT_S:
             self._drop(next(iter(self._all)))
         return made
@@ -66,8 +68,13 @@ class Repeats:
         while self._bytes > REPEAT_BYTES_MAX and self._all:
             self._drop(next(iter(self._all)))
 
-    def _drop(self, key: tuple[str, str]) -> None:
+    def _drop(self, key: tuple[str, bytes]) -> None:
         found = self._all.pop(key, None)
         if found is not None:
             found.kept = False
             self._bytes -= found.size
+
+
+def _key_of(asker: str, id: str) -> tuple[str, bytes]:
+    """Return what a request is kept under: its id can be long."""
+    return asker, digest_of(id.encode())

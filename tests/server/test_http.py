@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -539,3 +540,42 @@ def test_whoever_hangs_up_waits_no_longer(served: Served) -> None:
     while served.running.on_loop(lambda: any(connection.under_way for connection in web.connections)):
         pass
     assert served.running.on_loop(lambda: len(holds._told[token])) == 0
+
+
+def test_names_that_clients_choose_take_the_same_memory_however_long(served: Served) -> None:
+    client = served.client("bot-key", "execute", "write")
+    routes = served.running.sidecar.routes
+    event = {"event_type": "TOOL_CALL_PRE", "session_id": "s1", "tenant_id": "acme", "tool_name": "pay"}
+    ask = {**CONTEXT, "tool_name": "pay", "tool_args": {"amount": 50_000, "to": "bob"}}
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(10):
+            id = f"{number}{'x' * 500_000}"
+            assert client.ask("POST", "/v1/events/batch", [{**event, "event_id": id}])[1]["accepted"] == 1
+            assert client.ask("POST", "/v1/events/batch", [{**event, "event_id": id}])[1]["duplicates"] == 1
+            first, again = (client.ask("POST", "/v1/enforce", {**ask, "request_id": id}) for _ in range(2))
+            assert first == again
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1_000_000
+    assert len(routes.events._seen) == len(routes._repeats._all) == 10
+
+
+def test_a_key_behind_the_body_is_none(served: Served) -> None:
+    key = served.key("bot-key", "execute").encode()
+    head = b"POST /v1/enforce HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+    found = raw(served, head + b"2\r\n{}\r\n0\r\nx-api-key: " + key + b"\r\n\r\n")
+    assert found.startswith(b"HTTP/1.1 401 "), "whoever stands before us has not seen this header"
+
+
+@pytest.mark.parametrize("name", [b"x-api-key", b"authorization", b"content-type", b"user-agent"])
+def test_a_header_that_counts_stands_once(served: Served, name: bytes) -> None:
+    key = served.key("bot-key", "execute").encode()
+    value = {b"x-api-key": key, b"authorization": b"Bearer " + key}.get(name, b"application/json")
+    said = b"X-Api-Key: " + key + b"\r\n" if name in (b"content-type", b"user-agent") else b""
+    head = b"POST /v1/enforce HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n" + said
+    twice = raw(served, head + name + b": other\r\n" + name + b": " + value + b"\r\n\r\n{}")
+    assert twice.startswith(b"HTTP/1.1 400 ")
+    assert b"stands once" in twice
