@@ -85,8 +85,8 @@ class EvidenceRoutes:
 
         def told(found: dict[str, Found]) -> None:
             one = found.get(id)
-            whose = None if one is None else msgspec.json.decode(one.record).get("tenant")
-            if one is None or key.tenant not in (None, whose):
+            said = {} if one is None else msgspec.json.decode(one.record)
+            if one is None or not key.speaks_for(said.get("tenant"), said.get("agent")):
                 asked.refuse(404, "not_found", "it is none of the last decisions; `thoth evidence receipt` has all")
             else:
                 asked.answer(200, _json(reference_of(id, one)))

@@ -32,7 +32,7 @@ class HoldRoutes:
         """Say how a hold stands; with `?wait=30` when it is answered, or after so many seconds."""
         token = asked.path[len(HOLD) :]
         hold = self.dispatcher.holds.find(token) if len(token) <= TOKEN_CHARS_MAX else None
-        if hold is None or key.tenant not in (None, hold.request.get("tenant_id")):
+        if hold is None or not _concerns(hold, key):
             asked.refuse(404, "not_found", "there is no such hold; it was answered over an hour ago, or never opened")
             return
         kind = client_kind(asked.headers.get(b"user-agent", b""))
@@ -67,7 +67,8 @@ class HoldRoutes:
 
     def approvals(self, asked: Asked, key: Key) -> None:
         """List the holds that wait."""
-        holds = [view_of(hold) for hold in self.dispatcher.holds.open_for(principal_of(key))]
+        open_holds = self.dispatcher.holds.open_for(principal_of(key))
+        holds = [view_of(hold) for hold in open_holds if _concerns(hold, key)]
         asked.answer(200, _json(ApprovalList(holds, len(holds))))
 
     def approval(self, asked: Asked, key: Key) -> None:
@@ -77,7 +78,7 @@ class HoldRoutes:
 
     def _hold_of(self, token: str, key: Key) -> Hold:
         hold = self.dispatcher.holds.find(token)
-        if hold is None or key.tenant not in (None, hold.request.get("tenant_id")):
+        if hold is None or not _concerns(hold, key):
             raise RequestError("there is no such hold")
         return hold
 
@@ -102,6 +103,10 @@ class HoldRoutes:
 
         granted = answer.decision == "approve"
         self.dispatcher.holds.answer(token, principal_of(key), granted, answer.comment[:1000], durable)
+
+
+def _concerns(hold: Hold, key: Key) -> bool:
+    return key.speaks_for(hold.request.get("tenant_id"), hold.request.get("agent_id"))
 
 
 def principal_of(key: Key) -> Principal:

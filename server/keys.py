@@ -49,6 +49,10 @@ class Key(msgspec.Struct, frozen=True):
         """Say whether the key counts at a time."""
         return self.revoked is None and (self.expires is None or now < self.expires)
 
+    def speaks_for(self, tenant: object, agent: object) -> bool:
+        """Say whether a call of this tenant and this agent is any business of the key's."""
+        return (self.tenant is None or self.tenant == tenant) and (self.agent is None or self.agent == agent)
+
 
 def _key(row: tuple[Any, ...]) -> Key:
     prefix, digest, principal, tenant, agent, permissions, created, expires, revoked = row

@@ -144,3 +144,19 @@ def test_another_keys_events_are_about_nothing_of_ours(served: Served) -> None:
     served.client().enforce("never", {})
     taken = served.client("other").ask("POST", "/v1/events/batch", [event("TOOL_CALL_BLOCK", "never", "e1")])[1]
     assert taken == {"accepted": 1, "duplicates": 0, "paired": 0}
+
+
+def test_a_key_of_an_agent_sees_nothing_of_another_agents(served: Served) -> None:
+    answer = served.client().enforce("wire", {"to": "bob"})
+    token, receipt = answer["hold_token"], answer["receipt"]["receipt_id"]
+    ways = (
+        ("GET", f"/v1/receipts/{receipt}", None),
+        ("GET", f"/v1/enforce/hold/{token}", None),
+        ("GET", f"/v1/approvals/{token}", None),
+        ("POST", f"/v1/approvals/{token}/resolve", {"decision": "approve"}),
+    )
+    other, same = (served.client("cfo", "read", "write", "execute", agent=name) for name in ("cat", "bot"))
+    assert other.ask("GET", "/v1/approvals")[1]["data"] == []
+    assert [other.ask(*way)[0] for way in ways] == [404] * 4
+    assert [hold["id"] for hold in same.ask("GET", "/v1/approvals")[1]["data"]] == [token]
+    assert [same.ask(*way)[0] for way in ways] == [200] * 4
