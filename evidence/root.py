@@ -6,9 +6,11 @@ that process ends. A leaf is the very note that a shard signed, so an auditor wi
 
 import contextlib
 
-from .checkpoint import peek_checkpoint
+from ..native.framing import BODY_BYTES_MAX
+from .checkpoint import open_checkpoint, peek_checkpoint
 from .errors import NoLog, ShardLocked
-from .folder import ROOT, ROOT_SEGMENT_BYTES, LogFolder
+from .folder import ROOT, ROOT_SEGMENT_BYTES, LogFolder, verifier_of
+from .merkle import ProofError
 from .note import SigningKey
 from .read import read
 from .storage import Storage
@@ -32,20 +34,28 @@ class RootLog:
         return self._writer is not None
 
     def update(self) -> bool:
-        """Take in every checkpoint that is newer than the last one seen, and sign. False: another process does it."""
+        """Take in every checkpoint that is newer than the last one seen, and sign. False: another process does it.
+
+        What was not signed by this log's key for that very shard is left out, whatever lies there.
+        """
         if self._writer is None and not self._take():
             return False
         assert self._writer is not None
         appended = False
         for shard in self._folder.shards(self._storage):
             note = read_note(f"{self._folder.shard_path(shard)}/{CHECKPOINT}", self._storage)
-            if note is None:
+            if note is None or len(note) > BODY_BYTES_MAX:
                 continue
-            checkpoint = peek_checkpoint(note)
-            if checkpoint.size > self._seen.get(checkpoint.origin, 0):
-                self._writer.append(note)
-                self._seen[checkpoint.origin] = checkpoint.size
-                appended = True
+            try:
+                checkpoint = peek_checkpoint(note)
+                if checkpoint.size <= self._seen.get(checkpoint.origin, 0):
+                    continue
+                open_checkpoint(note, verifier_of(self._key.verifier(), shard))
+            except ProofError:
+                continue  # a leaf stays for ever; that shard's own verification says what is wrong with it
+            self._writer.append(note)
+            self._seen[checkpoint.origin] = checkpoint.size
+            appended = True
         if appended:
             self._writer.checkpoint()
         return True
