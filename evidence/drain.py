@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Final, Protocol
 
 from ..native.tray import FIRST, LATE, Half, Tray
-from .errors import SPACE, NoSpace, explain
+from .errors import SPACE, EvidenceError, NoSpace, explain
 from .folder import LogFolder
 from .merkle import HASH_SIZE
 from .record import day_of
@@ -109,7 +109,8 @@ class Drain:
         with self._writing:
             if self._settled_to < ticket:
                 self._drain()
-            outcome = self._settled.pop(ticket)
+            outcome = self._settled.pop(ticket, None) or self.dead
+        assert outcome is not None, "only a log that is dead leaves somebody waiting"
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -123,6 +124,17 @@ class Drain:
 
     def _drain(self) -> None:
         """Write everything that waits, as one commit; the caller holds `_writing`."""
+        try:
+            self._write_all()
+        except Exception:
+            raise
+        except BaseException as error:  # Ctrl-C, wherever it came: what was taken out by then may be nowhere
+            self._fail(error)
+            raise
+
+    def _write_all(self) -> None:
+        if self.dead is not None:
+            return
         half, start = self._left, self._left_at
         if half is None:
             half, start = self.tray.take(), 0
@@ -140,9 +152,7 @@ class Drain:
             if isinstance(failed, OSError) and failed.errno in SPACE:
                 error = NoSpace(self._directory, self._segment_bytes)
             else:
-                # After a failed write or sync nobody knows what is on disk.
-                self.dead = explain(failed, self._directory, "write to") if isinstance(failed, OSError) else failed
-                self._settle(half, start, b"", base, self.dead)
+                self._settle(half, start, b"", base, self._fail(failed))
                 return
         written = start + sum(map(len, leaves)) // HASH_SIZE
         if self.waits:
@@ -204,9 +214,19 @@ class Drain:
             self._settled[half.first_ticket + number] = outcome
 
     def sign(self) -> None:
-        """Sign a checkpoint; the caller holds `_writing`."""
-        self.vault.sync_now()
-        self.writer.checkpoint()
+        """Sign a checkpoint; the caller holds `_writing`.
+
+        Raises:
+            EvidenceError: it could not be kept, and the log is dead.
+        """
+        try:
+            self.vault.sync_now()
+            self.writer.checkpoint()
+        except OSError as error:
+            raise self._fail(error) from error
+        except BaseException as error:
+            self._fail(error)
+            raise
         self._signed_at = monotonic()
 
     # ------------------------------------------------------------ the thread
@@ -227,13 +247,24 @@ class Drain:
                     self._drain()
                     self._tick()
             except Exception as error:  # noqa: BLE001 - whatever it was, the next call must hear of it
-                self._die(error)
+                self._fail(error)
             if self.dead is not None:
                 return
 
-    def _die(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> Exception:
+        """After a failed write or sync nobody knows what is on disk, so nothing is taken in any more: why."""
         self.tray.ready = False
-        self.dead = self.dead or error
+        said: BaseException = error
+        if isinstance(error, OSError):
+            said = explain(error, self._directory, "write to")
+        elif not isinstance(error, Exception):
+            said = EvidenceError(
+                f"writing to `{self._directory}` was interrupted ({type(error).__name__}), and what was recorded last"
+                " may not be there; close the log and open it again"
+            )
+        assert isinstance(said, Exception)
+        self.dead = self.dead or said
+        return said
 
     def _make_ahead(self) -> None:
         """Have the next segment made meanwhile: zeros take longer to write than records may wait."""
@@ -245,7 +276,7 @@ class Drain:
                 with contextlib.suppress(NoSpace):  # there is room in this segment; it is said when there is none
                     self.writer.make_ahead()
             except Exception as error:  # noqa: BLE001 - as in `_run`
-                self._die(error)
+                self._fail(error)
 
         self._maker = threading.Thread(target=make, name="thoth-evidence-segment", daemon=True)
         self._maker.start()
@@ -307,9 +338,10 @@ class Drain:
             self._thread.join()
             if self._maker is not None:
                 self._maker.join()
-            with contextlib.suppress(OSError):
-                self.vault.close()
-            self._root.close()
-            self.writer.close()
+            with contextlib.ExitStack() as held:  # one that cannot be closed keeps no other
+                held.callback(self.writer.close)
+                held.callback(self._root.close)
+                with contextlib.suppress(OSError):
+                    self.vault.close()
         if self.dead is not None:
             raise self.dead

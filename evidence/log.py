@@ -349,7 +349,7 @@ class EvidenceLog:
         Raises:
             EvidenceError: it cannot be.
         """
-        if not self._drain.flush():
+        if os.getpid() != self._pid or not self._drain.flush():
             raise self._why_not()
 
     def checkpoint(self) -> bytes | None:

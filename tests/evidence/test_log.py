@@ -224,7 +224,7 @@ def test_one_value_can_be_given_out_and_checked_without_the_others(directory: Pa
 def test_what_waits_to_be_written_when_its_subject_is_erased_is_gone_as_well(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drain, "LINGER_S", 60)
+    monkeypatch.setattr(drain.Drain, "_run", lambda self: None)  # nobody writes before somebody asks
     with evidence.open(directory, mode="async") as log:
         engine = Engine.from_text(POLICY, recorder=log)
         pay(engine, password="old")
@@ -520,6 +520,141 @@ def test_a_log_is_not_used_after_a_fork(directory: Path) -> None:
         assert b"open one in each process" in os.read(reading, 1000)
         os.close(reading)
         os.close(writing)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="a fork with threads is not safe there")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("ask", ["flush", "checkpoint"])
+def test_what_waited_at_a_fork_is_written_by_the_parent_alone(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, ask: str
+) -> None:
+    monkeypatch.setattr(drain.Drain, "_run", lambda self: None)  # nobody writes before somebody asks
+    with evidence.open(directory) as log:
+        engine = Engine.from_text(POLICY, recorder=log)
+        pay(engine)
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                getattr(log, ask)()
+            except evidence.EvidenceError as error:
+                os.write(writing, str(error).encode())
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        os.close(writing)
+        with os.fdopen(reading, "rb") as said:
+            assert b"open one in each process" in said.read()
+        assert not list(directory.glob("vault/boxes/*/*"))
+        pay(engine)
+    assert len(entries(directory, kind="decision")) == 2
+
+
+def test_an_interrupt_in_the_middle_of_a_commit_is_an_error_of_whoever_comes_next(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C raises wherever the program happens to be; what was taken out of the tray by then is not on disk."""
+    monkeypatch.setattr(drain.Drain, "_run", lambda self: None)  # nobody writes before somebody asks
+
+    def interrupted(half: Any) -> bytes:
+        raise KeyboardInterrupt
+
+    log = evidence.open(directory, on_failure="block")
+    engine = Engine.from_text(POLICY, recorder=log)
+    pay(engine)
+    with monkeypatch.context() as patched:
+        patched.setattr(log._vault, "sealed", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            log.flush()
+    assert pay(engine).reason_code == "evidence_unavailable"
+    with pytest.raises(evidence.EvidenceError, match="interrupted"):
+        log.close()
+    with evidence.open(directory, mode="sync") as log:
+        pay(Engine.from_text(POLICY, recorder=log))
+
+
+def test_who_waits_for_a_commit_that_is_interrupted_is_told(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = evidence.open(directory, mode="sync")
+    draft = policy_load_draft
+    entered, go_on = threading.Event(), threading.Event()
+
+    def interrupted(*_: Any) -> bytes:
+        entered.set()
+        go_on.wait(10)
+        raise KeyboardInterrupt
+
+    said: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            log.write(draft("ab"))
+        except BaseException as error:  # noqa: BLE001 - a thread's error is looked at below
+            said.append(error)
+
+    with log._drain.held():
+        threads = [threading.Thread(target=write) for _ in range(4)]
+        monkeypatch.setattr(log._drain, "_commit", interrupted)
+        for thread in threads:
+            thread.start()
+        until = time.monotonic() + 10
+        while log._tray.count < 4 and time.monotonic() < until:
+            time.sleep(0.001)
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    kinds = sorted(type(error).__name__ for error in said)
+    assert kinds == ["EvidenceError", "EvidenceError", "EvidenceError", "KeyboardInterrupt"]
+    with pytest.raises(evidence.EvidenceError, match="interrupted"):
+        log.close()
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_after_a_failed_sync_of_values_no_checkpoint_says_that_all_is_well(directory: Path, mode: Any) -> None:
+    """The system says once that a sync failed: the next one succeeds, and nothing was written."""
+
+    class Once(FileStorage):
+        box = -1
+
+        def create(self, path: str) -> int:
+            file = super().create(path)
+            if path.endswith(".box"):
+                self.box = file
+            return file
+
+        def sync(self, file: int) -> None:
+            if file == self.box:
+                self.box = -1
+                raise OSError(errno.EIO, "input/output error")
+            super().sync(file)
+
+    log = evidence.open(directory, mode=mode, storage=Once())
+    engine = Engine.from_text(POLICY, recorder=log)
+    pay(engine)
+    for _ in range(2):
+        with pytest.raises(evidence.EvidenceError, match="see to the disk"):
+            log.checkpoint()
+    assert pay(engine).reason_code == "evidence_unavailable"
+    with pytest.raises(evidence.EvidenceError, match="see to the disk"):
+        log.close()
+
+
+def test_a_log_lets_go_of_its_shard_also_where_the_root_log_cannot_be_closed(directory: Path) -> None:
+    class Once(FileStorage):
+        failed = False
+
+        def unlock(self, file: int) -> None:
+            super().unlock(file)
+            if not self.failed:
+                self.failed = True
+                raise OSError(errno.EIO, "input/output error")
+
+    log = evidence.open(directory, mode="sync", storage=Once())
+    log.policy_loaded("1")
+    with pytest.raises(evidence.EvidenceError, match=r"cannot close `.*root`"):
+        log.close()
+    with evidence.open(directory, mode="sync", shard="00") as log:
+        log.policy_loaded("2")
+    assert evidence.audit(directory).whole
 
 
 def test_a_closed_log_takes_nothing(directory: Path) -> None:
