@@ -209,6 +209,11 @@ class FileStorage:
         try:
             # flock, not lockf: a lock of the other kind is gone as soon as the process closes any file of that name.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left_behind = os.fstat(file).st_size > 0
+            # Written over what is there, and cut afterwards: who ends in between has left something behind as well.
+            pid = b"%d\n" % os.getpid()
+            os.pwrite(file, pid, 0)
+            os.ftruncate(file, len(pid))
         except BlockingIOError:
             written = os.pread(file, 32, 0).split()
             os.close(file)
@@ -216,14 +221,13 @@ class FileStorage:
         except BaseException:
             os.close(file)
             raise
-        left_behind = os.fstat(file).st_size > 0
-        os.ftruncate(file, 0)
-        os.pwrite(file, b"%d\n" % os.getpid(), 0)
         return file, left_behind
 
     def unlock(self, file: int) -> None:
-        os.ftruncate(file, 0)
-        os.close(file)
+        try:
+            os.ftruncate(file, 0)
+        finally:
+            os.close(file)
 
     def pid(self) -> int:
         return os.getpid()

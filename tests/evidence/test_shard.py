@@ -1,5 +1,6 @@
 """One writer: what it says about its records, and what it does when the disk is full, failing, or somebody else's."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -178,6 +179,30 @@ def test_the_next_segment_may_be_made_in_another_thread(tmp_path: Path) -> None:
                     made.append(pool.submit(shard.make_ahead))
         assert not [done for done in made if done.exception()]
     assert sum(1 for _ in read(str(tmp_path / "log"))) == 1000
+
+
+@pytest.mark.parametrize("call", ["pwrite", "ftruncate"])
+def test_a_lock_that_could_not_be_taken_is_not_held_and_hides_no_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """A full disk refuses the few bytes of our pid; that the last writer crashed is still known afterwards."""
+    storage, path = FileStorage(), str(tmp_path / "LOCK")
+    os.close(storage.lock(path)[0])  # its holder ended without `unlock`
+    before = len(list(Path("/dev/fd").iterdir()))
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, full)
+        with pytest.raises(OSError, match="No space"):
+            storage.lock(path)
+    file, left_behind = storage.lock(path)
+    assert left_behind
+    monkeypatch.setattr(os, "ftruncate", full)
+    with pytest.raises(OSError, match="No space"):
+        storage.unlock(file)
+    assert len(list(Path("/dev/fd").iterdir())) == before
 
 
 def test_the_room_can_be_imported_where_there_is_no_flock() -> None:
