@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..contract import OperationError
+from .errors import SPACE, NoSpace, NoSpaceToSign
 from .merkle import EMPTY_ROOT, HASH_SIZE, SIZE_MAX, ProofError
 from .note import NOTE_BYTES_MAX, SigningKey, VerifierKey, open_note, sign_note, split_note, unbase64
 
@@ -99,7 +100,10 @@ class LastCheckpoint(Protocol):
         ...
 
     def replace(self, note: bytes) -> None:
-        """Keep this note instead. After a crash the old or the new one is there, whole; after a return, the new one."""
+        """Keep this note instead. After a crash the old or the new one is there, whole; after a return, the new one.
+
+        After a NoSpace the old one is there.
+        """
         ...
 
 
@@ -149,13 +153,20 @@ class CheckpointFile:
         # A crash up to the rename leaves the old checkpoint and at most a stray `.new`, which is taken away next time.
         with contextlib.suppress(FileNotFoundError):
             self._storage.unlink(beside)
-        file = self._storage.create(beside)
         try:
-            self._storage.pwrite(file, note, 0)
-            # Before the rename: otherwise a crash could leave the new name on an empty file.
-            self._storage.sync(file)
-        finally:
-            self._storage.close(file)
+            file = self._storage.create(beside)
+            try:
+                self._storage.pwrite(file, note, 0)
+                # Before the rename: otherwise a crash could leave the new name on an empty file.
+                self._storage.sync(file)
+            finally:
+                self._storage.close(file)
+        except OSError as error:
+            if error.errno not in SPACE:
+                raise
+            with contextlib.suppress(OSError):
+                self._storage.unlink(beside)
+            raise NoSpaceToSign(self._path) from error
         self._storage.rename(beside, self._path)
         # Without this the rename itself could be lost, and an older checkpoint would come back.
         self._storage.sync_dir(str(Path(self._path).parent))
@@ -196,6 +207,7 @@ class Signer:
         Raises:
             SignerRefusal: where it would contradict the last one; and always, once keeping one has failed, for then
                 nobody knows which one is kept.
+            NoSpace: the last one is kept; the next may be signed when there is room.
         """
         if self._failed:
             raise SignerRefusal(
@@ -214,6 +226,8 @@ class Signer:
         note = sign_note(checkpoint.text, [self._key])
         try:
             self._kept.replace(note)
+        except NoSpace:
+            raise  # nobody has seen the note, and the last one is kept as it was
         except BaseException:
             self._failed = True
             raise

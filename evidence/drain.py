@@ -165,7 +165,8 @@ class Drain:
         self.failure = None if self.waits else error
         self.tray.ready = self.failure is None and not self.closed
         if error is None and self.writer.size - self.writer.signed >= CHECKPOINT_RECORDS:
-            self.sign()
+            with contextlib.suppress(NoSpace):
+                self.sign()
 
     def _commit(self, half: Half, start: int, leaves: list[bytes]) -> NoSpace | None:
         """Write boxes and records, with what the log says of itself; their leaves are added as they are written.
@@ -217,11 +218,15 @@ class Drain:
         """Sign a checkpoint; the caller holds `_writing`.
 
         Raises:
+            NoSpace: the one before stands; there may be room later.
             EvidenceError: it could not be kept, and the log is dead.
         """
         try:
             self.vault.sync_now()
             self.writer.checkpoint()
+        except NoSpace:
+            self._signed_at = monotonic()
+            raise
         except OSError as error:
             raise self._fail(error) from error
         except BaseException as error:
@@ -285,8 +290,9 @@ class Drain:
         now = monotonic()
         unsigned = self.writer.size - self.writer.signed
         if unsigned and now - self._signed_at >= CHECKPOINT_S:
-            self.sign()
-            unsigned = 0
+            with contextlib.suppress(NoSpace):
+                self.sign()
+                unsigned = 0
         if not unsigned and now - self._rooted_at >= ROOT_S:
             self._rooted_at = now
             with contextlib.suppress(NoSpace):  # the shards' own checkpoints stand; the next update takes them in

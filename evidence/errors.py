@@ -54,6 +54,17 @@ class NoSpace(EvidenceError):
         )
 
 
+class NoSpaceToSign(NoSpace):
+    """No room for the next checkpoint. The one before stands."""
+
+    def __init__(self, path: str) -> None:
+        EvidenceError.__init__(
+            self,
+            f"no space for the next checkpoint `{path}`; free space. The one before stands, nothing that was accepted"
+            " is lost, and the next one is signed once there is room",
+        )
+
+
 class ShardLocked(EvidenceError):
     """Another living process writes this shard."""
 

@@ -41,7 +41,6 @@ class RootLog:
         if self._writer is None and not self._take():
             return False
         assert self._writer is not None
-        appended = False
         for shard in self._folder.shards(self._storage):
             note = read_note(f"{self._folder.shard_path(shard)}/{CHECKPOINT}", self._storage)
             if note is None or len(note) > BODY_BYTES_MAX:
@@ -55,8 +54,7 @@ class RootLog:
                 continue  # a leaf stays for ever; that shard's own verification says what is wrong with it
             self._writer.append(note)
             self._seen[checkpoint.origin] = checkpoint.size
-            appended = True
-        if appended:
+        if self._writer.size > self._writer.signed:
             self._writer.checkpoint()
         return True
 

@@ -40,7 +40,7 @@ class Disk(FileStorage):
         self.syncs = 0
 
     def create(self, path: str) -> int:
-        if self.full and path.endswith("/spare"):
+        if self.full and path.endswith(("/spare", "/checkpoint.new")):
             raise OSError(errno.ENOSPC, "no space left on device")
         return super().create(path)
 
@@ -386,6 +386,32 @@ def test_in_mode_async_the_next_call_hears_that_the_disk_is_full(directory: Path
         assert log._tray.count <= QUEUE_MAX + 1
         disk.full = False
     assert evidence.audit(directory).whole
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_a_checkpoint_that_finds_no_room_is_signed_later_and_stops_no_call(
+    directory: Path, mode: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain, "CHECKPOINT_S", 0)
+    disk = Disk()
+    with evidence.open(directory, mode=mode, storage=disk) as log:
+        engine = Engine.from_text(POLICY, recorder=log)
+        pay(engine)
+        log.checkpoint()
+        disk.full = True
+        assert pay(engine).effect is Effect.ALLOW
+        with pytest.raises(evidence.EvidenceError, match="no space for the next checkpoint"):
+            log.checkpoint()
+        with log._drain.held():
+            log._drain._tick()
+        signed = log._drain.writer.signed
+        assert signed < log._drain.writer.size
+        assert pay(engine).effect is Effect.ALLOW
+        disk.full = False
+        assert log.checkpoint() is not None
+        assert log._drain.writer.signed > signed
+    found = evidence.audit(directory)
+    assert (found.problems, [shard.size - shard.signed for shard in found.shards]) == ([], [0, 0])
 
 
 def over(file: int, path: str, flags: int = os.O_RDWR) -> None:
