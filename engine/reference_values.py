@@ -16,6 +16,7 @@ from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
 from functools import lru_cache
+from itertools import groupby
 from typing import Any, Final
 
 import idna
@@ -85,7 +86,22 @@ def any_of(truths: list[Truth]) -> Truth:
 
 
 def nfc(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
+    """Return a text in NFC. Marks are put in order first: the library takes quadratic time over a row that is not."""
+    if unicodedata.is_normalized("NFC", text):
+        return text
+    pieces: list[str] = []
+    for marks, row in groupby(text, is_mark):
+        piece = "".join(row)
+        if marks:
+            apart = [one for c in piece for one in unicodedata.normalize("NFD", c)]
+            piece = "".join(sorted(apart, key=unicodedata.combining))
+        pieces.append(piece)
+    return unicodedata.normalize("NFC", "".join(pieces))
+
+
+def is_mark(c: str) -> bool:
+    """Say whether a character is a combining one, or begins with one when it is taken apart."""
+    return unicodedata.combining(c) > 0 or c in "\u0f73\u0f75\u0f81"
 
 
 def plain(value: Any, kind: str = "any") -> Any:
