@@ -24,6 +24,7 @@ from ..contract import (
     call_digest,
 )
 from ..contract.decision import RULES_SHOWN_MAX, USER
+from ..native.names import nfc
 from ..native.values import UNKNOWN
 from .binding import Binding
 from .call import Call
@@ -282,9 +283,10 @@ class Assembly:
             return False  # anybody could be the agent that asked
         if self.request.user_id == "" or not isinstance(self.request.user_id, str):
             return False  # anybody could be its user
-        if answer.principal == self.request.agent_id:
+        person = nfc(answer.principal)
+        if person == nfc(self.request.agent_id):
             return False
-        return (answer.approver == USER) == (answer.principal == self.request.user_id)
+        return (answer.approver == USER) == (person == nfc(self.request.user_id))
 
     def asks(self, numbers: Iterable[int], soft: Effect) -> tuple[Ask, ...]:
         """Return everybody who is asked, by the source that asks."""
@@ -365,7 +367,7 @@ def names_answered(answers: list[Answer]) -> int:
     """Count the most approvers' names that distinct people have answered for: a greatest matching of both."""
     names: dict[str, list[str]] = {}
     for answer in answers:
-        names.setdefault(answer.principal, []).append(answer.approver)
+        names.setdefault(nfc(answer.principal), []).append(answer.approver)
     held: dict[str, str] = {}
 
     def place(person: str, tried: set[str]) -> bool:

@@ -41,6 +41,7 @@ from .reference_facts import Facts
 from .reference_values import (
     UNKNOWN,
     all_of,
+    nfc,
     text_of_value,
 )
 from .session import Session
@@ -397,9 +398,10 @@ class _Deciding:
         """
         agent, user = self.request.agent_id, self.request.user_id
         known = isinstance(agent, str) and isinstance(user, str) and agent and user
-        if approver not in ask.approvers or not principal or not known or principal == agent:
+        if approver not in ask.approvers or not principal or not known:
             return False
-        return (principal == user) == (approver == USER)
+        person, its_agent, its_user = nfc(principal), nfc(str(agent)), nfc(str(user))
+        return person != its_agent and (person == its_user) == (approver == USER)
 
     def asks(self, rules: list[c.Rule], limits: list[c.Rule], mode_base: Effect) -> tuple[Ask, ...]:
         """Return everybody who is asked, by the source that asks."""
@@ -512,7 +514,7 @@ def answered(answers: list[Answer]) -> int:
     """Count the most distinct names that were answered by distinct people: a matching of names and people."""
     people: dict[str, list[str]] = {}
     for answer in answers:
-        people.setdefault(answer.approver, []).append(answer.principal)
+        people.setdefault(answer.approver, []).append(nfc(answer.principal))
     taken: dict[str, str] = {}
 
     def seat(name: str, tried: set[str]) -> bool:

@@ -16,6 +16,7 @@ from ..contract.decision import USER
 from ..contract.result import Result, decision_of, result_of
 from ..engine import Engine
 from ..engine.assemble import names_answered
+from ..native.names import nfc
 from .commit import Commit
 from .refusal import blocked
 from .store import Store
@@ -229,10 +230,11 @@ class Holds:
         request = decision.request
         assert request is not None
         asked = sorted({name for ask in decision.asks for name in ask.approvers})
-        if principal.name == request.agent_id or principal.key == hold.asker:
+        name = nfc(principal.name)
+        if name == nfc(request.agent_id or "") or principal.key == hold.asker:
             raise NotYours("whoever asked for a call does not approve it")
-        names = [name for name in asked if name != USER and principal.name in self._members.get(name, ())]
-        if principal.name == request.user_id:
+        names = [one for one in asked if one != USER and principal.name in self._members.get(one, ())]
+        if name == nfc(request.user_id or ""):
             names = [USER] if USER in asked else []
         if not names:
             raise NotYours(f"`{principal.name}` was not asked; the call waits for {', '.join(asked)}")

@@ -608,7 +608,7 @@ def ledgers(draw: DrawFn, policy: c.CheckedPolicy) -> Ledger | None:
 @st.composite
 def approvals(draw: DrawFn, decision: Decision) -> Approval:
     """An approval for a held decision; some are late, refused, incomplete, for another call, or by the wrong person."""
-    people = [*PEOPLE, str(decision.request.user_id if decision.request else ""), ""]
+    people = [*PEOPLE, "caf\u00e9", "cafe\u0301", str(decision.request.user_id if decision.request else ""), ""]
     answers = [
         Reply(ask.source, approver, draw(ids(people)), draw(ids([True, True, True, True, False])))
         for ask in decision.asks
