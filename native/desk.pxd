@@ -41,6 +41,7 @@ cdef class Desk:
     cdef Py_ssize_t running_max, calls_max
     cdef Py_ssize_t session_id, tenant_id, tool_name, asked, effect, reservations, violation, explaining, id, now
     cdef Py_ssize_t args, reason_code, problem, tool_args
+    cdef object version_of(self, object session)
     cdef Explainer explainer_of(self, object session, object approval, object seen)
     cdef object decide_taken(self, object admitted, object session, object approval)
     cdef object taken_for(self, bytes given, str tenant)

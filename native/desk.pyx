@@ -3,6 +3,7 @@
 The decisions of one desk are taken one after another. What few calls need is left to the engine's own methods.
 """
 
+cimport cython
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
@@ -114,6 +115,7 @@ cdef class Ids:
         return <str>id
 
 
+@cython.freelist(16)
 cdef class Explainer:
     """Explains the decisions of an engine taken in one session at one moment; it holds none of them."""
 
@@ -163,6 +165,11 @@ cdef class Desk:
         self.quiet, self.in_flight_s, self.memories = quiet, in_flight_s, {}
         own = (self.id, self.asked, self.now, self.args, self.reason_code, self.problem)
         self.refusal = Blank(self.decision, refusal, own)
+
+    cdef object version_of(self, object session):
+        if type(session) is self.session.kind:
+            return self.session.read(session, VERSION)
+        return 0 if session is None else session.version
 
     cdef Explainer explainer_of(self, object session, object approval, object seen):
         cdef Explainer made = Explainer()
@@ -282,7 +289,7 @@ cdef class Desk:
             form.write(decision, self.explaining, self.explainer)
         else:
             form.write(
-                decision, self.explaining, self.explainer_of(session, approval, 0 if session is None else session.version)
+                decision, self.explaining, self.explainer_of(session, approval, self.version_of(session))
             )
         if self.recorder is not None:
             try:
