@@ -79,7 +79,6 @@ class Sidecar:
         self.settings, self.clock, self.monotonic, self.tenant = settings, clock, monotonic, tenant
         self.worker = worker
         self.counts = Counts()
-        self.shown: dict[str, set[str]] = {}
         self._open = contextlib.ExitStack()
         try:
             self.evidence = self._open_evidence()
@@ -100,7 +99,7 @@ class Sidecar:
         if self.settings.recording == "none":
             return None
         # In either mode a thread commits; with `sync` an answer waits for that, and its record says so.
-        evidence = open_log(self.settings.evidence, mode="async", recording=self.settings.recording, shown=self.shown)
+        evidence = open_log(self.settings.evidence, mode="async", recording=self.settings.recording)
         self._open.callback(evidence.close)
         return evidence
 
@@ -179,10 +178,7 @@ class Sidecar:
         return handover.place_of(self.settings.socket_path(), None if self.worker is None else self.worker.index)
 
     def _loaded(self, policy: CheckedPolicy, previous: str) -> None:
-        """Note that a policy is in force: which arguments are recorded in clear, and a record of its own."""
-        self.shown.clear()
-        for name, declarations in policy.tools.items():
-            self.shown[name] = {param.name for tool in declarations for param in tool.params if param.shown}
+        """Note that a policy is in force."""
         if self.evidence is not None:
             files = [str(file) for file in self.settings.policy]
             self.evidence.policy_loaded(policy.digest, previous=previous, files=files)

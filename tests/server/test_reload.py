@@ -57,6 +57,22 @@ def test_a_changed_policy_decides_from_then_on_and_sessions_stay(tmp_path: Path)
     assert [record.get("previous") for record in loads] == [None, before.policy_digest]
 
 
+def test_what_is_kept_in_clear_is_what_the_policy_in_force_says(tmp_path: Path) -> None:
+    make_log(tmp_path / "evidence")
+    told: dict[str, Any] = {"recording": "async", "evidence": str(tmp_path / "evidence")}
+    hidden, shown = "tool pay(note: string)\n" + OLD, "tool pay(note: shown string)\n" + OLD
+    asked = {**CONTEXT, "tool_name": "pay", "tool_args": {"note": "rent"}}
+    with live(tmp_path, hidden, **told) as running, SocketClient(running.path) as client:
+        for number, policy in enumerate((hidden, shown, hidden + "block wipe as wiped\n")):
+            assert number == 0 or reload(running, policy) == ""
+            assert client.decide(asked).decision.effect == Effect.ALLOW
+            # Where nothing is, no record asks Python what is.
+            assert (running.sidecar.evidence._decisions.shown is None) == (policy != shown)
+    records = [entry.record for entry in LogReader(tmp_path / "evidence").entries()]
+    decisions = [record for record in records if record["kind"] == "decision"]
+    assert [record.get("shown") for record in decisions] == [None, [["args.note", '"rent"']], None]
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
