@@ -7,7 +7,9 @@ cdef class Waiting:
     def __init__(self, first):
         self.all, self.first = [], first
 
-    def __len__(self):
+    @property
+    def count(self) -> int:
+        """How many wait."""
         return len(self.all)
 
     def add(self, one) -> None:

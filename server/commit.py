@@ -44,7 +44,7 @@ class Commit:
             self._soon(self._hand_over)
 
     def _hand_over(self) -> None:
-        if len(self.waiting) and not self._busy:
+        if self.waiting.count and not self._busy:
             self._busy = True
             self._queue.put(self.waiting.take())
 
@@ -65,7 +65,7 @@ class Commit:
     @property
     def empty(self) -> bool:
         """Whether no answer waits."""
-        return not self._busy and not len(self.waiting)
+        return not self._busy and not self.waiting.count
 
     def close(self) -> None:
         """Stop the thread; to be called when nothing waits any more."""
