@@ -20,7 +20,8 @@ cdef class Street:
     cdef Running running
     cdef object allow, block, forget_oldest, recent
     cdef Py_ssize_t running_max, running_bytes_max, recent_each, recent_bytes_max
-    cdef Py_ssize_t effect, id, asked
+    cdef Py_ssize_t effect, id, asked, reason
+    cdef int count_unrecorded(self, object decision) except -1
     cdef Waiting waits                      # for what answers wait; None: they are given out at once
     cdef object undurable
     cdef public Py_ssize_t in_flight        # questions that are not answered yet

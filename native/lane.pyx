@@ -58,7 +58,13 @@ cdef class Street:
         self.forget_oldest, self.running_max, self.running_bytes_max = forget_oldest, running_max, running_bytes_max
         self.recent_each, self.recent_bytes_max, self.tenant = recent_each, recent_bytes_max, tenant
         self.waits, self.undurable = waits, undurable
-        self.id, self.effect, self.asked = map(answer.place, ("id", "effect", "request"))
+        self.id, self.effect, self.asked, self.reason = map(answer.place, ("id", "effect", "request", "reason_code"))
+
+    cdef int count_unrecorded(self, object decision) except -1:
+        """Count a BLOCK of which there is no evidence."""
+        if self.answer.read(decision, self.reason) == "evidence_unavailable":
+            self.tally.unrecorded += 1
+        return 0
 
     cdef int note(self, object decision, bint allowed, str asker, tuple call, bytes payload, bytes answer) except -1:
         """Take in a decision that is given out; `call` is what a docket knows it by, if one does."""
@@ -75,6 +81,7 @@ cdef class Street:
                 self.forget_oldest()
         else:
             tally.blocked += 1
+            self.count_unrecorded(decision)
         if (tally.allowed + tally.blocked) % self.recent_each == 0 and PyBytes_GET_SIZE(payload) <= self.recent_bytes_max:
             request = self.answer.read(decision, self.asked)
             if request is not None:
@@ -224,6 +231,7 @@ cdef class Lane:
         answer = PyBytes_FromStringAndSize(<const char *>self.out.data + begin, self.out.used - begin)
         if shed:
             street.tally.shed_by_lanes += 1
+            street.count_unrecorded(decision)
         else:
             street.note(decision, effect is street.allow, self.asker, None, payload, answer)
         digest_into(<const uint8_t *>PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), digest)

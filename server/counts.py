@@ -18,7 +18,7 @@ class Counts:
 
     __slots__ = (
         "_by_effect", "connections", "frame_errors", "internal", "overridden", "reloads", "reloads_failed", "resent",
-        "slow_readers", "tally", "unrecorded",
+        "slow_readers", "tally",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -33,7 +33,6 @@ class Counts:
         self.reloads_failed = 0
         self.resent = 0
         self.slow_readers = 0
-        self.unrecorded = 0
 
     @property
     def by_effect(self) -> dict[str, int]:
@@ -54,6 +53,11 @@ class Counts:
         return self.tally.shed
 
     @property
+    def unrecorded(self) -> int:
+        """Answers whose record did not become durable."""
+        return self.tally.unrecorded
+
+    @property
     def latency(self) -> list[int]:
         """How many answers took at most as long as each bound says, and no other; the last took longer."""
         return self.tally.latency
@@ -71,7 +75,7 @@ class Counts:
         """Count a decision by its effect."""
         self._by_effect[decision.effect._value_] += 1  # hashing a member of an enumeration takes Python
         if decision.reason_code == "evidence_unavailable":
-            self.unrecorded += 1
+            self.tally.unrecorded += 1
 
 
 NAMES: Final = (

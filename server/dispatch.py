@@ -189,7 +189,7 @@ class Dispatcher:
         """Return a decision as it may be given out, given what became of its record."""
         if error is None:
             return decision
-        self.counts.unrecorded += 1
+        self.counts.tally.unrecorded += 1
         self._forget(decision.id)
         log.error("evidence_unavailable decision=%s error=%s", decision.id, type(error).__name__)
         return blocked(decision, "evidence_unavailable", f"the decision could not be recorded ({type(error).__name__})")
@@ -364,7 +364,7 @@ class Dispatcher:
 
         def durable(ids: list[str], error: Exception | None) -> None:
             if error is not None:
-                self.counts.unrecorded += 1
+                self.counts.tally.unrecorded += 1
                 log.error("evidence_unavailable outcomes=%d error=%s", len(ids), type(error).__name__)
                 for id in ids:
                     self._ended.pop(id, None)

@@ -548,3 +548,24 @@ def test_what_is_too_much_is_refused_alike_on_both_ways(kind: dict[str, Any]) ->
         assert compiled.known() == plain.known()
         assert compiled.counts.tally.shed_by_lanes > 0
         assert plain.counts.tally.shed_by_lanes == 0
+
+
+class NoRecorder:
+    """In the place of a log that has failed for good."""
+
+    def decided(self, decision: Decision) -> None:
+        raise OSError(5, "the disk has failed")
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_answers_without_evidence_are_counted_on_both_ways(slow: bool) -> None:
+    with both(slow=slow) as (compiled, plain):
+        for house in (compiled, plain):
+            house.engine.recorder = NoRecorder()  # type: ignore[assignment]
+            for turn in range(6):
+                house.tell(b"".join(message(Kind.DECIDE, 10 * turn + id, SEARCH) for id in range(1, 11)))
+            assert {payload["reason_code"] for _, _, _, payload in house.told()[1:]} == {"evidence_unavailable"}
+            assert house.counts.unrecorded == 60
+            assert (house.counts.shed > 0) == slow
+        assert compiled.told() == plain.told()
+        assert compiled.known() == plain.known()
