@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from ..contract import RequestError
-from .canonical import commitment
 from .checkpoint import open_checkpoint, peek_checkpoint
 from .errors import NoLog, explain
 from .folder import ROOT, LogFolder, need_cryptography, open_folder
@@ -304,5 +303,10 @@ def verify_disclosure(disclosure: Disclosure, key: VerifierKey) -> None:
     committed = commitment_at(msgspec.json.decode(body, type=dict[str, Any]), disclosure.path)
     if committed != disclosure.hash:
         raise DoesNotFit(f"the record commits to another value of `{disclosure.path}`: {committed}")
-    check_value(committed, disclosure.path, bytes.fromhex(disclosure.salt), disclosure.value.encode())
-    assert commitment(bytes.fromhex(disclosure.salt), disclosure.path, disclosure.value.encode()) == committed
+    try:
+        salt = bytes.fromhex(disclosure.salt)
+    except ValueError:
+        salt = b""
+    if salt.hex() != disclosure.salt:
+        raise DoesNotFit(f"the salt of `{disclosure.path}` is not in lower-case hexadecimal digits")
+    check_value(committed, disclosure.path, salt, disclosure.value.encode())

@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from ..native.tray import Half, SealKey
-from .canonical import canonical, commitment
+from .canonical import SALT_BYTES, canonical, commitment
 from .errors import EvidenceError, ShardLocked, explain
 from .shard import Boxes
 from .storage import Bytes, Storage
@@ -377,5 +377,6 @@ def check_value(committed: str, path: str, salt: bytes, value: bytes) -> None:
     Raises:
         DoesNotFit: it is not.
     """
-    if commitment(salt, path, value) != committed:
+    # With a salt of another length the same bytes could be another path and another value.
+    if len(salt) != SALT_BYTES or commitment(salt, path, value) != committed:
         raise DoesNotFit(f"this is not the value of `{path}` in the record; it commits to {committed}")

@@ -127,7 +127,7 @@ def read_checkpoint(note: bytes, key: Key, signatures: bool, where: str) -> tupl
     """Origin, size and root of a checkpoint that this key signed under the origin's name."""
     text, blank, below = note.decode("utf-8", "replace").rpartition("\n\n")
     lines = text.split("\n")
-    if not blank or len(lines) < 3 or not lines[1].isdigit():
+    if not blank or len(lines) < 3 or not (lines[1].isascii() and lines[1].isdigit() and len(lines[1]) < 20):
         raise Misfit(f"{where} is not a signed checkpoint")
     origin, size = lines[0], int(lines[1])
     try:
@@ -392,9 +392,14 @@ def walk(path: Path, check: Check, signed: list[Signed], visit: Callable[[int, b
             kinds[kind_of(body)] += 1
         if seq + 1 in roots:
             agreed = held()
-    said = ", ".join(f"{kind.decode()} {count:,}" for kind, count in kinds.most_common())
+    said = ", ".join(f"{kind.decode('utf-8', 'replace')} {count:,}" for kind, count in kinds.most_common())
     beyond = f"; {tree.size - agreed:,} of them not signed for yet" if tree.size > agreed else ""
     return f"{path.name}: {tree.size:,} records, root {tree.root().hex()}{beyond}{f' ({said})' if said else ''}"
+
+
+def printable(text: str) -> str:
+    """A text that writes no line but its own: what stands in a log that does not fit may be meant for the terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -409,12 +414,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         since = asked.since_checkpoint.read_bytes() if asked.since_checkpoint else None
         report = verify(asked.directory, key, since)
     except (Unreadable, Misfit, OSError) as error:
-        print(f"not verified: {error}", file=sys.stderr)  # noqa: T201
+        print(printable(f"not verified: {error}"), file=sys.stderr)  # noqa: T201
         return 3 if isinstance(error, Misfit) else 2
     for line in report.lines:
-        print(line)  # noqa: T201
+        print(printable(line))  # noqa: T201
     for problem in report.problems:
-        print(f"DOES NOT FIT: {problem}")  # noqa: T201
+        print(printable(f"DOES NOT FIT: {problem}"))  # noqa: T201
     if not report.problems:
         print("all records fit")  # noqa: T201
     unchecked = "; ".join(report.unchecked)

@@ -24,7 +24,7 @@ from thoth.evidence.keys import KeyFileError
 from thoth.evidence.receipt import verify_receipt
 from thoth.evidence.record import policy_load_draft
 from thoth.evidence.storage import FileStorage
-from thoth.evidence.vault import Erased
+from thoth.evidence.vault import DoesNotFit, Erased
 from thoth.evidence.writer import NotWhatWasSigned
 
 from .logs import POLICY, SECRET, entries, made, pay
@@ -219,6 +219,29 @@ def test_one_value_can_be_given_out_and_checked_without_the_others(directory: Pa
     forged = Disclosure(again.path, again.salt, "6", again.hash, again.record, again.receipt)
     with pytest.raises(evidence.EvidenceError, match=r"not the value of `args\.amount`"):
         verify_disclosure(forged, reader.verifier(entry.shard))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        str.upper,
+        lambda salt: f" {salt}",
+        lambda salt: salt[:-2],
+        lambda salt: f"{salt}00",
+        lambda salt: "zz",
+        lambda _: "",
+    ],
+)
+def test_a_disclosure_with_another_salt_does_not_fit(directory: Path, change: Any) -> None:
+    with evidence.open(directory, mode="sync") as log:
+        pay(Engine.from_text(POLICY, recorder=log))
+    reader = LogReader(directory)
+    (entry,) = entries(directory, kind="decision")
+    found = reader.disclose(entry, "args.amount")
+    changed = Disclosure(found.path, change(found.salt), found.value, found.hash, found.record, found.receipt)
+    if changed.salt != found.salt:  # else it has no letters
+        with pytest.raises(DoesNotFit):
+            verify_disclosure(changed, reader.verifier(entry.shard))
 
 
 def test_what_waits_to_be_written_when_its_subject_is_erased_is_gone_as_well(

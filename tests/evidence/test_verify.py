@@ -17,6 +17,8 @@ from thoth.evidence.examine import NO_KEY, NO_SINCE
 from thoth.evidence.folder import open_folder
 from thoth.evidence.merkle import ProofError
 from thoth.evidence.read import read
+from thoth.evidence.shard import Shard
+from thoth.evidence.storage import FileStorage
 
 from .logs import POLICY, SEGMENT_BYTES, entries, made, pay
 
@@ -252,3 +254,29 @@ def test_no_record_is_stepped_over(directory: Path) -> None:
     kinds = {entry.record["kind"] for entry in entries(directory)}
     assert kinds == {"heartbeat", "policy_load", "decision"}
     assert os.listdir(directory / "vault")  # noqa: PTH208
+
+
+@pytest.mark.parametrize("size", ["\N{SUPERSCRIPT TWO}", "9" * 5000, "-1", "", "0x1", "1_0"])
+def test_a_checkpoint_without_a_number_is_a_finding_of_both_verifiers(directory: Path, size: str) -> None:
+    path = directory / "shards" / "00" / "checkpoint"
+    lines = path.read_text("utf-8").split("\n")
+    path.write_text("\n".join([lines[0], size, *lines[2:]]), "utf-8")
+    assert len(evidence.audit(directory).problems) == 1
+    assert len(plain.verify(directory, None, None).problems) == 1
+
+
+@pytest.mark.parametrize("kind", [b"\x1b[2Jall records fit", b"\xff\xfe", "\N{RIGHT-TO-LEFT OVERRIDE}".encode()])
+def test_what_an_unsigned_record_says_never_reaches_the_auditor_s_terminal(
+    directory: Path, kind: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever can write to the folder can add records that nothing is signed for yet."""
+    with Shard.open(FileStorage(), str(directory / "shards" / "00"), segment_bytes=SEGMENT_BYTES) as shard:
+        shard.append(b'{"a":"","kind":"' + kind + b'"}')
+    assert plain.main([str(directory)]) == 0
+    said = capsys.readouterr()
+    assert "1 of them not signed for yet" in said.out
+    assert "".join(said.out.splitlines()).isprintable()
+    settings = directory / "log.json"
+    settings.write_bytes(settings.read_bytes().replace(b'"origin": "', b'"origin": "\\u001b[2J'))
+    assert plain.main([str(directory)]) == 2
+    assert "\x1b" not in capsys.readouterr().err
