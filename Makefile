@@ -129,10 +129,11 @@ quality: ## TRACES=DIR: how well policies/agents/recorded.thoth tells an attacke
 	@$(MAKE) --no-print-directory .venv/.installed
 	@$(BIN)/python benchmarks/quality.py "$(TRACES)"
 
-crash: .venv/.installed ## STATES=1000000: cut the power that often, flip every bit, fail every system call, mutate files
+crash: .venv/.installed ## STATES=1000000: cut the power that often, flip every bit, fail every system call, kill a log at each, mutate files
 	@$(BIN)/python tests/evidence/crashes.py $(STATES)
 	@$(BIN)/python tests/evidence/flips.py
 	@$(BIN)/python tests/evidence/syscalls.py
+	@$(BIN)/python tests/evidence/lives.py
 	@$(BIN)/python tests/evidence/mutated.py
 
 fuzz-table: .venv/.installed ## SECONDS=60 SEED=: requests and compiled bundles of changed bytes
