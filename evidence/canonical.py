@@ -58,6 +58,11 @@ def canonical(value: Any) -> bytes:
     return _scalar(str(value))
 
 
+def canonical_members(members: dict[str, bytes]) -> bytes:
+    """The one spelling of an object whose values are spelled already."""
+    return b"{" + b",".join([_scalar(key) + b":" + members[key] for key in sorted(members, key=_utf16)]) + b"}"
+
+
 def _scalar(value: str | bool | None) -> bytes:
     try:
         return _encode(value)

@@ -252,6 +252,7 @@ class EvidenceLog:
         at_us = max(now_us, self._tray.newest_us)
         if at_us - now_us > HEARTBEAT_US:
             draft.body["clock_back_us"] = at_us - now_us
+        draft.fold()
         key = box = None
         if draft.secrets and self._keep_values:
             key = self._key_of(draft.tenant, draft.subject, at_us)

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from ..contract import Answer, Approval, Decision, Outcome, Request
-from .canonical import SALT_BYTES, canonical, commitment, encode_body, whole
+from .canonical import SALT_BYTES, canonical, canonical_members, commitment, encode_body, whole
 
 BODY_BYTES_MAX: Final = 65_535
 TEXT_CHARS_MAX: Final = 200
@@ -34,6 +34,12 @@ SHORTENED_FIRST: Final = (
     "shown", "ran", "asks", "would_be", "trial", "lenient", "limits", "controls", "regimes", "labels", "rules",
     "args", "request", "days", "files",
 )  # fmt: skip
+
+FOLDED: Final = ("ran", "args")
+FOLDED_MIN: Final = 8
+"""Values: so few never fill a record, whatever they are called."""
+BODY_BYTES_LATER: Final = 1_000
+"""Room for what stands in a body only when it is written: its time, its box."""
 
 Shown = Callable[[str], Collection[str]] | Mapping[str, Collection[str]]
 """Which arguments of a tool are in clear: by its name; `*` in a mapping stands for every tool."""
@@ -76,10 +82,12 @@ class Draft:
 
     def seal(self, path: str, value: Any) -> str:
         """Keep a value for the vault and return its commitment."""
+        return self._seal_spelled(path, canonical(value))
+
+    def _seal_spelled(self, path: str, spelling: bytes) -> str:
         if not self._chance:
             self._chance = os.urandom(16 * SALT_BYTES)
         salt, self._chance = self._chance[:SALT_BYTES], self._chance[SALT_BYTES:]
-        spelling = canonical(value)
         self.secrets[path] = (salt, spelling)
         return commitment(salt, path, spelling)
 
@@ -108,6 +116,20 @@ class Draft:
             self.body[name] = sorted([key, digest] for key, digest in sealed.items())
         if clear:
             self.body["shown"] = [*self.body.get("shown", ()), *sorted([f"{name}.{k}", v] for k, v in clear.items())]
+
+    def fold(self) -> None:
+        """Commit to all values of a group as one where there is no room for each; before they are put into a box.
+
+        Otherwise whoever chooses long names would choose that nothing stands for the values.
+        """
+        for name in FOLDED:
+            if len(self.secrets) < FOLDED_MIN or len(encode_body(self.body)) <= BODY_BYTES_MAX - BODY_BYTES_LATER:
+                return
+            held = self.body.get(name)
+            if isinstance(held, list):
+                values = {key: self.secrets.pop(f"{name}.{key}")[1] for key, _ in held}
+                self._cut(name)
+                self.body[name] = {"*": self._seal_spelled(name, canonical_members(values))}
 
     def encode(self) -> bytes:
         """The exact bytes of the record, at most 65,535; what had to go is named in `shortened`."""

@@ -244,6 +244,19 @@ def test_a_disclosure_with_another_salt_does_not_fit(directory: Path, change: An
             verify_disclosure(changed, reader.verifier(entry.shard))
 
 
+def test_long_names_leave_no_value_without_a_commitment(directory: Path) -> None:
+    """Names of arguments are the agent's own: 120 of 190 signs have no room in a record."""
+    many = {f"{chr(0x1F600) * 190}{number}": number for number in range(120)}
+    with evidence.open(directory, mode="sync") as log:
+        assert pay(Engine.from_text(POLICY, recorder=log), **many).effect is Effect.ALLOW
+    reader = LogReader(directory)
+    (entry,) = entries(directory, kind="decision")
+    assert list(entry.record["args"]) == ["*"]
+    found = reader.disclose(entry, "args")
+    verify_disclosure(found, reader.verifier(entry.shard))
+    assert json.loads(found.value) == {"amount": 5, **many}
+
+
 def test_what_waits_to_be_written_when_its_subject_is_erased_is_gone_as_well(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -251,6 +251,24 @@ def test_what_is_far_too_much_is_cut_in_named_parts() -> None:
     assert draft.body["shortened"] == ["args"]
 
 
+def test_where_there_is_no_room_for_each_commitment_one_stands_for_all_values() -> None:
+    long = {f"{chr(1) * 190}{number}": number for number in range(60)}
+    request = msgspec.structs.replace(REQUEST, tool_args=long)
+    changed = {name: -number for name, number in long.items()}
+    draft = decision_draft(replace(DECISION, request=request, modified=True, args=changed))
+    draft.fold()
+    secrets = dict(draft.secrets)
+    ran = {name: -number for name, number in long.items() if number}
+    for group, values in {"ran": ran, "args": long}.items():
+        salt, spelling = secrets[group]
+        assert spelling == canonical(values)
+        assert draft.body[group] == {"*": commitment(salt, group, spelling)}
+    assert len(draft.encode()) <= BODY_BYTES_MAX
+    assert draft.secrets == secrets
+    assert {"ran", "args"} <= {*draft.body["shortened"]}
+    assert {"ran", "args"} <= draft.body.keys()
+
+
 def test_the_bytes_of_a_record_are_the_same_whatever_the_order_of_its_fields() -> None:
     body = decision_draft(DECISION).body
     assert encode_body(body) == encode_body(dict(reversed(body.items())))
