@@ -85,6 +85,7 @@ class EvidenceLog:
         self._drain = Drain(folder, storage, writer, self._vault, self, waits=mode == "sync")
         self._tray = tray = self._drain.tray
         self._engine = _build()
+        self._body_bytes_max = writer.body_bytes_max
         self._policy = ""
         self._answers: OrderedDict[tuple[str, Answer], None] = OrderedDict()
         self._declared: dict[str, frozenset[str]] = {}
@@ -103,10 +104,16 @@ class EvidenceLog:
             Clerk, tray, clock=storage.now, shown=self._shown_of, seals=seals, see_to=self._see_to, waits=mode == "sync"
         )
         self._decisions = clerk(
-            sheet=decision_sheet(self._engine, recording), keep=True, drafts=native, at_leisure=self._decided_at_leisure
+            sheet=decision_sheet(self._engine, recording, writer.body_bytes_max),
+            keep=True,
+            drafts=native,
+            at_leisure=self._decided_at_leisure,
         )
         self._outcomes = clerk(
-            sheet=outcome_sheet(recording), keep=keep_results, drafts=native, at_leisure=self._ended_at_leisure
+            sheet=outcome_sheet(recording, writer.body_bytes_max),
+            keep=keep_results,
+            drafts=native,
+            at_leisure=self._ended_at_leisure,
         )
         # Each call of a tool comes through here twice, so these two are native code from the first step on.
         self.decided = self._decisions.decided  # type: ignore[method-assign]
@@ -252,7 +259,7 @@ class EvidenceLog:
         at_us = max(now_us, self._tray.newest_us)
         if at_us - now_us > HEARTBEAT_US:
             draft.body["clock_back_us"] = at_us - now_us
-        draft.fold()
+        draft.fold(self._body_bytes_max)
         key = box = None
         if draft.secrets and self._keep_values:
             key = self._key_of(draft.tenant, draft.subject, at_us)
@@ -263,7 +270,7 @@ class EvidenceLog:
     def _finished(self, draft: Draft, at_us: int) -> bytes:
         draft.body["at_us"] = at_us
         draft.body["recording"] = self.recording
-        return draft.encode()
+        return draft.encode(self._body_bytes_max)
 
     def _key_of(self, tenant: str, subject: str, at_us: int) -> SealKey:
         """The key for a subject today; the next record of it finds it at hand."""

@@ -117,13 +117,13 @@ class Draft:
         if clear:
             self.body["shown"] = [*self.body.get("shown", ()), *sorted([f"{name}.{k}", v] for k, v in clear.items())]
 
-    def fold(self) -> None:
+    def fold(self, bytes_max: int = BODY_BYTES_MAX) -> None:
         """Commit to all values of a group as one where there is no room for each; before they are put into a box.
 
         Otherwise whoever chooses long names would choose that nothing stands for the values.
         """
         for name in FOLDED:
-            if len(self.secrets) < FOLDED_MIN or len(encode_body(self.body)) <= BODY_BYTES_MAX - BODY_BYTES_LATER:
+            if len(self.secrets) < FOLDED_MIN or len(encode_body(self.body)) <= bytes_max - BODY_BYTES_LATER:
                 return
             held = self.body.get(name)
             if isinstance(held, list):
@@ -131,21 +131,21 @@ class Draft:
                 self._cut(name)
                 self.body[name] = {"*": self._seal_spelled(name, canonical_members(values))}
 
-    def encode(self) -> bytes:
-        """The exact bytes of the record, at most 65,535; what had to go is named in `shortened`."""
+    def encode(self, bytes_max: int = BODY_BYTES_MAX) -> bytes:
+        """The exact bytes of the record, at most so many (60,000 or more); what had to go is named in `shortened`."""
         body = self.body
         if self.shortened:
             body["shortened"] = sorted(self.shortened)
         encoded = encode_body(body)
         for name in SHORTENED_FIRST:
-            if len(encoded) <= BODY_BYTES_MAX:
+            if len(encoded) <= bytes_max:
                 break
             if name in body:
                 del body[name]
                 self._cut(name)
                 body["shortened"] = sorted(self.shortened)
                 encoded = encode_body(body)
-        assert len(encoded) <= BODY_BYTES_MAX, "what is left of a record is bounded"
+        assert len(encoded) <= bytes_max, "what is left of a record is bounded"
         return encoded
 
 

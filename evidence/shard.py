@@ -60,7 +60,7 @@ class Shard:
         self._lock = lock
         self._pid = storage.pid()
         self._segment_bytes = segment_bytes
-        self._body_bytes_max = min(BODY_BYTES_MAX, segment_bytes - PAGE_BYTES - FRAME_HEADER_BYTES)
+        self.body_bytes_max = min(BODY_BYTES_MAX, segment_bytes - PAGE_BYTES - FRAME_HEADER_BYTES)
         self._stopped: str | None = None
         self._spare: int | None = None
         self._making = threading.Lock()
@@ -183,8 +183,8 @@ class Shard:
         if self._stopped is not None:
             raise ShardStopped(self._directory, self._stopped)
         length = len(body)
-        if length > self._body_bytes_max:
-            raise RecordTooLong(length, self._body_bytes_max)
+        if length > self.body_bytes_max:
+            raise RecordTooLong(length, self.body_bytes_max)
         size = frame_bytes(length)
         if size > self._room:
             self._rotate()
@@ -207,8 +207,8 @@ class Shard:
         leaves = self._batch.add_all(half, start, self._room, peaks)
         if not leaves:
             length = half.body_bytes(start)
-            if length > self._body_bytes_max:
-                raise RecordTooLong(length, self._body_bytes_max)
+            if length > self.body_bytes_max:
+                raise RecordTooLong(length, self.body_bytes_max)
             self._rotate()
             leaves = self._batch.add_all(half, start, self._room, peaks)
         assert leaves, "an empty segment holds any record"

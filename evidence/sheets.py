@@ -51,7 +51,7 @@ DECISION: Final = Form(Decision, tuple(field.name for field in fields(Decision))
 OUTCOME: Final = Form(Outcome, tuple(field.name for field in fields(Outcome)))
 
 
-def sheet(form: Form, members: list[Member]) -> Sheet:
+def sheet(form: Form, members: list[Member], body_bytes: int) -> Sheet:
     return Sheet(
         form,
         REQUEST,
@@ -60,7 +60,7 @@ def sheet(form: Form, members: list[Member]) -> Sheet:
         list_items=LIST_ITEMS_MAX,
         mapping_items=ARGS_MAX,
         shown_bytes=SHOWN_BYTES_MAX,
-        body_bytes=BODY_BYTES_MAX,
+        body_bytes=body_bytes,
     )
 
 
@@ -86,8 +86,8 @@ def about() -> list[Member]:
     return [Member(name, TEXT, REQUEST, slot, of_request=True) for name, slot in named.items()]
 
 
-def decision_sheet(engine: str, recording: str) -> Sheet:
-    """Return the sheet of decisions that have a request."""
+def decision_sheet(engine: str, recording: str, body_bytes: int = BODY_BYTES_MAX) -> Sheet:
+    """Return the sheet of decisions that have a request, in at most so many bytes."""
     in_clear = ("environment", "server", "enforcement_mode", "data_classification")
     members = [
         constant("kind", "decision"),
@@ -130,11 +130,11 @@ def decision_sheet(engine: str, recording: str) -> Sheet:
         Member("sealed", SEALED),
         Member("shown", SHOWN),
     ]
-    return sheet(DECISION, members)
+    return sheet(DECISION, members, body_bytes)
 
 
-def outcome_sheet(recording: str) -> Sheet:
-    """Return the sheet of endings of calls that have a request."""
+def outcome_sheet(recording: str, body_bytes: int = BODY_BYTES_MAX) -> Sheet:
+    """Return the sheet of endings of calls that have a request, in at most so many bytes."""
     members = [
         constant("kind", "outcome"),
         constant("v", VERSION),
@@ -150,4 +150,4 @@ def outcome_sheet(recording: str) -> Sheet:
         Member("result_bytes", LENGTH, OUTCOME, "result"),
         Member("sealed", SEALED),
     ]
-    return sheet(OUTCOME, members)
+    return sheet(OUTCOME, members, body_bytes)

@@ -115,6 +115,11 @@ class TreeWriter:
         return self._signer.last.size if self._signer.last is not None else 0
 
     @property
+    def body_bytes_max(self) -> int:
+        """How long a record may be; a small segment holds no longer ones."""
+        return self._shard.body_bytes_max
+
+    @property
     def wants_spare(self) -> bool:
         """The next segment had better be made now."""
         return self._shard.wants_spare

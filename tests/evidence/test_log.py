@@ -257,6 +257,18 @@ def test_long_names_leave_no_value_without_a_commitment(directory: Path) -> None
     assert json.loads(found.value) == {"amount": 5, **many}
 
 
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_the_longest_record_fits_into_the_smallest_segment(directory: Path, mode: Any) -> None:
+    with evidence.open(directory, mode=mode) as log:
+        engine = Engine.from_text(POLICY, recorder=log)
+        for count in range(66, 84):
+            assert pay(engine, **{f"{chr(0x1F600) * 190}{number}": 1 for number in range(count)}).effect is Effect.ALLOW
+            log.flush()
+        assert pay(engine).effect is Effect.ALLOW
+    assert max(len(entry.body) for entry in entries(directory)) > 60_000
+    assert evidence.audit(directory).whole
+
+
 def test_what_waits_to_be_written_when_its_subject_is_erased_is_gone_as_well(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
