@@ -113,11 +113,19 @@ def in_order(
             start = at[1] if at[0] == name else 0
             if parse_header(storage.pread(file, PAGE_BYTES, 0)) is None:
                 gaps.append(Gap(name, 0, first_seq, None, "its first page is not as it was written"))
-            rest = written_span(storage, file, max(start, PAGE_BYTES))
-            if rest is not None:
+            start = max(start, PAGE_BYTES)
+            rest = written_span(storage, file, start)
+            if rest is not None and not (number == len(found) - 1 and goes_on(storage, file, start, expected)):
                 following = found[number + 1][0] if number + 1 < len(found) else None
                 gaps.append(Gap(name, rest[0], expected, following, "bytes that are no frame"))
                 expected = max(expected, following or 0)
+
+
+def goes_on(storage: Storage, file: int, start: int, seq: int) -> bool:
+    """Whether the next record is there by now: then somebody is writing, and what he adds is left out, not missing."""
+    header = parse_header(storage.pread(file, PAGE_BYTES, 0))
+    found = next(find_frames(storage, file, start, header.salt), None) if header is not None else None
+    return found is not None and (found.offset, found.seq) == (start, seq)
 
 
 def frames_of(storage: Storage, file: int) -> Iterator[Found]:

@@ -9,6 +9,7 @@ from thoth import evidence
 from thoth.evidence import frames, verify
 from thoth.evidence.read import read
 from thoth.evidence.recover import survey
+from thoth.evidence.salvage import salvage
 from thoth.evidence.shard import Shard
 
 from .logs import made
@@ -134,6 +135,13 @@ def test_what_is_written_between_any_two_reads_is_no_damage(at: int) -> None:
     found = survey(storage, FOLDER, live=True)
     assert found.dropped is None
     assert found.next_seq >= 3
+
+
+@pytest.mark.parametrize("at", range(1, 12))
+def test_what_is_written_while_a_shard_is_salvaged_is_no_gap(at: int) -> None:
+    found = salvage(FOLDER, "out", storage=growing(at))
+    assert found.record_count in (3, 6)
+    assert found.gaps == ()
 
 
 def test_a_shard_that_its_writer_is_about_to_begin_is_no_damage(tmp_path: Path) -> None:
