@@ -13,7 +13,7 @@ from .checkpoint import open_checkpoint, peek_checkpoint
 from .errors import NoLog, explain
 from .folder import ROOT, LogFolder, need_cryptography, open_folder
 from .hashes import SubtreeHashes
-from .merkle import ProofError, consistency_proof
+from .merkle import ProofError, check_consistency, consistency_proof, tree_root
 from .note import VerifierKey
 from .read import Record, leaf_runs, read
 from .receipt import Receipt, make_receipt, verify_receipt
@@ -175,7 +175,11 @@ class LogReader:
         return VerifierKey(self.folder.shard_origin(shard), self.folder.public_key().public)
 
     def tree(self, shard: str | None, size: int) -> SubtreeHashes:
-        """The hashes of a shard's first records, or of the root log's. Cost: they are read when it is first asked."""
+        """The hashes of a shard's first records, or of the root log's. Cost: they are read when it is first asked.
+
+        Raises:
+            ProofError: there are fewer.
+        """
         directory = f"{self.folder.directory}/{ROOT}" if shard is None else self.folder.shard_path(shard)
         tree = self._trees.get(directory)
         if tree is None:
@@ -185,6 +189,8 @@ class LogReader:
         if tree.size < size:
             for leaves in leaf_runs(directory, tree.size, size, storage=self._storage):
                 tree.extend(leaves)
+        if tree.size < size:
+            raise ProofError(f"`{directory}` holds {tree.size} records, and its checkpoint was signed for {size}")
         return tree
 
     def receipt(self, entry: Entry) -> Receipt:
@@ -203,7 +209,13 @@ class LogReader:
         return make_receipt(entry.seq, note, self.verifier(entry.shard), self.tree(entry.shard, size))
 
     def consistency(self, old: bytes) -> tuple[bytes, list[bytes]]:
-        """The newest checkpoint of the tree that an older one is of, and the proof that it continues that one."""
+        """The newest checkpoint of the tree that an older one is of, and the proof that it continues that one.
+
+        It is checked before it is given out.
+
+        Raises:
+            ProofError: it does not continue that one, or the records are not what was signed for.
+        """
         origin = peek_checkpoint(old).origin
         shard = origin.removeprefix(f"{self.folder.origin}/")
         own = None if origin == self.folder.origin else shard
@@ -211,9 +223,20 @@ class LogReader:
             raise ProofError(f"the checkpoint is of `{origin}`, and this log is `{self.folder.origin}`")
         key = self.folder.public_key() if own is None else self.verifier(own)
         new = self.checkpoint(own)
-        assert new is not None, "a checkpoint is never unlinked"
+        if new is None:
+            raise ProofError(f"`{origin}` was signed for once, and has no checkpoint any more")
         earlier, newest = open_checkpoint(old, key), open_checkpoint(new, key)
-        return new, consistency_proof(earlier.size, newest.size, self.tree(own, newest.size))
+        tree = self.tree(own, newest.size)
+        proof = consistency_proof(earlier.size, newest.size, tree)
+        # The records may be others than those that were signed for: then the hashes of them prove nothing.
+        found = tree_root(newest.size, tree)
+        if found != newest.root:
+            raise ProofError(
+                f"the first {newest.size} records of `{origin}` have the root {found.hex()}, and its checkpoint was"
+                f" signed for {newest.root.hex()}"
+            )
+        check_consistency(earlier.size, earlier.root, newest.size, newest.root, proof)
+        return new, proof
 
     # ------------------------------------------------------------ values
 

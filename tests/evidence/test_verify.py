@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from thoth import evidence
+from thoth.cli.main import main
 from thoth.engine import Engine
 from thoth.evidence import verify as plain
 from thoth.evidence.examine import NO_KEY, NO_SINCE
@@ -280,3 +281,38 @@ def test_what_an_unsigned_record_says_never_reaches_the_auditor_s_terminal(
     settings.write_bytes(settings.read_bytes().replace(b'"origin": "', b'"origin": "\\u001b[2J'))
     assert plain.main([str(directory)]) == 2
     assert "\x1b" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tree", ["root", "shards/00"])
+def test_a_checkpoint_that_was_taken_away_is_no_proof_and_no_traceback(
+    directory: Path, tree: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = directory.parent / "kept.checkpoint"
+    shutil.move(directory / tree / "checkpoint", kept)
+    assert main(["evidence", "prove", str(directory), "--since-checkpoint", str(kept)]) == 3
+    assert "has no checkpoint any more" in capsys.readouterr().out
+
+
+def test_records_that_were_cut_off_are_no_proof_and_no_traceback(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = directory / "shards" / "00" / "checkpoint"
+    segments = sorted((directory / "shards" / "00").glob("*.seg"))
+    for segment in segments[1:]:
+        segment.unlink()
+    data = segments[0].read_bytes()
+    cut = data.index(b"\x9eTF1", data.index(b"\x9eTF1", 4096) + 1)
+    segments[0].write_bytes(data[:cut].ljust(len(data), b"\0"))
+    assert main(["evidence", "prove", str(directory), "--since-checkpoint", str(kept)]) == 3
+    assert "holds 1 records, and its checkpoint was signed for" in capsys.readouterr().out
+    assert main(["evidence", "receipt", str(directory), "00/0"]) == 2
+
+
+@pytest.mark.parametrize("name", ["root", "shard"])
+def test_a_log_written_anew_with_the_signing_key_is_not_proven_to_continue_what_was_kept(
+    original: Path, directory: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = str(original.parent / f"{name}.checkpoint")
+    assert main(["evidence", "prove", str(directory), "--since-checkpoint", kept]) == 0
+    assert main(["evidence", "prove", str(rewritten(directory)), "--since-checkpoint", kept]) == 3
+    assert "does not fit" in capsys.readouterr().out
