@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
-from .plain import SCALARS, is_plain, plain
+from .plain import SCALARS, is_plain, plain, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -131,6 +131,10 @@ class Binding:
                 return value
         return shown
 
+    def unchanged(self, named: dict[str, Any], shown: dict[str, Any]) -> bool:
+        """Say whether the arguments still are what a policy was shown."""
+        return unchanged(named, shown, self.shown(named))
+
     # ------------------------------------------------------------ back
 
     def changed(self, named: dict[str, Any], shown: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
@@ -159,7 +163,7 @@ class Binding:
             before = named.get(name, ABSENT) if known else more_before.get(name, ABSENT)
             if before is ABSENT:
                 after = value
-            elif name in shown and _same(shown[name], value):
+            elif name in shown and same(shown[name], value):
                 after = before
             else:
                 after = _typed(before, value)
@@ -184,7 +188,7 @@ class Binding:
         if len(values) < len(first):
             raise NotApplied("positional arguments are missing")
         after = [
-            before[place] if place < len(before) and _same(shown["args"][place], value)
+            before[place] if place < len(before) and same(shown["args"][place], value)
             else _typed(before[place], value) if place < len(before)
             else value
             for place, value in enumerate(values)
@@ -196,7 +200,7 @@ class Binding:
         more = {}
         for name, value in asked.items():
             was = named.get(name, more_before.get(name, ABSENT))
-            kept = was is not ABSENT and name in old and _same(old[name], value)
+            kept = was is not ABSENT and name in old and same(old[name], value)
             new = was if kept else value if was is ABSENT else _typed(was, value)
             if name in self._keywords:
                 result[name] = new
@@ -257,7 +261,7 @@ def _typed(before: Any, value: Any) -> Any:
             after = kind(value)
         else:
             after = kind(value)
-        fits = _same(plain(after), value)
+        fits = same(plain(after), value)
     except Exception as error:  # noqa: BLE001 - a type of the application's may raise anything
         raise NotApplied(f"a changed value does not make a {kind.__name__} ({type(error).__name__})") from None
     if not fits:
@@ -265,15 +269,26 @@ def _typed(before: Any, value: Any) -> Any:
     return after
 
 
-def _same(left: Any, right: Any) -> bool:
+def unchanged(named: dict[str, Any], shown: dict[str, Any], again: dict[str, Any]) -> bool:
+    """Say whether arguments that were shown are still the same where they are shown `again`: a list may change.
+
+    Of what has no form as JSON a policy saw a text at most, and that may read otherwise each time.
+    """
+    if same(again, shown):
+        return True
+    vague = {name for name, value in named.items() if name in shown and not told(value)[1]}
+    return bool(vague) and same(*({k: v for k, v in one.items() if k not in vague} for one in (again, shown)))
+
+
+def same(left: Any, right: Any) -> bool:
     """Equality in which 1, 1.0 and true are different."""
     if type(left) is not type(right):
         return False
     if isinstance(left, dict):
-        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     if isinstance(left, list):
-        return len(left) == len(right) and all(map(_same, left, right))
-    return bool(left == right)
+        return len(left) == len(right) and all(map(same, left, right))
+    return left is right or bool(left == right)
 
 
 def _alike(again: dict[str, Any], named: dict[str, Any]) -> bool:

@@ -162,6 +162,16 @@ class Guard:
         error.reason = f"the arguments could not be changed as the policy asks: {why}"
         return error
 
+    def not_the_same(self, run: Run) -> ThothPolicyViolation:
+        """Return the exception for a call whose arguments have changed since it was asked about; it has not run."""
+        self.end(run, Ending.CANCELLED)
+        return ThothPolicyViolation(
+            run.tool,
+            "the arguments changed while the call was decided; ask with arguments that nobody changes meanwhile",
+            authorization_decision="BLOCK",
+            decision_reason_code="arguments_invalid",
+        )
+
     # ------------------------------------------------------------ what the user said
 
     def _tell(self, seat: Seat) -> None:

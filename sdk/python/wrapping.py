@@ -57,6 +57,7 @@ class Governed:
         named = binding.named(args, kwargs)
         shown = binding.shown(named)
         run = self.guard().begin(self.name, shown)
+        self.still(run, named, shown)
         return (run, args, kwargs) if not run.modified else self.changed(run, named, shown)
 
     async def abegin(
@@ -67,7 +68,13 @@ class Governed:
         named = binding.named(args, kwargs)
         shown = binding.shown(named)
         run = await self.guard().abegin(self.name, shown)
+        self.still(run, named, shown)
         return (run, args, kwargs) if not run.modified else self.changed(run, named, shown)
+
+    def still(self, run: Run, named: dict[str, Any], shown: dict[str, Any]) -> None:
+        """Let a call go on whose arguments are those that it was asked about; raise where they are not any more."""
+        if shown is not named and run.reply is not None and not self.binding.unchanged(named, shown):
+            raise run.guard.not_the_same(run)
 
     def changed(
         self, run: Run, named: dict[str, Any], shown: dict[str, Any]
@@ -259,6 +266,8 @@ def _plain_function(tool: Governed, function: Callable[..., Any]) -> Callable[..
             named = named_of(args, kwargs)
             shown = shown_of(named)
         run = find().begin(name, shown)
+        if shown is not named:
+            tool.still(run, named, shown)
         if run.modified:
             run, args, kwargs = tool.changed(run, named, shown)
         before = set_frame(run.seat.frame)

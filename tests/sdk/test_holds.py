@@ -2,11 +2,15 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import thoth
+from thoth.integrations.calls import call
+
+from .office import World
 
 
 def _pay(client: Any, ran: list[Any]) -> Any:
@@ -204,3 +208,98 @@ def test_an_approver_who_was_not_asked_does_not_count(world: Any) -> None:
 
     with pytest.raises(thoth.ThothPolicyViolation):
         _pay(world.client(on_hold=on_hold), [])(20_000, "ACME")
+
+
+# ---------------------------------------------------------------- arguments that change meanwhile
+
+
+POLICY = """
+policy mail
+    approvers "finance-leads"
+allow   * as all
+step_up send as asks when any args.to is "ann" ask "finance-leads" within 15m
+modify  send as cut when any args.to is "carl" redact args.note matching card_number with "[card]"
+"""
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_call_whose_arguments_change_while_it_waits_does_not_run(asynchronous: bool) -> None:
+    """What was approved is what was shown; the list that the caller passed is another one by now."""
+    world = World(POLICY)
+    ran = []
+
+    def send(to: list[str]) -> None:
+        ran.append(to)
+
+    async def asend(to: list[str]) -> None:
+        ran.append(to)
+
+    def approve(hold: thoth.Hold) -> None:
+        to.append("eve")
+        world.approve(hold)
+
+    client = world.client(approved_scope=["send"], on_hold=approve)
+    now, later = client.tool(send), client.tool(name="send")(asend)
+    to = ["ann"]
+    with pytest.raises(thoth.ThothPolicyViolation, match="changed while the call was decided"):
+        asyncio.run(later(to)) if asynchronous else now(to)
+    assert ran == []
+    assert world.recorder.endings == ["cancelled"]
+    assert client.audit().balanced
+
+
+@pytest.mark.parametrize("way", ["function", "many", "framework", "modified"])
+def test_a_call_whose_arguments_change_while_it_is_decided_does_not_run(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(POLICY)
+    ran = []
+    client = world.client(approved_scope=["send"])
+    check = world.enforcer.check
+    to, other = ["bob"], ["carl"]
+
+    def meanwhile(request: Any, session: Any) -> Any:
+        reply = check(request, session)
+        to.append("eve")
+        other.append("eve")
+        return reply
+
+    monkeypatch.setattr(world.enforcer, "check", meanwhile)
+
+    def send(to: list[str], note: Any = None) -> None:
+        ran.append(to)
+
+    def send_all(**more: Any) -> None:
+        ran.append(more)
+
+    ways: dict[str, Callable[[], Any]] = {
+        "function": lambda: client.tool(send)(to=to),
+        "many": lambda: client.tool(name="send")(send_all)(to=to),
+        "framework": lambda: call(client.guard, "send", {"to": to}, lambda given: send(**given)),
+        "modified": lambda: client.tool(send)(other, "4111 1111 1111 1111"),
+    }
+    with pytest.raises(thoth.ThothPolicyViolation, match="changed while the call was decided"):
+        ways[way]()
+    assert ran == []
+
+
+def test_an_argument_that_only_a_text_tells_of_may_read_otherwise_when_the_call_runs() -> None:
+    world = World(POLICY)
+    ran = []
+
+    class Line:
+        """A connection, say, that counts how often it is looked at."""
+
+        count = 0
+
+        def __str__(self) -> str:
+            self.count += 1
+            return f"line {self.count}"
+
+    @world.client(approved_scope=["send"]).tool
+    def send(to: list[str], note: Any) -> None:
+        ran.append(note)
+
+    line = Line()
+    send(["bob"], line)
+    assert ran == [line]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..binding import same, unchanged
 from ..contract import Ending
 from ..plain import plain, told
 from ..runs import seen
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from ..guard import Guard
+    from ..runs import Run
 
 COMPLETED = Ending.COMPLETED
 
@@ -38,10 +40,13 @@ def call(
     Raises:
         ThothPolicyViolation: it does not run.
     """
-    began = guard.begin(tool, shown(args))
+    given = dict(args or {})
+    asked = shown(given)
+    began = guard.begin(tool, asked)
+    _still(began, given, asked)
     before = CURRENT.set(began.seat.frame)
     try:
-        result = run(_given(args, began.args, modified=began.modified))
+        result = run(_given(given, asked, began))
     except BaseException as error:
         CURRENT.reset(before)
         after = failed(began, error)
@@ -61,10 +66,13 @@ async def acall(
     as_json: Callable[[Any], tuple[Any, bool]] = told,
 ) -> Any:
     """As `call`, on an event loop."""
-    began = await guard.abegin(tool, shown(args))
+    given = dict(args or {})
+    asked = shown(given)
+    began = await guard.abegin(tool, asked)
+    _still(began, given, asked)
     before = CURRENT.set(began.seat.frame)
     try:
-        result = await run(_given(args, began.args, modified=began.modified))
+        result = await run(_given(given, asked, began))
     except BaseException as error:
         CURRENT.reset(before)
         after = await afailed(began, error)
@@ -76,16 +84,19 @@ async def acall(
     return seen(result, await guard.aend(began, COMPLETED, json, whole=whole), json)
 
 
-def _given(args: Mapping[str, Any] | None, allowed: dict[str, Any] | None, *, modified: bool) -> dict[str, Any]:
+def _still(began: Run, given: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Let a call go on whose arguments are those that it was asked about; raise where they are not any more."""
+    if began.reply is not None and not unchanged(given, asked, shown(given)):
+        raise began.guard.not_the_same(began)
+
+
+def _given(given: dict[str, Any], asked: dict[str, Any], began: Run) -> dict[str, Any]:
     """Return the caller's own values, and the changed ones where the enforcer changed some."""
-    given = dict(args or {})
-    if not modified:
+    if not began.modified:
         return given
-    wanted = allowed or {}
+    wanted = began.args or {}
     if wanted.keys() == {"args", "kwargs"} and not wanted["args"] and "args" not in given:
         wanted = wanted["kwargs"]
-    before = shown(given)
     return {
-        name: given[name] if name in given and type(before[name]) is type(value) and before[name] == value else value
-        for name, value in wanted.items()
+        name: given[name] if name in given and same(asked[name], value) else value for name, value in wanted.items()
     }
