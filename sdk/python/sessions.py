@@ -89,7 +89,7 @@ class Session:
         self.chain = chain
         self.fields = dict(fields or {})
         self.seats: dict[object, Any] = {}
-        self._children: dict[str, Session] = {}
+        self._children: dict[tuple[str, str, frozenset[str]], Session] = {}
 
     @property
     def id(self) -> str:
@@ -118,12 +118,13 @@ class Session:
 
     def child(self, agent: str, own: Iterable[str] | None, above: Guard) -> Session:
         """Return the sub-session in which `agent` serves this one, called from a tool of the agent `above`."""
-        made = self._children.get(agent)
+        given = above.scope_in(self)
+        scope = given if own is None else given & frozenset(own)
+        key = (agent, above.agent_id, scope)  # another agent above leaves it another scope
+        made = self._children.get(key)
         if made is None:
-            given = above.scope_in(self)
-            scope = given if own is None else given & frozenset(own)
             made = Session(root=self.root or self, scope=scope, chain=(*self.chain, above.agent_id), fields=self.fields)
-            made = self._children.setdefault(agent, made)
+            made = self._children.setdefault(key, made)
         return made
 
     def __repr__(self) -> str:

@@ -88,6 +88,27 @@ def test_an_agent_called_from_a_tool_shares_the_users_words_and_cuts_its_scope(w
     assert requests[1].task_context == {"chain": ["boss"]}
 
 
+def test_an_agent_that_two_others_call_has_the_scope_of_whoever_calls(world: Any) -> None:
+    """In one session, a narrow agent must not come by what a wide one left behind."""
+    inner = world.client(agent_id="inner")
+    wide = world.client(agent_id="wide")
+    narrow = world.client(agent_id="narrow", approved_scope=["read_customer"])
+
+    @inner.tool
+    def read_page(url: str) -> str:
+        return "page"
+
+    def read_customer(id: str) -> str:
+        return str(read_page("https://x.example"))
+
+    by_wide, by_narrow = wide.tool(read_customer), narrow.tool(read_customer)
+    with thoth.session("shared"):
+        assert by_wide("1") == "page"
+        with pytest.raises(thoth.ThothPolicyViolation):
+            by_narrow("1")
+        assert by_wide("1") == "page"
+
+
 def test_what_a_sub_agent_is_told_is_not_the_users_word(world: Any) -> None:
     root = Session("root")
     below = Session("below", root=root)
