@@ -274,8 +274,9 @@ class Guard:
         self.enforcer.withdraw(hold)
 
     def _park(self, hold: Hold, seat: Seat) -> ThothPolicyViolation:
-        """Keep a hold for when the same call comes again, and return the exception that says so."""
-        key = (seat.session.id, hold.tool, _spelled(hold.request["tool_args"]))
+        """Keep a hold for when the same call comes again, for the same user in the same session, and return the
+        exception that says so."""
+        key = (_spelled(seat.fields), hold.tool, _spelled(hold.request["tool_args"]))
         with self._parking:
             self._parked[key] = hold
             while len(self._parked) > PARKED_MAX:
@@ -285,7 +286,7 @@ class Guard:
 
     def _unpark(self, seat: Seat, tool: str, shown: dict[str, Any]) -> Hold | None:
         with self._parking:
-            hold = self._parked.pop((seat.session.id, tool, _spelled(shown)), None)
+            hold = self._parked.pop((_spelled(seat.fields), tool, _spelled(shown)), None)
         if hold is None:
             return None
         OPEN.remove(hold)

@@ -190,6 +190,20 @@ def test_a_hold_can_be_handed_to_the_application_and_the_same_call_goes_on_later
         pay(20_000, "ACME")  # one approval is for one call
 
 
+def test_a_hold_that_was_handed_out_is_not_another_users(world: Any) -> None:
+    ran: list[Any] = []
+    pay = _pay(world.client(on_hold="raise"), ran)
+    with thoth.session("case", user_id="ann"), pytest.raises(thoth.ThothHeldError) as held:
+        pay(25_000, to="ACME")
+    assert held.value.hold is not None
+    world.approve(held.value.hold)
+    with thoth.session("case", user_id="eve"), pytest.raises(thoth.ThothHeldError):
+        pay(25_000, to="ACME")
+    assert ran == []
+    with thoth.session("case", user_id="ann"):
+        assert pay(25_000, to="ACME") == "paid"
+
+
 def test_a_hold_that_was_handed_out_and_is_not_answered_is_still_held(world: Any) -> None:
     pay = _pay(world.client(on_hold="raise"), [])
     for _ in range(2):
