@@ -18,7 +18,7 @@ from .enforcer import UNTOLD, EnforcerAway, EnforcerRefused
 from .http_pool import Connections, EveryLoop, Host
 from .outcomes import outcome_of
 from .waiting import Hold
-from .wire_reply import WORDS, WireReply, read_object, read_reply, reply_of
+from .wire_reply import WORDS, WireReply, effect_of, read_object, read_reply, reply_of
 
 if TYPE_CHECKING:
     from .config import ThothConfig
@@ -285,12 +285,16 @@ def _resolved(hold: Hold, body: bytes) -> WireReply | None:
     status = read_object(body)
     word = status.get("decision", status.get("authorization_decision"))
     resolved = status.get("resolved")
+    resolution = status.get("resolution")
     if resolved is not True and (word is None or (isinstance(word, str) and WORDS.get(word.upper()) is Effect.STEP_UP)):
         return None
     if word is None:
-        status["decision"] = status.get("resolution")
+        status["decision"] = resolution
         status.pop("authorization_decision", None)
     reply = reply_of(status, hold.request)
+    lets_through = reply.effect in (Effect.ALLOW, Effect.MODIFY)
+    if lets_through and (resolved is False or effect_of({"decision": resolution or word}) is not reply.effect):
+        raise EnforcerRefused("malformed answer: a hold that is resolved and is not, or in two ways")
     if reply.effect is Effect.STEP_UP:
         return None
     assert isinstance(hold.reply, WireReply)

@@ -60,12 +60,23 @@ def read_object(body: bytes) -> dict[str, Any]:
         EnforcerRefused: there is none.
     """
     try:
-        value = json.loads(body)
+        value = json.loads(body, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise EnforcerRefused(f"malformed answer: not JSON ({type(error).__name__})") from None
     if not isinstance(value, dict):
         raise EnforcerRefused("malformed answer: not an object")
-    return {_snake(name): member for name, member in value.items()}
+    names: dict[str, Any] = {}
+    for name, member in value.items():
+        if names.setdefault(_snake(name), member) != member:
+            raise EnforcerRefused("malformed answer: one name in two spellings, and with two values")
+    return names
+
+
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) != len(members):
+        raise EnforcerRefused("malformed answer: a name stands twice, and readers differ in which one counts")
+    return found
 
 
 def reply_of(envelope: dict[str, Any], request: dict[str, Any]) -> WireReply:

@@ -67,6 +67,9 @@ MALFORMED = [
     b'{"decision":"MODIFY"}', b'{"decision":"MODIFY","modified_tool_args":{}}',
     b'{"decision":"MODIFY","modified_tool_args":[]}', b'{"decision":"DEFER","defer_timeout_seconds":"soon"}',
     b'{"decision":"ALLOW","matched_rule_ids":"all"}',
+    b'{"decision":"BLOCK","decision":"ALLOW"}', b'{"decision":"BLOCK","Decision":"ALLOW"}',
+    b'{"authorizationDecision":"BLOCK","authorization_decision":"ALLOW"}',
+    b'{"decision":"MODIFY","modified_tool_args":{"id":"9","id":"7"}}',
 ]  # fmt: skip
 
 
@@ -74,6 +77,24 @@ MALFORMED = [
 def test_a_malformed_answer_never_lets_a_call_through(away: Any, body: bytes) -> None:
     ran: list[Any] = []
     away.server.script = lambda method, path: (200, body)
+    with pytest.raises(thoth.EnforcerUnavailable) as refused:
+        reader(away.client(fail_open=True), ran)("7")
+    assert refused.value.decision_reason_code == "enforcer_rejected_request"
+    assert ran == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"resolved":false,"resolution":null,"decision":"ALLOW"}',
+        b'{"resolved":true,"resolution":"BLOCK","decision":"ALLOW"}',
+        b'{"resolved":true,"resolution":"MAYBE","decision":"ALLOW"}',
+    ],
+)
+def test_an_answer_to_a_hold_that_contradicts_itself_never_lets_a_call_through(away: Any, body: bytes) -> None:
+    ran: list[Any] = []
+    step_up = b'{"decision":"STEP_UP","hold_token":"t-1"}'
+    away.server.script = lambda method, path: (200, step_up if method == "POST" else body)
     with pytest.raises(thoth.EnforcerUnavailable) as refused:
         reader(away.client(fail_open=True), ran)("7")
     assert refused.value.decision_reason_code == "enforcer_rejected_request"
