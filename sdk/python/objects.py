@@ -32,7 +32,7 @@ FUNCTIONS: Final = ("func", "fn", "function", "coroutine", "handler", "callback"
 NAMES: Final = ("name", "tool_name", "__name__")
 PLAIN_DATA: Final = (str, bytes, int, float, bool, type(None))
 
-_INSIDE: Final[ContextVar[tuple[tuple[int, str, list[str]], ...]]] = ContextVar("thoth_inside", default=())
+_INSIDE: Final[ContextVar[tuple[Inside, ...]]] = ContextVar("thoth_inside", default=())
 
 
 def name_of(tool: object) -> str:
@@ -83,13 +83,16 @@ class Wrapper:
             raise UngovernableTool(
                 f"`{name or tool!r:.60}` is a {kind.__name__}, which only describes a tool; give the function that runs"
             )
-        if GOVERNED in kind.__dict__:
-            return tool
         name = name or name_of(tool) or kind.__name__
         found = [way for way in (ways or WAYS) if callable(inspect.getattr_static(kind, way, None))]
-        found = [way for way in found if way != "__call__" or _calls(kind)]
+        found = [way for way in found if way != "__call__" or calls(kind)]
         functions = [] if ways is not None else [f for f in FUNCTIONS if is_function(vars_of(tool).get(f))]
         own = [way for way in (ways or WAYS) if way not in found and is_function(vars_of(tool).get(way))]
+        if GOVERNED in kind.__dict__:  # then some ways are governed already: those that were asked for
+            found = [way for way in found if not isinstance(inspect.getattr_static(kind, way), OwnWay)]
+            functions, own = ([f for f in some if not governed_now(vars_of(tool)[f])] for some in (functions, own))
+            if not (found or functions or own):
+                return tool
         if not (found or functions or own):
             raise UngovernableTool(
                 f"`{name}`, a {kind.__name__}, has none of the ways to call a tool that are known ({', '.join(WAYS)}); "
@@ -98,14 +101,11 @@ class Wrapper:
         self._report_bound(tool, name, (*found, *own))
         members: dict[str, Any] = {"__slots__": (), "__module__": kind.__module__, "__qualname__": kind.__qualname__}
         for way in found:
-            members[way] = staticmethod(self._method(tool, name, way, getattr(tool, way)))
+            members[way] = OwnWay(self, tool, name, way)
         members[GOVERNED] = name
         try:
-            object.__setattr__(
-                tool,
-                "__class__",
-                types.new_class(kind.__name__, (kind,), exec_body=lambda space: space.update(members)),
-            )
+            made = types.new_class(kind.__name__, (kind,), exec_body=lambda space: space.update(members))
+            object.__setattr__(tool, "__class__", made)
             for way in (*functions, *own):
                 object.__setattr__(tool, way, self._method(tool, name, way, vars_of(tool)[way]))
         except (TypeError, AttributeError) as error:
@@ -152,7 +152,8 @@ def vars_of(thing: object) -> dict[str, Any]:
     return held if isinstance(held, dict) else {}
 
 
-def _calls(kind: type) -> bool:
+def calls(kind: type) -> bool:
+    """Say whether what is of this class can be called itself."""
     return any("__call__" in base.__dict__ for base in kind.__mro__ if base is not object)
 
 
@@ -167,10 +168,39 @@ def _leaves(value: Any) -> Iterator[str]:
         yield f"{type(value).__name__} {value}"
 
 
+class OwnWay(staticmethod):  # type: ignore[type-arg] # one to the frameworks that read classes
+    """One way into a tool, as the tool's own class has it. A copy of the tool has that class, too, and gets its own."""
+
+    def __init__(self, wrapper: Wrapper, tool: Any, name: str, way: str) -> None:
+        super().__init__(wrapper._method(tool, name, way, getattr(tool, way)))
+        self.wrapper, self.tool, self.kind, self.name, self.way = wrapper, tool, type(tool), name, way
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None or instance is self.tool:
+            return super().__get__(instance, owner)
+        bound = inspect.getattr_static(self.kind, self.way).__get__(instance, type(instance))
+        return self.wrapper._method(instance, self.name, self.way, bound)
+
+
+class Inside:
+    """A call of a tool that was asked about and is under way: which way it came, with which values, and which other
+    ways of the tool have carried it on."""
+
+    __slots__ = ("carried", "ended", "tool", "values", "way")
+
+    def __init__(self, tool: int, way: str, values: list[str]) -> None:
+        self.tool = tool
+        self.way = way
+        self.values = values
+        self.carried: dict[str, object] = {}
+        self.ended = False
+
+
 class WayIn:
     """One way into a tool: it asks, unless it carries on a call of the same tool that was asked about.
 
-    It carries on where another way into the same tool called it, with the same values.
+    It carries on where another way into the same tool called it with the same values, once and while that call runs:
+    one decision is for one call.
     """
 
     __slots__ = ("binding", "bound", "tool", "way")
@@ -184,21 +214,29 @@ class WayIn:
     def values(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
         return sorted(_leaves(self.binding.shown(self.binding.named(args, kwargs))))
 
+    def begun(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Inside:
+        """Return the call that runs now, with its values: what was let through, changed ones if so."""
+        return Inside(self.tool, self.way, self.values(args, kwargs))
+
     def carries_on(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         inside = _INSIDE.get()
         if not inside:
             return False
-        tool, way, values = inside[-1]
-        return tool == self.tool and way != self.way and values == self.values(args, kwargs)
+        call = inside[-1]
+        if call.ended or call.tool != self.tool or call.way == self.way or call.values != self.values(args, kwargs):
+            return False
+        once = object()
+        return call.carried.setdefault(self.way, once) is once  # one step, so of two threads one is asked about
 
     def plain(self, guard: Callable[[], Guard], name: str) -> Callable[..., Any]:
         @functools.wraps(self.bound)
         def inside(*args: Any, **kwargs: Any) -> Any:
-            # What the tool's own code calls is held against the arguments with which it runs: changed ones, if so.
-            token = _INSIDE.set((*_INSIDE.get(), (self.tool, self.way, self.values(args, kwargs))))
+            call = self.begun(args, kwargs)
+            token = _INSIDE.set((*_INSIDE.get(), call))
             try:
                 return self.bound(*args, **kwargs)
             finally:
+                call.ended = True
                 _INSIDE.reset(token)
 
         governed = govern(inside, guard, name=name, binding=self.binding)
@@ -212,10 +250,12 @@ class WayIn:
     def asynchronous(self, guard: Callable[[], Guard], name: str) -> Callable[..., Any]:
         @functools.wraps(self.bound)
         async def inside(*args: Any, **kwargs: Any) -> Any:
-            token = _INSIDE.set((*_INSIDE.get(), (self.tool, self.way, self.values(args, kwargs))))
+            call = self.begun(args, kwargs)
+            token = _INSIDE.set((*_INSIDE.get(), call))
             try:
                 return await self.bound(*args, **kwargs)
             finally:
+                call.ended = True
                 _INSIDE.reset(token)
 
         governed = govern(inside, guard, name=name, binding=self.binding)

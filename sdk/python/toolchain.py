@@ -6,7 +6,7 @@ import inspect
 import types
 from typing import TYPE_CHECKING, Any
 
-from .objects import GovernedMap, Wrapper, is_function, vars_of
+from .objects import GovernedMap, Wrapper, calls, is_function, name_of, vars_of
 from .wrapping import governed_by
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ class Toolchain:
             made = self._member(value, path, depth)
             if made is not value:
                 object.__setattr__(thing, key, made)
+        if calls(type(thing)):
+            self.wrapper.object(thing, name or None, ("__call__",))
+            self.functions.setdefault(name or name_of(thing), thing)
         return thing
 
     def _member(self, value: Any, name: str, depth: int) -> Any:

@@ -1,6 +1,8 @@
 """Objects that are tools or hold them: every way in asks, whatever is added later is governed, and the rest is said."""
 
 import asyncio
+import contextvars
+import copy
 import gc
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,6 +91,77 @@ def test_a_tool_that_calls_itself_with_other_values_is_asked_again(world: Any) -
     tool = world.client(on_hold="raise").instrument(Sneaky())
     with pytest.raises(thoth.ThothHeldError):
         tool.run(100, "ACME")
+
+
+def test_one_decision_is_for_one_call_however_often_a_tool_calls_itself(world: Any) -> None:
+    ran = []
+
+    class Reader:
+        name = "read_customer"
+
+        def run(self, id: str) -> str:
+            self.left = contextvars.copy_context()
+            return [self.invoke(id) for _ in range(3)][-1]
+
+        def invoke(self, id: str) -> str:
+            ran.append(id)
+            return id
+
+    reader = world.client().instrument(Reader())
+    assert reader.run("1") == "1"
+    assert len(world.recorder.decisions) == len(ran) == 3
+    reader.left.run(reader.invoke, "1")  # as a task that the call has left behind
+    assert len(world.recorder.decisions) == len(ran) == 4
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_of_a_tool_is_governed_and_runs_as_itself(world: Any, copied: Any) -> None:
+    class Reader:
+        name = "read_customer"
+        root = "live"
+
+        def run(self, id: str) -> str:
+            return f"{self.root}/{id}"
+
+        def __call__(self, id: str) -> str:
+            return self.run(id)
+
+    reader = world.client().instrument(Reader())
+    other = copied(reader)
+    other.root = "test"
+    assert [reader.run("1"), other.run("1"), other("1"), reader("1")] == ["live/1", "test/1", "test/1", "live/1"]
+    assert len(world.recorder.decisions) == 4
+
+
+def test_every_method_of_an_object_with_slots_in_a_toolchain_is_governed(world: Any) -> None:
+    class Store:
+        __slots__ = ()
+
+        def read(self, id: str) -> str:
+            return id
+
+        def wipe(self, path: str) -> str:
+            return path
+
+    store = Store()
+    world.client(approved_scope=["store.read"]).instrument_toolchain({"store": store})
+    assert store.read("1") == "1"
+    with pytest.raises(thoth.ThothPolicyViolation):
+        store.wipe("/")
+
+
+def test_an_object_in_a_toolchain_that_can_be_called_itself_is_governed(world: Any) -> None:
+    class Wipe:
+        def __call__(self, path: str) -> str:
+            return path
+
+        def status(self) -> str:
+            return "idle"
+
+    chain = world.client(approved_scope=["disk.wipe.status"]).instrument_toolchain({"disk": {"wipe": Wipe()}})
+    assert chain["disk"]["wipe"].status() == "idle"
+    with pytest.raises(thoth.ThothPolicyViolation):
+        chain["disk"]["wipe"]("/")
 
 
 def test_functions_held_by_an_object_are_governed(world: Any) -> None:
