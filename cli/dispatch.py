@@ -1,6 +1,7 @@
 """Finds the command that a command line means, binds its arguments, and puts what it raises into words."""
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cyclopts import App, Parameter
@@ -18,7 +19,7 @@ from cyclopts.exceptions import (
 from ..contract import OperationError, RequestError
 from ..grammar import PolicyError
 from ..grammar.messages import did_you_mean
-from .printing import complain, errors, output, print_messages
+from .printing import complain, errors, findings_json, output, print_json, print_messages
 
 if TYPE_CHECKING:
     from cyclopts.help.protocols import HelpFormatter
@@ -38,7 +39,10 @@ def dispatch(words: list[str], commands: Mapping[str, tuple[str, str]]) -> int:
     except CycloptsError as error:
         complain(f"{name}: {what_is_wrong(error)}")
     except PolicyError as error:
-        print_messages(error.messages)
+        if asks_for_json(words):
+            print_json(findings_json(error.messages))
+        else:
+            print_messages(error.messages)
         return 1
     except (OperationError, RequestError) as error:
         complain(str(error))
@@ -49,6 +53,12 @@ def dispatch(words: list[str], commands: Mapping[str, tuple[str, str]]) -> int:
     else:
         return code if isinstance(code, int) else 0
     return 2
+
+
+def asks_for_json(words: list[str]) -> bool:
+    """Say whether a command line wants JSON, and so what a program reads where it fails as well."""
+    ours = words[: words.index("--")] if "--" in words else words
+    return "--format=json" in ours or ("--format", "json") in pairwise(ours)
 
 
 def app_of(commands: Mapping[str, tuple[str, str]]) -> App:

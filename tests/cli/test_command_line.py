@@ -1,6 +1,7 @@
 """What holds for every command: help that teaches, exit codes, errors in one line, colours on a terminal only."""
 
 import importlib.metadata
+import json
 import os
 import platform
 import pty
@@ -197,3 +198,24 @@ def test_main_takes_the_words_of_the_process_where_none_are_given(
     monkeypatch.setattr(sys, "argv", ["thoth", "chekc"])
     assert main() == 2
     assert "did you mean `check`?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "check broken.thoth",
+        "lint broken.thoth",
+        "test broken.thoth",
+        "explain --policy broken.thoth --request request.json",
+        "diff policy.thoth broken.thoth",
+        "simulate --policy broken.thoth --trace .",
+    ],
+)
+@pytest.mark.parametrize("option", ["--format json", "--format=json"])
+def test_whoever_asks_for_json_gets_json_of_a_policy_with_mistakes_too(desk: Any, command: str, option: str) -> None:
+    desk.write("broken.thoth", "tool pay(amount: number) is write\nallow pay when args.amout > 1\n")
+    printed = desk.type(f"thoth {command} {option}")
+    assert printed.code == 1
+    found = json.loads(printed.out)
+    assert found["ok"] is False
+    assert "args.amout" in json.dumps(found)
