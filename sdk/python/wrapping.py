@@ -41,13 +41,14 @@ class Governed:
     `guard` returns the guard, so that one can be named later than the tool.
     """
 
-    __slots__ = ("binding", "function", "guard", "name")
+    __slots__ = ("binding", "function", "guard", "made", "name")
 
     def __init__(self, function: Callable[..., Any], name: str, guard: Callable[[], Guard], binding: Binding) -> None:
         self.function = function
         self.name = name
         self.guard = guard
         self.binding = binding
+        self.made: Callable[..., Any] | None = None
 
     # ------------------------------------------------------------ before
 
@@ -178,7 +179,8 @@ def govern(
 ) -> Callable[..., Any]:
     """Return a function that runs `function` once the guard has let the call through.
 
-    One that is governed already, under the same name, is returned as it is.
+    One that is governed already is returned as it is; so is one around it that goes by the same name, as decorators
+    make them. One that only says of itself, under another name, that it wraps a governed one is asked about itself.
 
     Raises:
         UngovernableTool: it has no signature to bind arguments by, or no name.
@@ -191,7 +193,7 @@ def govern(
     if not name or name == "<lambda>":
         raise UngovernableTool(f"{function!r} has no name; give it one, e.g. {{'search': {name or 'function'}}}")
     before = governed_by(function)
-    if before is not None:
+    if before is not None and (getattr(function, "__func__", function) is before.made or name == before.name):
         return function
     if binding is None:
         try:
@@ -248,6 +250,7 @@ def govern(
     except AttributeError:
         wrapper.__name__ = name
     wrapper.__dict__.update({"__signature__": binding.signature, GOVERNED: tool})
+    tool.made = wrapper
     return wrapper
 
 

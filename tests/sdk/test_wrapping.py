@@ -593,6 +593,29 @@ def test_wrapping_twice_asks_once(world: Any) -> None:
     assert len(world.recorder.decisions) == 1
 
 
+def test_a_function_that_only_looks_like_a_governed_one_is_asked_about_itself(world: Any) -> None:
+    """`functools.wraps` copies everything that a function says of itself, the mark of being governed too."""
+    client = world.client()
+    ran = []
+    read_customer = client.tool(_named("read_customer", "id"))
+
+    @functools.wraps(read_customer)
+    def wipe(*paths: str) -> None:
+        ran.append(paths)
+
+    @functools.wraps(read_customer)
+    def again(*args: Any) -> Any:
+        return read_customer(*args)
+
+    tools = client.instrument({"wipe": wipe, "read_customer": again, "look": read_customer})
+    with pytest.raises(thoth.ThothPolicyViolation):
+        tools["wipe"]("/")
+    assert ran == []
+    tools["read_customer"]("42")
+    tools["look"]("42")
+    assert [name for name, _ in world.recorder.effects] == ["wipe", "read_customer", "read_customer"]
+
+
 def test_a_decorated_tool_without_a_configured_client_does_not_run(world: Any) -> None:
     ran = []
 
