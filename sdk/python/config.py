@@ -130,7 +130,9 @@ class ThothConfig:
         if url == EMBEDDED and self.policy is None:
             raise ConfigurationError("an embedded engine needs a policy: name a file with `policy=` or THOTH_POLICY")
         if url != EMBEDDED and not url.startswith(("unix:", "https://", "http://")):
-            raise ConfigurationError(f"`api_url` is `embedded`, `unix:/path/to/thoth.sock` or `https://…`, not `{url}`")
+            raise ConfigurationError(
+                f"`api_url` is `embedded`, `unix:/path/to/thoth.sock` or `https://…`, not `{told_url(url)}`"
+            )
         return url.rstrip("/")
 
     def policy_files(self) -> tuple[str, ...]:
@@ -224,6 +226,19 @@ def configured(**given: Any) -> ThothConfig:
             f"`{missing[0]}=` is missing: say which agent this is, for which tools, of which tenant"
         )
     return ThothConfig(**given)
+
+
+def told_url(url: str) -> str:
+    """Return an address as people may be told it: without a password, and without what stands behind the host."""
+    scheme, there_is, rest = url.partition("://")
+    if not there_is:
+        scheme, rest = "", url
+    host, behind = rest, ""
+    for mark in "/?#":
+        host, found, _ = host.partition(mark)
+        behind = behind or found
+    before, at, host = host.rpartition("@")
+    return f"{scheme}{there_is}{'…@' if before or at else ''}{host}{f'{behind}…' if behind else ''}"
 
 
 def state_folder() -> Path:

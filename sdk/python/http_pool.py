@@ -13,6 +13,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from .config import told_url
 from .enforcer import EnforcerAway, EnforcerRefused
 from .http_wire import Malformed, Response, ResponseReader, request_bytes
 from .loops import at_the_end
@@ -34,16 +35,23 @@ class Host:
     """Where the enforcer is: `https://enforce.acme.example`, or plain `http://` on this machine alone."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if not parts.hostname or parts.username or parts.query or parts.fragment:
-            raise ConfigurationError(f"`api_url` is `https://host` with an optional port and path, not `{url}`")
+        wrong = f"`api_url` is `https://host` with an optional port and path, not `{told_url(url)}`"
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise ConfigurationError(wrong) from None
+        if not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
+            raise ConfigurationError(wrong)
         self.secure = parts.scheme == "https"
         self.name = parts.hostname
-        self.port = parts.port or (443 if self.secure else 80)
+        self.port = port or (443 if self.secure else 80)
         self.prefix = parts.path.rstrip("/")
         self.header = parts.netloc
         if not self.secure and self.name not in LOOPBACK:
-            raise ConfigurationError(f"`{url}` would send the API key in clear; write `https://{parts.netloc}`")
+            raise ConfigurationError(
+                f"`{told_url(url)}` would send the API key in clear; write `https://{parts.netloc}`"
+            )
         self._context: ssl.SSLContext | None = None
 
     @property

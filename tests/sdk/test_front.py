@@ -3,13 +3,14 @@
 import logging
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import thoth
-from thoth.client import connect
+from thoth.client import ThothClient, connect
 from thoth.config import ThothConfig, configured
 
 from .office import World
@@ -125,6 +126,26 @@ def test_a_wrong_setting_says_what_to_write(settings: dict[str, Any], says: str)
 
 def test_a_key_never_shows_in_a_text() -> None:
     assert "thoth_live_1" not in repr(ThothConfig(api_key="thoth_live_1", event_ingest_token="thoth_live_1", **WHO))
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://ann:s3cret@enforce.example", "not `https://…@enforce.example`"),
+        ("https://s3cret@enforce.example/v1", "not `https://…@enforce.example/…`"),
+        ("https://enforce.example/?key=s3cret", "not `https://enforce.example/…`"),
+        ("https://enforce.example#s3cret", "not `https://enforce.example#…`"),
+        ("https://enforce.example:many", "not `https://enforce.example:many`"),
+        ("ftp://ann:s3cret@enforce.example", "not `ftp://…@enforce.example`"),
+        ("ann:s3cret@enforce.example", "not `…@enforce.example`"),
+    ],
+)
+def test_an_address_that_is_wrong_is_told_without_what_is_secret_in_it(url: str, told: str) -> None:
+    with pytest.raises(thoth.ConfigurationError) as wrong:
+        ThothClient(agent_id="a", approved_scope=[], tenant_id="t", api_url=url)
+    text = "".join(traceback.format_exception(wrong.value))
+    assert told in text
+    assert "s3cret" not in text
 
 
 def test_asking_without_wrapping(world: Any) -> None:
