@@ -1,7 +1,9 @@
 """Sessions: what was said and returned belongs to one conversation, and agents below share it and have less to do."""
 
 import asyncio
+import contextvars
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -107,6 +109,35 @@ def test_an_agent_that_two_others_call_has_the_scope_of_whoever_calls(world: Any
         with pytest.raises(thoth.ThothPolicyViolation):
             by_narrow("1")
         assert by_wide("1") == "page"
+
+
+def test_a_thread_of_a_pool_belongs_to_the_agent_above_where_the_context_is_taken_along(world: Any) -> None:
+    inner, above = world.client(agent_id="inner"), world.client(agent_id="above", approved_scope=["read_customer"])
+
+    @inner.tool
+    def read_page(url: str) -> str:
+        return "page"
+
+    @above.tool
+    def read_customer(id: str) -> str:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(contextvars.copy_context().run, read_page, "u").result()
+
+    with pytest.raises(thoth.ThothPolicyViolation):
+        read_customer("1")
+    with pytest.raises(thoth.ThothPolicyViolation):
+        asyncio.run(_awaited(above.tool(name="read_customer")(_later(read_page)), "1"))
+
+
+def _later(function: Any) -> Any:
+    async def later(id: str) -> Any:
+        return await asyncio.to_thread(function, id)
+
+    return later
+
+
+async def _awaited(function: Any, argument: str) -> Any:
+    return await function(argument)
 
 
 def test_what_a_sub_agent_is_told_is_not_the_users_word(world: Any) -> None:
