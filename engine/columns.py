@@ -525,10 +525,21 @@ class Columns:
             case c.Context(steps):
                 return read_context(steps_of(steps))
             case c.Result():
-                return lambda call: UNKNOWN if call.result is None else nfc(call.result)
+                return result_of
             case c.Apply(function, inner):
                 return applying(function, self.read_term(inner))
         raise AssertionError(term)
+
+
+def result_of(call: Call) -> Any:
+    """Read what a call returned; a lone surrogate is no Unicode, and UTF-8 has no way to write it."""
+    if call.result is None:
+        return UNKNOWN
+    try:
+        call.result.encode()
+    except UnicodeEncodeError:
+        return UNKNOWN
+    return nfc(call.result)
 
 
 WHOLE: Final = (c.ToolFits, c.InScope, c.InIntent, c.InHours, c.Has)

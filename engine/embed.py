@@ -59,12 +59,17 @@ TEXT: Final = (bytes, str)
 
 
 class _Untold:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
     def __repr__(self) -> str:
-        return "UNTOLD"
+        return self._name
 
 
-UNTOLD: Final = _Untold()
+UNTOLD: Final = _Untold("UNTOLD")
 """In place of a result: the call ended, and what it returned is not told."""
+UNREADABLE: Final = _Untold("UNREADABLE")
+"""In place of a result that cannot be made a text: an object within itself, an integer too long to be spelled."""
 
 
 class Engine:
@@ -549,17 +554,16 @@ class Engine:
             if request is None or decision.id not in self._running:
                 raise RequestError("there is no such call under way: it was not let through here, or has ended before")
             session = self._running.pop(decision.id)
-            told = _told(result)
+            told, text = _told(result)
             now = self._clock()
             tool = self._evaluator.tool_of(request)
             call = session.find(decision.id) if session else None
             heard: str | None = None
-            text = None if told is UNTOLD else text_of(told)  # type: ignore[arg-type]
             rules = () if text is None else self._evaluator.on_result(request, decision.args or {}, text, session, now)
             passed = None
             if text is not None:
                 scan = self.policy.bounds.scan_chars
-                passed = pass_on(told, text, tool, rules, scan, self._evaluator.spans)  # type: ignore[arg-type]
+                passed = pass_on(told, text, tool, rules, scan, self._evaluator.spans)
                 if not whole and may_filter(self.policy, request.tool_name):
                     passed = replace(passed, result=None, withheld=True)
             in_time = now - decision.now <= self.policy.bounds.in_flight_s
@@ -572,7 +576,7 @@ class Engine:
             decision.id,
             ending,
             passed.result if passed else None,
-            passed.withheld if passed else False,
+            passed.withheld if passed else told is UNREADABLE,
             tuple(sorted(rule.id for rule in rules)),
             tuple(sorted(passed.labels)) if passed else (),
             "" if heard is None else digest_of(heard).hex(),
@@ -644,13 +648,18 @@ def _explain(engine: Engine, session: Session | None, approval: Approval | None,
     return explain(engine, decision, session, approval, seen)
 
 
-def _told(result: object) -> Json | _Untold:
-    """Return a result as JSON; what is not JSON is told as the text that `str` makes of it."""
-    if isinstance(result, _Untold) or result is None or isinstance(result, str | bool | int | float):
-        return result
-    if isinstance(result, Mapping):
-        return {str(key): _json(member) for key, member in result.items()}
-    return _json(result)
+def _told(result: object) -> tuple[Any, str | None]:
+    """Return a result as JSON, and as one text; what is not JSON is told as the text that `str` makes of it.
+
+    UNTOLD stays that, without a text, and what cannot be told so is UNREADABLE: as if untold, but nobody may see it.
+    """
+    if isinstance(result, _Untold):
+        return result, None
+    try:
+        told = _json(result)
+        return told, text_of(told)
+    except Exception:  # noqa: BLE001 - a result with methods of its own can raise anything
+        return UNREADABLE, None
 
 
 def _json(value: object) -> Json:

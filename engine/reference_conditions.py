@@ -221,7 +221,7 @@ def read(term: c.Term, facts: Facts) -> Any:
         case c.Context(steps):
             return facts.context(steps)
         case c.Result():
-            return UNKNOWN if facts.result is None else plain(facts.result)
+            return UNKNOWN if facts.result is None or not is_unicode(facts.result) else plain(facts.result)
         case c.Count():
             return facts.count(term)
         case c.Apply(function, inner):
@@ -230,6 +230,11 @@ def read(term: c.Term, facts: Facts) -> Any:
                 return [applied(function, item) for item in value]
             return applied(function, value)
     raise AssertionError(term)
+
+
+def is_unicode(text: str) -> bool:
+    """Say whether a text holds no lone surrogate: JSON can spell one, and nobody can search for it."""
+    return not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def applied(function: str, value: Any) -> Any:

@@ -376,7 +376,10 @@ cdef class Desk:
         elif type(result) is bool:
             text = "true" if result else "false"
         elif type(result) is int or type(result) is float:
-            text = str(result)
+            try:
+                text = str(result)
+            except ValueError:  # an integer of more digits than Python spells
+                return None
         else:
             return None
         id = self.decision.read(decision, self.id)

@@ -17,7 +17,22 @@ tool cut(a: int) is read
 allow * as all
 on result cut as no-cards redact result matching card_number with "[card]"
 """
-RESULTS = (None, "", "text", "x\ud800y", "Zürich", "x" * 40_000, True, False, 7, -2.5, float("inf"), 10**40, ["a", 1])
+RESULTS = (
+    None,
+    "",
+    "text",
+    "x\ud800y",
+    "Zürich",
+    "x" * 40_000,
+    True,
+    False,
+    7,
+    -2.5,
+    float("inf"),
+    10**40,
+    ["a", 1],
+    10**5000,
+)
 
 
 class Clock:
@@ -87,7 +102,5 @@ def test_endings_leave_the_same_in_compiled_code(
     engines: dict[Named, Engine], tool: str, ending: Ending, after_s: float, inside: bool
 ) -> None:
     for result in RESULTS:
-        if tool == "cut" and result == "x\ud800y":
-            continue  # what a rule searches is Unicode
         native, reference = (left(engine, tool, ending, result, after_s, inside) for engine in engines.values())
         assert native == reference, repr(result)[:40]

@@ -1,5 +1,8 @@
 """What cannot be scanned is withheld, and what is nothing is not kept."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from thoth.contract import Effect
@@ -49,3 +52,50 @@ def test_empty_results_and_turns_are_not_kept(evaluator: str, tool: str) -> None
         engine.completed(decision, result)
     assert [told.text for told in session.results] == ["something"]
     assert session.texts == []
+
+
+class Odd:
+    """An object whose text is none."""
+
+    def __str__(self) -> str:
+        raise ValueError("no")
+
+
+def within_itself() -> list[Any]:
+    odd: list[Any] = []
+    odd.append(odd)
+    return odd
+
+
+UNREADABLE: Mapping[str, object] = {
+    "within itself": within_itself(),
+    "too long an integer": 10**5000,
+    "somewhere in it": {"a": [10**5000]},
+    "its text raises": Odd(),
+}
+
+
+@pytest.mark.parametrize("evaluator", ["native", "reference"])
+@pytest.mark.parametrize("tool", ["fetch", "look"])
+@pytest.mark.parametrize("result", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_result_that_cannot_be_made_a_text_is_withheld_and_untold(evaluator: Any, tool: str, result: object) -> None:
+    engine = Engine.from_text(POLICY, evaluator=evaluator)
+    session = engine.session("s")
+    decision = engine.decide({"tool_name": tool, "tool_args": {"url": "u"}}, session=session)
+    outcome = engine.completed(decision, result)
+    assert (outcome.withheld, outcome.result) == (True, None)
+    assert session.calls[0].completed
+    assert not session.calls[0].told
+    assert session.may_hold("card") is (tool == "fetch")
+
+
+CONDITIONS = ["matches card_number", 'like "*a*"', 'contains "z"', "size(result) > 100", 'matches "[^a]"']
+
+
+@pytest.mark.parametrize("evaluator", ["native", "reference"])
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_whatever_a_rule_asks_of_a_result_that_is_no_unicode_is_in_doubt(evaluator: Any, condition: str) -> None:
+    asked = condition if condition.startswith("size") else f"result {condition}"
+    engine = Engine.from_text(f"allow *\non result fetch when {asked} withhold", evaluator=evaluator)
+    decision = engine.decide({"tool_name": "fetch"})
+    assert engine.completed(decision, "a \ud800").withheld
