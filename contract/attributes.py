@@ -25,6 +25,8 @@ WIRE: Final[dict[str, tuple[str, ...]]] = {
 
 CWD: Final[tuple[str, ...]] = ("metadata", "cwd")
 """Where a request may say which folder relative paths start from."""
+CWD_CHARS_MAX: Final = 4096
+"""How long that folder may be; each relative path of a request is read behind it."""
 
 ALIASES: Final[dict[str, str]] = {"initiatedBy": "initiated_by", "taskId": "task_id"}
 """Spellings inside `task_context` that some clients use."""

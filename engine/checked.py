@@ -228,6 +228,10 @@ class Has:
     argument: Argument
 
 
+ITEMS_SOUGHT_MAX: Final = 256
+"""How many items of a list are looked for in what was said or returned; where the others come from is unknown."""
+
+
 @dataclass(frozen=True, slots=True)
 class From:
     """Where the value has been seen: source user or tool (`tools`); `by_host` asks it of a URL's host."""

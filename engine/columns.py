@@ -435,6 +435,7 @@ class Columns:
     ) -> Read:
         """Return the test that asks where the items of an argument have been seen; `negated` turns each answer."""
         scan_chars, by_host = self.knowledge.scan_chars, predicate.by_host
+        sought_max = -1 if isinstance(predicate, c.InBaseline) else c.ITEMS_SOUGHT_MAX
         if isinstance(predicate, c.InBaseline):
 
             def seen(call: Call, name: str, item: Any) -> Truth:
@@ -461,6 +462,8 @@ class Columns:
             truths: list[Truth] = []
             for name, value in carried or ():
                 for item in value if isinstance(value, list) else (value,):
+                    if len(truths) == sought_max:
+                        return together([*truths, None])
                     if item is UNKNOWN or item is ABSENT or (isinstance(item, str) and len(item) > scan_chars):
                         truths.append(None)
                         continue

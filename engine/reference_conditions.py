@@ -259,7 +259,7 @@ def applied(function: str, value: Any) -> Any:
 def provenance(predicate: c.From | c.InBaseline, facts: Facts, negated: bool, each: str) -> Truth:
     """Ask where the items of an argument have been seen: every one of them, unless `each` is "any".
 
-    Of an empty list, or of no key argument, it is unknown.
+    Of an empty list, or of no key argument, it is unknown; so is where further items come from than are looked for.
     """
     if isinstance(predicate.left, c.Keys):
         carried_keys = facts.key_arguments()
@@ -273,6 +273,8 @@ def provenance(predicate: c.From | c.InBaseline, facts: Facts, negated: bool, ea
         items = [(str(predicate.left.steps[0]), item) for item in listed_items(value)]
     if not items:
         return None
+    if isinstance(predicate, c.From) and len(items) > c.ITEMS_SOUGHT_MAX:
+        items = [*items[: c.ITEMS_SOUGHT_MAX], ("", UNKNOWN)]
     truths: list[Truth] = []
     for name, item in items:
         unreadable = item is UNKNOWN or item is ABSENT

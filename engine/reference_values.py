@@ -22,6 +22,7 @@ from typing import Any, Final
 import idna
 import re2
 
+from ..contract.attributes import CWD_CHARS_MAX
 from ..contract.detectors import DETECTORS
 from .checked import Pattern
 
@@ -187,7 +188,9 @@ def read_path(text: str, cwd: Any) -> str | None:
     if not text or re.search(r"[\x00-\x1f\x7f\\*?\[\]{}]|%[0-9A-Fa-f]{2}|\$[A-Za-z_{(]", text) or text.startswith("~"):
         return None
     if not text.startswith("/"):
-        folder = read_path(cwd, None) if isinstance(cwd, str) and cwd.startswith("/") else None
+        if not isinstance(cwd, str) or not cwd.startswith("/") or len(cwd) > CWD_CHARS_MAX:
+            return None
+        folder = read_path(cwd, None)
         if folder is None:
             return None
         text = f"{folder}/{text}" if folder != "/" else f"/{text}"

@@ -21,6 +21,7 @@ cdef enum:
     HOST_CHARS_MAX = 253     # RFC 1035, without the trailing dot
     LABEL_CHARS_MAX = 63
     LOCAL_CHARS_MAX = 64     # RFC 5321
+    FOLDER_CHARS_MAX = 4096  # each relative path is read behind it; as in `contract`
 
 
 def read_host(str text not None) -> str | None:
@@ -44,7 +45,7 @@ def read_url_host(str text not None) -> str | None:
 
 def read_path(str text not None, object folder) -> str | None:
     """Return an absolute path with `..` resolved, or None; a relative one starts from `folder`, which may be anything."""
-    return path_of(text, folder)
+    return path_of(text, folder_of(folder))
 
 
 def read_ip(str text not None) -> tuple[int, int] | None:
@@ -253,29 +254,38 @@ cdef bint plain_path(str text) noexcept:
     return True
 
 
-cdef str path_of(str text, object folder):
+cdef str folder_of(object folder):
+    """Return the folder that relative paths start from, as `path_of` takes it; None where it is none."""
+    if type(folder) is not str or not (<str>folder).startswith("/") or len(<str>folder) > FOLDER_CHARS_MAX:
+        return None
+    return path_of(<str>folder, None)
+
+
+cdef str path_of(str text, str base):
     cdef list kept = []
-    cdef str part, base
+    cdef str part
+    cdef Py_ssize_t end = 0
     if text_is_settled_path(text):
         return text
     if not plain_path(text):
         return None
     if text[0] != u"/":
-        if type(folder) is not str or not (<str>folder).startswith("/"):
-            return None
-        base = path_of(<str>folder, None)
         if base is None:
             return None
-        text = base + "/" + text if base != "/" else "/" + text
-    if text.startswith("//"):
+        end = len(base) if base != "/" else 0
+    elif text.startswith("//"):
         return None
     for part in normal(text).split("/"):
         if part == "..":
             if kept:
                 kept.pop()
+            elif end:
+                end = base.rfind("/", 0, end)
         elif part and part != ".":
             kept.append(part)
-    return "/" + "/".join(kept)
+    if end and not kept:
+        return base[:end]
+    return (base[:end] if end else "") + "/" + "/".join(kept)
 
 
 # ---------------------------------------------------------------- IP addresses

@@ -25,6 +25,8 @@ cdef class Containment(Question):
 
 cdef class Below(Question):
     cdef tuple folders, inside
+    cdef object folder               # asked last, and
+    cdef str base                    # what relative paths start from then
 
 cdef class Inside(Question):
     cdef tuple networks

@@ -5,7 +5,7 @@ ABSENT or UNKNOWN: who asks looks to that.
 """
 
 from thoth.native.glob cimport glob_holds
-from thoth.native.names cimport ip_of, path_of
+from thoth.native.names cimport folder_of, ip_of, path_of
 from thoth.native.scan cimport Scan
 from thoth.native.values cimport (
     DOUBT, EMAIL, HOST, NO, YES, Named, absent, equals, is_less, is_number, text_of, unknown,
@@ -147,7 +147,12 @@ cdef class Below(Question):
 
     cdef int of(self, object left, object right) except -1:
         cdef object text = text_of(left)
-        cdef str path = None if text is None else path_of(<str>text, right)
+        cdef str path = None
+        if text is not None:
+            if self.base is None or right is not self.folder:
+                self.base = folder_of(right)
+                self.folder = None if self.base is None else right
+            path = path_of(<str>text, self.base)
         if path is None:
             return DOUBT
         return YES if path in self.folders or path.startswith(self.inside) else NO
