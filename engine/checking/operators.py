@@ -198,7 +198,7 @@ def _like(rule: Rule, node: s.Test, left: Read, negated: bool, each: str, permit
     if globs is None:
         return c.FALSE
     for glob in () if isinstance(node.right, s.Text) else globs:
-        values.check_host_case(rule, left, glob, node.at)
+        values.check_case(rule, left, glob, node.at, "like")
     return c.Test(c.Like(left.term, globs), negated, each, rule.place(node.at))
 
 

@@ -29,7 +29,7 @@ def right(rule: Rule, left: Read, node: s.Term, operator: str) -> Read | None:
     if constant is None or not _agrees(rule, left, constant, node, operator):
         return None
     if isinstance(constant.value, str):
-        check_host_case(rule, left, constant.value, node.at)
+        check_case(rule, left, constant.value, node.at, operator)
         if operator in ("is", "contains"):
             _check_known(rule, left, constant.value, node)
     return Read(constant, (("the value", type_of(constant)),), node.at, written(constant.value))
@@ -45,6 +45,8 @@ def members(rule: Rule, left: Read, node: Right, operator: str) -> Set | None:
         for item in found.items:
             if not _agrees(rule, left, item, node, operator):
                 return None
+            if operator == "in" and isinstance(item.value, str):
+                check_case(rule, left, item.value, at, operator)
     elif isinstance(node, s.SetLiteral):
         at = node.at
         items: list[c.Constant] = []
@@ -57,6 +59,7 @@ def members(rule: Rule, left: Read, node: Right, operator: str) -> Set | None:
             if not _agrees(rule, left, constant, value, operator):
                 return None
             if operator == "in" and isinstance(constant.value, str):
+                check_case(rule, left, constant.value, value.at, operator)
                 _check_known(rule, left, constant.value, value)
             items.append(constant)
         found = typed(items)
@@ -79,10 +82,23 @@ def members(rule: Rule, left: Read, node: Right, operator: str) -> Set | None:
     return found
 
 
-def check_host_case(rule: Rule, left: Read, text: str, at: s.Span) -> None:
-    """Warn of capitals in what is compared with a host, which is compared in lower case."""
-    if text != text.lower() and any(kind.name == "host" for _, kind in left.item_types()):
+def check_case(rule: Rule, left: Read, text: str, at: s.Span, operator: str) -> None:
+    """Warn of capitals in what is compared with a value that has none: a host, an address's domain, what `lower` gives.
+
+    `is`, `in` and `like` bring a host or an address to the form in which it compares; parts of one stay as written.
+    """
+    if isinstance(left.term, c.Apply) and left.term.function == "lower":
+        if text != text.lower():
+            rule.file.warn(at, f"`lower(…)` has no capitals; write `{text.lower()}`", "host-case")
+        return
+    kinds = {kind.name for _, kind in left.item_types()}
+    if operator != "in" and "host" in kinds and text != text.lower():
         rule.file.warn(at, f"hosts compare in lower case; write `{text.lower()}`", "host-case")
+    elif "email" in kinds and (operator.endswith(" with") or (operator == "contains" and not left.is_list)):
+        local, sign, domain = text.rpartition("@")
+        if domain != domain.lower() and (sign or operator == "ends with"):
+            form = local + sign + domain.lower()
+            rule.file.warn(at, f"the domain of an address compares in lower case; write `{form}`", "host-case")
 
 
 def _named(rule: Rule, node: s.Name, operator: str) -> Set | None:
