@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from ..contract.attributes import UNREADABLE
+from ..native.names import nfc
 from ..native.scan import Scan
 from .checked import EACH, Change
 
@@ -99,7 +100,7 @@ def redact(box: dict[str, Any], plans: tuple[Plan, ...], scan_chars: int) -> Non
                 marked.setdefault((id(spot[0]), spot[1]), (spot, []))[1].append((plan.rule_id, scan, text))
     for (container, key), marks in marked.values():
         text = container[key]
-        if len(text) > scan_chars:
+        if len(nfc(text)) > scan_chars:
             raise ChangeError("a text longer than the scan cap")
         container[key] = redacted(text, marks)
 
@@ -120,8 +121,14 @@ def texts(box: dict[str, Any], path: Path) -> list[Spot]:
 
 
 def redacted(text: str, marks: list[tuple[str, Scan, str]]) -> str:
-    """Replace what the patterns find; where finds overlap, by the text of the rule whose id sorts first."""
+    """Replace what patterns find in a text's NFC; where finds overlap, by the text of the rule whose id sorts first.
+
+    A text in which nothing is found stays as it was received.
+    """
+    received, text = text, nfc(text)
     finds = sorted((span[0], span[1], rule_id, by) for rule_id, scan, by in marks for span in scan.spans(text))
+    if not finds:
+        return received
     pieces: list[str] = []
     done = place = 0
     while place < len(finds):

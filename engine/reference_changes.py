@@ -8,7 +8,7 @@ from typing import Any
 from ..contract.attributes import UNREADABLE
 from .checked import EACH, Change, Each, Rule
 from .reference_binding import Bound, is_number
-from .reference_values import spans
+from .reference_values import nfc, spans
 
 KINDS = ("redact", "truncate", "cap", "set", "drop")
 Place = tuple[str | int, ...]
@@ -65,6 +65,8 @@ def text_places(args: dict[str, Any], path: tuple[Any, ...]) -> list[Place]:
 
 
 def redacted(text: str, by: list[tuple[str, Change]], scan_chars: int) -> str:
+    """Return a text with what is found in its NFC replaced, or as it was received where nothing is."""
+    received, text = text, nfc(text)
     if len(text) > scan_chars:
         raise CannotChange("a text longer than the scan cap")
     marks = sorted(
@@ -73,6 +75,8 @@ def redacted(text: str, by: list[tuple[str, Change]], scan_chars: int) -> str:
         if one.pattern is not None
         for start, end in spans(one.pattern, text)
     )
+    if not marks:
+        return received
     united: list[tuple[int, int, str, str]] = []
     for start, end, rule_id, replacement in marks:
         if united and start < united[-1][1]:

@@ -42,6 +42,7 @@ def pass_on(
     result: Json, text: str, tool: Tool | None, rules: Iterable[ResultRule], scan_chars: int, spans: Spans
 ) -> Passed:
     """Apply the result rules that hold for a result; `text` is the whole of it as one text."""
+    text = nfc(text)
     labels: set[str] = set()
     perhaps: set[str] = set()
     for brought in tool.yields if tool else ():
@@ -85,13 +86,19 @@ def _redacted(value: Json, rules: list[ResultRule], spans: Spans) -> Json:
 
 
 def _redact_text(text: str, rules: list[ResultRule], spans: Spans) -> str:
-    """Replace what the rules find in the text as received; united spans take the text of the first rule by id."""
+    """Replace what the rules find in the text's NFC; united spans take the text of the first rule by id.
+
+    A text in which nothing is found stays as it was received.
+    """
+    received, text = text, nfc(text)
     marks = sorted(
         (start, end, place)
         for place, rule in enumerate(rules)
         if rule.pattern is not None
         for start, end in spans(rule.pattern, text)
     )
+    if not marks:
+        return received
     united: list[tuple[int, int, int]] = []
     for start, end, place in marks:
         if united and start < united[-1][1]:

@@ -99,3 +99,20 @@ def test_whatever_a_rule_asks_of_a_result_that_is_no_unicode_is_in_doubt(evaluat
     engine = Engine.from_text(f"allow *\non result fetch when {asked} withhold", evaluator=evaluator)
     decision = engine.decide({"tool_name": "fetch"})
     assert engine.completed(decision, "a \ud800").withheld
+
+
+@pytest.mark.parametrize("evaluator", ["native", "reference"])
+def test_a_result_is_searched_in_nfc_whoever_searches(evaluator: Any) -> None:
+    """Rules, labels and redactions see one text; one in which nothing is found is passed on as it came."""
+    text = """
+tool t() yields name when result matches "Ren\u00e9"
+allow *
+on result t redact result matching "Ren\u00e9" with "[n]"
+"""
+    engine = Engine.from_text(text, evaluator=evaluator)
+    session = engine.session("s")
+    outcome = engine.completed(
+        engine.decide({"tool_name": "t"}, session=session), {"to": ["Rene\u0301"], "x": "e\u0301"}
+    )
+    assert outcome.result == {"to": ["[n]"], "x": "e\u0301"}
+    assert outcome.labels == ("name",)
