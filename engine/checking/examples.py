@@ -9,6 +9,7 @@ from ...grammar import syntax as s
 from .clauses import EFFECTS
 from .names import zone_mistake
 from .report import File
+from .texts import nfc
 from .tools import Tools
 
 SUBJECTS: Final = (
@@ -33,7 +34,7 @@ def check_tests(
         if not test.expects:
             file.error(test.at, "a test expects something; write `expect block`, say", "test")
         for call in (*test.after, *((test.call,) if test.call is not None else ())):
-            if tools.by_name and call.tool not in tools.by_name:
+            if tools.by_name and nfc(call.tool) not in tools.by_name:
                 near = file.near(call.tool, tools.by_name)
                 file.warn(call.at, f"tool `{call.tool}` is not declared{near}", "undeclared")
         for expect in test.expects:

@@ -65,7 +65,7 @@ class Names:
         if mistake:
             file.error(node.at, mistake, "regex")
             return None
-        return c.Pattern(regex=node.value)
+        return c.Pattern(regex=nfc(node.value))
 
 
 def detector(name: str) -> c.Pattern | None:
@@ -186,7 +186,7 @@ def _pattern(file: File, item: s.PatternItem) -> c.Pattern:
     if mistake:
         file.error(item.regex.at, mistake, "regex")
         return c.Pattern()
-    return c.Pattern(regex=item.regex.value)
+    return c.Pattern(regex=nfc(item.regex.value))
 
 
 def zone_mistake(file: File, zone: s.Text | None) -> bool:

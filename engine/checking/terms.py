@@ -8,7 +8,7 @@ from ...grammar import syntax as s
 from .. import checked as c
 from .names import Names, literal
 from .report import File
-from .texts import glob_mistake
+from .texts import glob_mistake, nfc
 from .tools import NUMBERS, TEXTS, Tools, describe, spell
 
 _TEXT: Final = c.Type("string")
@@ -260,9 +260,10 @@ def tool_patterns(file: File, tools: Tools, written: tuple[s.ToolPattern, ...]) 
     """Return which tools are meant, after saying which of them nobody declared."""
     found: dict[c.ToolPattern, None] = {}
     for node in written:
-        if node.kind == "glob" and glob_mistake(node.value):
-            file.error(node.at, f"`{node.value}` {glob_mistake(node.value)}", "glob")
-        if node.kind == "name" and tools.by_name and node.value not in tools.by_name:
+        value = nfc(node.value)
+        if node.kind == "glob" and glob_mistake(value):
+            file.error(node.at, f"`{node.value}` {glob_mistake(value)}", "glob")
+        if node.kind == "name" and tools.by_name and value not in tools.by_name:
             file.warn(
                 node.at, f"tool `{node.value}` is not declared{file.near(node.value, tools.by_name)}", "undeclared"
             )
@@ -272,6 +273,6 @@ def tool_patterns(file: File, tools: Tools, written: tuple[s.ToolPattern, ...]) 
                 f"no declared tool is of class `{node.value}`{file.near(node.value, tools.classes)}",
                 "undeclared",
             )
-        found[c.ToolPattern(node.kind, "*" if node.kind == "any" else node.value)] = None
+        found[c.ToolPattern(node.kind, "*" if node.kind == "any" else value)] = None
     everything = c.ToolPattern("any")
     return (everything,) if everything in found else tuple(found)

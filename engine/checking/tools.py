@@ -37,7 +37,7 @@ class Tools:
 
     def declared(self, name: str, envs: tuple[str, ...] = ()) -> list[c.Tool]:
         """Return a tool's declarations that may hold in the environments (globs) of a rule, () for all."""
-        found = (tool for tool, _, _ in self.by_name.get(name, ()))
+        found = (tool for tool, _, _ in self.by_name.get(nfc(name), ()))
         return [
             tool
             for tool in found
@@ -234,7 +234,7 @@ def _tool(file: File, item: s.ToolItem, envs: tuple[str, ...] | None, names: Nam
             yields.append(c.Yield(written.label, pattern))
     risk = item.risk if item.risk in RISK_ORDER else "medium"
     return c.Tool(
-        item.name, envs, tuple(params.values()), item.more, frozenset(item.classes), risk or "medium",
+        nfc(item.name), envs, tuple(params.values()), item.more, frozenset(item.classes), risk or "medium",
         tuple(dict.fromkeys(yields)), item.atomic,
     )  # fmt: skip
 
