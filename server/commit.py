@@ -4,6 +4,7 @@ One thread waits for the disk, the loop goes on. An answer is given out when its
 each of the waiting answers becomes BLOCK `evidence_unavailable`.
 """
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from ..native.waiting import Waiting
 
 Deliver = Callable[[Any, Exception | None], None]
 """Called on the loop with what was added, a decision or an outcome, and with why it is not durable."""
+
+log = logging.getLogger(__name__)
 
 
 class Log(Protocol):

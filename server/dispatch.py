@@ -4,7 +4,6 @@ Runs on the loop, so that the calls of a session are decided one after another. 
 elsewhere: holds are written by the store's thread, commits awaited by another.
 """
 
-import contextlib
 import logging
 import sqlite3
 from collections import OrderedDict, deque
@@ -248,8 +247,13 @@ class Dispatcher:
         if decision.effect is STEP_UP:
             return  # whoever polls its hold is told in the same way
         self.engine.refuse(decision.request, refusal.reason_code, refusal.problem)
-        with contextlib.suppress(RequestError):
+        try:
             self.engine.cancelled(decision)
+        except RequestError:
+            pass  # its end is known
+        except Exception as error:  # noqa: BLE001 - it is told all the same that the call must not run
+            self.counts.unrecorded += 1
+            log.error("evidence_unavailable outcome=%s error=%s", decision.id, type(error).__name__)
 
     def recent(self, count: int) -> list[Request]:
         """Return some of the calls that were decided last."""

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
-from ..contract import Decision, Fault, OperationError, RequestError
+from ..contract import Decision, Effect, Fault, OperationError, Request, RequestError
 from ..contract import frames as wire
 from ..contract.frames import CREDITS_MAX, DEADLINE_STAMP, Kind, frame, message, problem
-from ..contract.result import result_of
+from ..contract.result import decision_of, result_of
 from ..engine.decide import PACKED_MAPS
 from ..native.lane import Lane
 from .counts import Counts
 from .dispatch import Dispatcher, EndedBefore
 from .holds import Hold
 from .load import OVERLOADED, TOO_MUCH, Load
+from .refusal import blocked
 from .resend import Client, Clients, Kept, digest_of
 from .sockets import peer_of
 
@@ -330,7 +331,7 @@ class FrameConnection(asyncio.Protocol):
     def settled(self, kept: Kept, decision: Decision | None) -> None:
         """Answer a question that is decided, or count it as under way."""
         if decision is not None:
-            answer = message(RESULT, kept.id, result_of(decision))
+            answer = self.spelt(kept.id, decision)
             kept.client.answered(kept, answer, self.door.clock())
             self.lane.put(answer)
         elif kept.id in kept.client.waiting:
@@ -353,15 +354,15 @@ class FrameConnection(asyncio.Protocol):
         given = _decode(payload, type=list[Any])
         if not 0 < len(given) <= wire.BATCH_MAX:
             raise RequestError(f"a batch holds 1 to {wire.BATCH_MAX} requests")
-        results: list[Any] = [None] * len(given)
+        made_of: list[Any] = [None] * len(given)
         missing = len(given)
 
         def take(place: int, decision: Decision, token: str) -> None:
             nonlocal missing
-            results[place] = result_of(decision, token)
+            made_of[place] = decision, token
             missing -= 1
             if not missing:
-                self.answer(kept, message(RESULT, id, results))
+                self.answer(kept, self.spelt_all(id, made_of))
 
         self.took_up()
         for place, one in enumerate(given):
@@ -372,6 +373,30 @@ class FrameConnection(asyncio.Protocol):
             )
             if made is not None:
                 take(place, made, "")
+
+    def spelt(self, id: int, decision: Decision, token: str = "") -> bytes:
+        """Return the frame that answers a question; BLOCK, and the call does not run, where no frame can say it."""
+        try:
+            return message(RESULT, id, result_of(decision, token))
+        except wire.FrameError:
+            return message(RESULT, id, result_of(self.withdrawn(decision)))
+
+    def spelt_all(self, id: int, made_of: "list[tuple[Decision, str]]") -> bytes:
+        """Return the frame that answers a batch; where it is too large, what was changed is BLOCK."""
+        try:
+            return message(RESULT, id, [result_of(*one) for one in made_of])
+        except wire.FrameError:
+            results = [result_of(self.withdrawn(one[0])) if one[0].modified else result_of(*one) for one in made_of]
+            return message(RESULT, id, results)
+
+    def withdrawn(self, decision: Decision) -> Decision:
+        """Return the refusal of a call whose changed arguments are too many bytes for a frame; it does not run."""
+        refusal = blocked(decision, "modification_failed", "the changed arguments are too large for an answer")
+        dispatcher = self.door.dispatcher
+        if decision.effect is Effect.STEP_UP:
+            dispatcher.holds.withdraw(decision.id, self.asker)
+        dispatcher.withdraw(decision, refusal)
+        return refusal
 
     def once(self, kind: int, flags: int, id: int, payload: bytes) -> None:
         """Take a frame whose effect must not be had twice."""
@@ -408,7 +433,11 @@ class FrameConnection(asyncio.Protocol):
         except EndedBefore as before:
             answer = problem(ERROR, id, wire.ENDED_BEFORE, str(before))
         else:
-            answer = message(RESULT, id, wire.Passed(outcome.result, outcome.withheld, outcome.rules, outcome.labels))
+            passed = wire.Passed(outcome.result, outcome.withheld, outcome.rules, outcome.labels)
+            try:
+                answer = message(RESULT, id, passed)
+            except wire.FrameError:  # what rules made of it is larger than what came
+                answer = message(RESULT, id, wire.Passed(None, True, outcome.rules, outcome.labels))
 
         def give(error: Exception | None) -> None:
             text = f"the ending could not be recorded ({type(error).__name__})"
@@ -440,7 +469,7 @@ class FrameConnection(asyncio.Protocol):
             refuse = self.door.dispatcher.refuse
 
             def give(decision: Decision, token: str) -> None:
-                self.send(message(RESULT, id, result_of(decision, token)))
+                self.send(self.spelt(id, decision, token))
 
             decision = refuse(None, "request_id_reused", "this request id was used for another request", give)
             if decision is not None:
@@ -474,7 +503,7 @@ class FrameConnection(asyncio.Protocol):
 
     def give(self, kept: Kept, decision: Decision, token: str) -> None:
         """Give out a decision that was waited for."""
-        self.answer(kept, message(RESULT, kept.id, result_of(decision, token)))
+        self.answer(kept, self.spelt(kept.id, decision, token))
 
     def gave(self) -> None:
         """Write the answers that are durable now, which the lane has, and read on."""
@@ -493,19 +522,19 @@ class FrameConnection(asyncio.Protocol):
         if hold is None or hold.asker != self.asker:
             raise RequestError("there is no such hold; it was never opened here, or was answered over an hour ago")
         if hold.outcome is not None:
-            self.lane.put(message(RESULT, id, hold.outcome))
+            self.lane.put(spelt_hold(id, hold))
             return
         waits = self.waits
         # No number is more than none, and neither is one that is no number.
         seconds = min(wait.wait_s, WAIT_S_MAX) if wait.wait_s > 0 else 0.0
         if not seconds or len(waits) >= WAITS_MAX:
-            self.lane.put(message(RESULT, id, msgspec.structs.replace(hold.decision, resolved=False)))
+            self.lane.put(spelt_hold(id, hold))
             return
 
         def done(hold: Hold) -> None:
             timer.cancel()
             waits.discard(give_up)
-            self.send(message(RESULT, id, hold.outcome or msgspec.structs.replace(hold.decision, resolved=False)))
+            self.send(spelt_hold(id, hold))
 
         def late() -> None:
             give_up()
@@ -544,6 +573,18 @@ class FrameConnection(asyncio.Protocol):
                 transport.write(lane.taken())
             elif left := lane.send(self.descriptor):
                 transport.write(left)  # the loop waits until there is room, or finds out what is wrong
+
+
+def spelt_hold(id: int, hold: Hold) -> bytes:
+    """Return the frame that says how a hold stands; BLOCK where it is answered, and no frame can say how."""
+    if hold.outcome is None:
+        return message(RESULT, id, msgspec.structs.replace(hold.decision, resolved=False, args=None))
+    try:
+        return message(RESULT, id, hold.outcome)
+    except wire.FrameError:
+        decision = decision_of(hold.outcome, Request(**hold.request))
+        problem = "the changed arguments are too large for an answer"
+        return message(RESULT, id, result_of(blocked(decision, "modification_failed", problem)))
 
 
 def decoded(payload: bytes) -> object:

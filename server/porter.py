@@ -16,7 +16,7 @@ import msgspec
 
 from ..contract import Decision
 from ..contract import frames as wire
-from ..contract.frames import CREDITS_MAX, DEADLINE, JSON, Kind, frame, message
+from ..contract.frames import CREDITS_MAX, DEADLINE, JSON, Kind, frame, message, problem
 from ..contract.result import Result, result_of
 from .frames import IN_FLIGHT_MAX, TORN_S, FrameConnection, FrameDoor, decoded
 
@@ -444,7 +444,10 @@ class _Batch:
         """Return one frame with all results in the order of the calls, or with what was wrong with a part."""
         if self._error is not None:
             return frame(self._error[0], id, self._error[1])
-        return message(RESULT, id, [next(self._parts[owner]) for owner in self._owners])
+        try:
+            return message(RESULT, id, [next(self._parts[owner]) for owner in self._owners])
+        except wire.FrameError:  # each part had room, and all of them have none
+            return problem(ERROR, id, "too_large", "the answers to this batch are too large for a frame; ask for fewer")
 
 
 def _named(flags: int, payload: bytes) -> _Named | None:

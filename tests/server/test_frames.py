@@ -342,3 +342,43 @@ def test_a_wait_of_no_length_is_none(tmp_path: Path) -> None:
             ((kind, _, _, body),) = raw.read()
             assert kind == Kind.RESULT
             assert msgspec.msgpack.decode(body)["resolved"] is False
+
+
+def large() -> dict[str, object]:
+    """A request that fits a frame, and whose changed arguments do not fit an answer."""
+    return {"tool_name": "export", "tool_args": {"text": "x" * ((1 << 20) - 60), "rows": 500}}
+
+
+def test_what_no_frame_can_say_is_blocked_and_does_not_run(running: Live) -> None:
+    with SocketClient(running.path, timeout_s=10) as client:
+        decision = client.decide(large()).decision
+        assert (decision.effect, decision.reason_code) == (Effect.BLOCK, "modification_failed")
+        several = [{"tool_name": "export", "tool_args": {"text": "x" * 16_320, "rows": 500}}] * 64
+        found = client.decide_batch(several)
+        assert {(one.decision.effect, one.decision.reason_code) for one in found} == {
+            (Effect.BLOCK, "modification_failed")
+        }
+        assert not any(running.on_loop(running.sidecar.dispatcher.knows, one.decision.id) for one in found)
+    assert not running.on_loop(running.sidecar.dispatcher.knows, decision.id)
+
+
+def test_a_held_call_that_no_frame_can_say_is_blocked_and_held_no_longer(tmp_path: Path) -> None:
+    policy = 'allow * as all\nmodify export as short set args.rows = 10\nstep_up export as large ask "leads"\n'
+    told = {"approvers": {"leads": Approvers(["cfo"])}}
+    with live(tmp_path, policy, **told) as running, SocketClient(running.path, timeout_s=10) as client:
+        decision = client.decide(large()).decision
+        assert (decision.effect, decision.reason_code) == (Effect.BLOCK, "modification_failed")
+        running.on_loop(running.sidecar.sweep)
+        while running.on_loop(lambda: running.sidecar.holds.waiting):
+            pass
+        assert running.on_loop(lambda: running.sidecar.frames.in_flight) == 0
+
+
+def test_one_answer_that_cannot_be_given_keeps_no_other_back(tmp_path: Path) -> None:
+    make_log(tmp_path / "evidence")
+    with live(tmp_path, POLICY, evidence=str(tmp_path / "evidence"), recording="sync") as running:
+        raw = Raw(running.path)
+        asks = [large(), *[{"tool_name": "search", "tool_args": {}}] * 5]
+        raw.send(b"".join([message(Kind.DECIDE, id, one) for id, one in enumerate(asks, 1)]))
+        found = {id: msgspec.msgpack.decode(body)["decision"] for _, _, id, body in raw.read(6)}
+        assert found == {1: "BLOCK", **dict.fromkeys(range(2, 7), "ALLOW")}
