@@ -12,6 +12,8 @@ from .forgotten import Forgotten
 from .session import Session
 
 SESSIONS_MAX: Final = 10_000
+ID_CHARS_MAX: Final = 512
+"""A call that names a session with a longer id is in none that is known: the ids of sessions are kept."""
 
 
 class KeptSessions:
@@ -42,7 +44,7 @@ class KeptSessions:
     def of(self, request: Request, provenance_bytes: int) -> Session | None:
         """Return the session that a request names: a first call whose history holds only itself opens it."""
         id = request.session_id
-        if not isinstance(id, str) or not id:
+        if not isinstance(id, str) or not 0 < len(id) <= ID_CHARS_MAX:
             return None
         if request.tenant_id is not None and type(request.tenant_id) is not str:
             return None  # nobody's session

@@ -1,13 +1,17 @@
 """The decisions of those who come with a key, by call: their events name no decision, or one of these.
 
 A call is (who asked, session, tool). What was let through and has not ended is kept until it has; of all decisions the
-last few of each of the calls that were asked for last.
+last few of each of the calls that were asked for last. A call of which session and tool have very long names is not kept:
+no bound would see how large it is.
 """
 
 from collections import OrderedDict
 
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_SetItem
 from cpython.object cimport PyObject
+
+cdef enum:
+    CALL_CHARS_MAX = 1024
 
 
 cdef class Made:
@@ -28,6 +32,8 @@ cdef class Docket:
         """Note a call that is under way from now on."""
         cdef PyObject *found = PyDict_GetItemWithError(self.open, call)
         cdef dict ids
+        if not kept(call):
+            return 0
         if found == NULL:
             ids = self.open[call] = {}
         else:
@@ -47,15 +53,23 @@ cdef class Docket:
     cpdef int decided(self, tuple call, str id, bint refused) except -1:
         """Note a decision, whatever it says."""
         cdef PyObject *found = PyDict_GetItemWithError(<dict>self.made, call)
-        cdef list kept
+        cdef list several
+        if not kept(call):
+            return 0
         if found == NULL:
             self.made[call] = [Made(id, refused)]
             if len(<dict>self.made) > self.calls_max:
                 self.made.popitem(last=False)
             return 0
-        kept = <list>found
-        kept.append(Made(id, refused))
-        if len(kept) > self.each_max:
-            del kept[0]
+        several = <list>found
+        several.append(Made(id, refused))
+        if len(several) > self.each_max:
+            del several[0]
         self.made.move_to_end(call)
         return 0
+
+
+cdef bint kept(tuple call) except -1:
+    """Say whether a call is one that is kept."""
+    cdef object session = call[1], tool = call[2]
+    return len(<str?>session) + len(<str?>tool) <= CALL_CHARS_MAX

@@ -356,7 +356,7 @@ class Dispatcher:
         return replace(outcome, withheld=True) if of == EARLIER and withheld else outcome
 
     def _note_ended(self, decision_id: str, asker: str, tenant: object) -> None:
-        self._ended[decision_id] = asker, tenant
+        self._ended[decision_id] = asker, tenant if asker == EARLIER else None
         if len(self._ended) > ENDED_MAX:
             self._ended.popitem(last=False)
 

@@ -19,6 +19,7 @@ import msgspec
 from ..contract import By, Decision, Effect, Ending, Mode, Outcome, Request, Reservation, Violation
 from ..engine import Engine
 from ..engine.ledger import Ledger
+from ..engine.sessions import ID_CHARS_MAX
 from ..evidence import EvidenceError, LogReader
 from ..evidence.browse import Wanted
 from .dispatch import ENDED_MAX, RUNNING_MAX
@@ -118,7 +119,7 @@ class _Past:
         if decision.request is None or not (self.keeps is None or self.keeps(id, decision.id)):
             return
         session = None
-        if isinstance(id, str) and id:
+        if isinstance(id, str) and 0 < len(id) <= ID_CHARS_MAX:
             session = self.engine.session(id, tenant_id=request.tenant_id, begins=False)
             session.results_cut = True
         if effect in LET_THROUGH:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from thoth.contract import Effect
 from thoth.engine import Engine
 from thoth.engine.forgotten import Forgotten
 
@@ -38,3 +39,11 @@ def test_a_session_that_was_pushed_out_is_continued_and_not_begun_anew(monkeypat
     assert [session.id for session in engine.sessions()] == ["c", "b"]
     assert not engine.session("a").begun
     assert engine.session("d").begun
+
+
+def test_a_session_with_a_very_long_id_is_kept_nowhere_and_known_of_nothing() -> None:
+    engine = Engine.from_text("allow * as all\nblock pay as often when session.blocks > 3\n")
+    asked = {"tool_name": "pay", "tool_args": {}, "agent_id": "bot", "session_tool_calls": ["pay"]}
+    assert engine.decide({**asked, "session_id": "x" * 512}).effect == Effect.ALLOW
+    assert engine.decide({**asked, "session_id": "x" * 513}).effect == Effect.BLOCK, "it is not known how often"
+    assert [len(session.id) for session in engine.sessions()] == [512]

@@ -160,3 +160,11 @@ def test_a_key_of_an_agent_sees_nothing_of_another_agents(served: Served) -> Non
     assert [other.ask(*way)[0] for way in ways] == [404] * 4
     assert [hold["id"] for hold in same.ask("GET", "/v1/approvals")[1]["data"]] == [token]
     assert [same.ask(*way)[0] for way in ways] == [200] * 4
+
+
+def test_calls_with_very_long_names_are_not_remembered_for_events(served: Served) -> None:
+    client, docket = served.client(), served.running.sidecar.dispatcher.docket
+    for session in ("s" * 100, "s" * 100_000):
+        client.ask("POST", "/v1/enforce", call("search", session_id=session))
+        client.ask("POST", "/v1/enforce", call("search", session_id=session, action_attestation_id="a"))
+    assert [len(made[1]) for made in docket.made] == [len(made[1]) for made in docket.open] == [100]
