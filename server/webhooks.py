@@ -7,6 +7,7 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import heapq
 import hmac
@@ -15,6 +16,7 @@ import itertools
 import logging
 import queue
 import secrets
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -30,6 +32,9 @@ from .store import Store
 
 PAUSES_S: Final = (0.0, 5.0, 30.0, 120.0, 600.0, 1800.0)
 TIMEOUT_S: Final = 10.0
+WAITING_MAX: Final = 10_000
+WAITING_BYTES_MAX: Final = 64 << 20
+"""So many messages wait to be sent, and so many bytes of them; what comes on top is kept as nobody has taken it."""
 SECRET_MARK: Final = "whsec_"
 
 log = logging.getLogger(__name__)
@@ -100,6 +105,11 @@ class Webhooks:
         self._later: list[tuple[float, int, _Message]] = []
         self._numbers = itertools.count()
         self.undelivered = 0
+        self._waiting = self._bytes = 0
+        self._lock = threading.Lock()
+        """Held to count what waits: the loop adds to it, and the thread takes away."""
+        self._stopping = False
+        self._sending: http.client.HTTPConnection | None = None
         self._thread = threading.Thread(target=self._run, name="thoth-webhooks", daemon=True)
         self._thread.start()
 
@@ -108,11 +118,30 @@ class Webhooks:
         names = {name for _, asked, _ in hold.decision.asks for name in asked}
         body = msgspec.json.encode({"type": "hold.opened", "timestamp": self._clock(), "data": view_of(hold)})
         for url in {self._hooks[name].url: self._hooks[name] for name in sorted(names) if name in self._hooks}.values():
-            self._queue.put(_Message(f"msg_{secrets.token_hex(12)}", url, body))
+            message = _Message(f"msg_{secrets.token_hex(12)}", url, body)
+            if self._count(1, len(body)):
+                self._queue.put(message)
+            else:
+                self._keep(message, "too many messages wait")
+
+    def _count(self, more: int, size: int) -> bool:
+        """Count messages that wait in or out; say whether there is room for them."""
+        with self._lock:
+            if more > 0 and (self._waiting >= WAITING_MAX or self._bytes + size > WAITING_BYTES_MAX):
+                return False
+            self._waiting += more
+            self._bytes += size
+            return True
 
     def close(self) -> None:
         """Stop sending; what was not delivered is kept."""
+        self._stopping = True
         self._queue.put(None)
+        sending = self._sending
+        connected = None if sending is None else sending.sock
+        if connected is not None:
+            with contextlib.suppress(OSError):
+                connected.shutdown(socket.SHUT_RDWR)  # whoever does not answer now has had their time
         self._thread.join()
 
     def _run(self) -> None:
@@ -126,11 +155,15 @@ class Webhooks:
                 for _, _, left in self._later:
                     self._give_up(left, "the sidecar was stopped")
                 return
-            self._try(message)
+            if self._stopping:
+                self._give_up(message, "the sidecar was stopped")
+            else:
+                self._try(message)
 
     def _try(self, message: _Message) -> None:
         why = self._send(message)
         if not why:
+            self._count(-1, -len(message.body))
             return
         message.tries += 1
         log.warning("webhook_failed id=%s try=%d why=%s", message.id, message.tries, why.replace(" ", "_"))
@@ -141,7 +174,12 @@ class Webhooks:
             heapq.heappush(self._later, (due, next(self._numbers), message))
 
     def _give_up(self, message: _Message, why: str) -> None:
-        self.undelivered += 1
+        self._count(-1, -len(message.body))
+        self._keep(message, why)
+
+    def _keep(self, message: _Message, why: str) -> None:
+        with self._lock:
+            self.undelivered += 1
         self._store.undelivered(message.id, self._clock(), message.hook.url, message.body, why, lambda error: None)
 
     def _send(self, message: _Message) -> str:
@@ -154,13 +192,14 @@ class Webhooks:
             "webhook-timestamp": str(timestamp),
             "webhook-signature": signature(message.hook.secret, message.id, timestamp, message.body),
         }
-        connection = _connection(address)
+        self._sending = connection = _connection(address)
         try:
             connection.request("POST", address.path or "/", message.body, headers)
             status = connection.getresponse().status
         except (OSError, http.client.HTTPException) as error:
             return type(error).__name__
         finally:
+            self._sending = None
             connection.close()
         return "" if 200 <= status < 300 else f"status {status}"
 

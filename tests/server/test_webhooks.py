@@ -4,8 +4,10 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 
 from thoth.contract import OperationError
 from thoth.server import Approvers, Settings, Sidecar
-from thoth.server.webhooks import signature
+from thoth.server.webhooks import TIMEOUT_S, signature
 from thoth.socket_client import SocketClient
 
 from .live import CONTEXT, live
@@ -138,3 +140,32 @@ def test_a_hook_that_could_not_work_stops_the_start(
     )
     with pytest.raises(OperationError, match=what):
         Sidecar(told)
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A hook that takes connections and never answers."""
+    monkeypatch.setenv("LEADS_SECRET", SECRET)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+
+
+def test_a_hook_that_never_answers_keeps_nobody_from_stopping(tmp_path: Path, silent: str) -> None:
+    with live(tmp_path, POLICY, approvers=bound(silent)) as running, SocketClient(running.path) as client:
+        for _ in range(5):
+            client.decide(ASKED)
+        began = time.monotonic()
+    assert time.monotonic() - began < TIMEOUT_S, "five that wait for an answer one after another take fifty seconds"
+    db = sqlite3.connect(tmp_path / "state" / "holds.db")
+    assert db.execute("select count(*) from undelivered").fetchone() == (5,)
+    db.close()
+
+
+def test_messages_that_wait_are_bounded_by_their_bytes(
+    tmp_path: Path, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thoth.server.webhooks.WAITING_BYTES_MAX", 200_000)
+    with live(tmp_path, POLICY, approvers=bound(silent)) as running, SocketClient(running.path) as client:
+        for _ in range(20):
+            client.decide({**ASKED, "tool_args": {"text": "x" * 20_000}})
+        assert running.on_loop(running.sidecar.gauges)["webhooks_undelivered"] == 11
