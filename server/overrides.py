@@ -3,7 +3,8 @@
 It crosses what rules, limits, modes and the default ask, and nothing else: what is not well-formed, does not fit its
 tool, came again as something else, cannot be recorded, or was denied by a person stays refused. A held call's arguments
 are changed as the policy says, results are filtered, labels and calls count. Each such call has two records: what the
-policy said, and that it ran, by whose override. An override is written down before it counts, and ends by itself.
+policy said, and that it ran, by whose override. An override is written down before it counts, and ends by itself; one
+that was over is over, though the clock go back.
 """
 
 import base64
@@ -166,6 +167,7 @@ class Overrides(Watched):
         self._operators = dict(operators)
         self._all: dict[str, Override] = {}
         self._ended: set[str] = set()
+        self._over: set[str] = set()
         self.refresh()
 
     def _load(self) -> None:
@@ -173,6 +175,7 @@ class Overrides(Watched):
         for id, document, signature, ended in self._db.execute("select id, document, signature, ended from overrides"):
             if ended is not None:
                 self._ended.add(id)
+            if ended is not None or id in self._over:
                 continue
             try:
                 override = opened(document, signature, self._operators)
@@ -193,7 +196,7 @@ class Overrides(Watched):
             raise RequestError("document and signature are base64") from error
         override = opened(document, signature, self._operators)
         self.refresh()
-        if override.id in self._ended or override.id in self._all:
+        if override.id in self._ended or override.id in self._over or override.id in self._all:
             raise RequestError("this override was here before; sign a new one")
         if not override.begins - EARLY_S <= now < override.until:  # as `covers` says of each call
             raise RequestError("this override is over, or begins later")
@@ -232,13 +235,21 @@ class Overrides(Watched):
     def find(self, decision: Decision) -> list[Override]:
         """Return the overrides that cross what refused a call: those of all rules first, then by their ids."""
         self.refresh()
+        self.pass_by(decision.now)
         found = [one for one in self._all.values() if one.covers(decision)]
         return sorted(found, key=lambda one: (not one.all_rules, one.id))
 
     def open_at(self, now: float) -> list[Override]:
         """Return the overrides that count at a time, the first to end first."""
         self.refresh()
-        return sorted((one for one in self._all.values() if now < one.until), key=lambda one: (one.until, one.id))
+        self.pass_by(now)
+        return sorted(self._all.values(), key=lambda one: (one.until, one.id))
+
+    def pass_by(self, now: float) -> None:
+        """Let go of the overrides that are over at a time; to be called now and then."""
+        for id in [one.id for one in self._all.values() if now >= one.until]:
+            self._over.add(id)
+            del self._all[id]
 
     def close(self) -> None:
         """Let go of the file."""

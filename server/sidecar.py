@@ -295,6 +295,8 @@ class Sidecar:
             self._collected_at = asked
         self._asked_before = asked
         self._forget_idle()
+        if self.overrides is not None:
+            self.overrides.pass_by(self.clock())
         if self.keys is not None:
             self.keys.refresh()
         if self.store is not None:

@@ -261,3 +261,19 @@ def test_an_operator_does_it_from_the_command_line(
     log = str(tmp_path / "evidence")
     assert main(["evidence", "replay", log, "--policy", str(tmp_path / "policy.thoth")]) == 0
     assert "let through by an operator's override" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("looked", ["asked", "swept"])
+def test_one_that_was_over_does_not_come_back_with_the_clock(served: Served, looked: str) -> None:
+    one = signed(served, "deploy", seconds=600)
+    assert begin(served, one)[0] == 201
+    assert served.client().enforce("deploy", {"service": "db"})["decision"] == "ALLOW"
+    served.clock.now += 601
+    if looked == "asked":
+        assert served.client().enforce("deploy", {"service": "db"})["decision"] == "BLOCK"
+    else:
+        served.running.on_loop(served.running.sidecar.sweep)
+    served.clock.now -= 300
+    assert served.client().enforce("deploy", {"service": "db"})["decision"] == "BLOCK"
+    assert served.client("ops", "read").ask("GET", "/v1/overrides")[1]["total"] == 0
+    assert begin(served, one)[0] == 400
