@@ -2,7 +2,7 @@
 
 The holds live on the loop; the store has them too, before anybody is told of them. Who may answer is decided here and
 once more by the engine: a member of a name that the policy asks, never the agent that asked, nor whoever holds the
-key that it asked with; its user only where the policy says `ask user`.
+key that it asked with, by that or another key; its user only where the policy says `ask user`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -98,6 +98,8 @@ class Holds:
         self.waiting = 0
         self.commit: Commit | None = None
         self.let_through: Callable[[Decision, str], None] | None = None
+        self.principal_behind: Callable[[str], str | None] = lambda asker: None
+        """Returns whose key it was that somebody asked with."""
 
     # ------------------------------------------------------------ beginning
 
@@ -231,7 +233,8 @@ class Holds:
         assert request is not None
         asked = sorted({name for ask in decision.asks for name in ask.approvers})
         name = nfc(principal.name)
-        if name == nfc(request.agent_id or "") or principal.key == hold.asker:
+        themselves = {nfc(one) for one in (request.agent_id, self.principal_behind(hold.asker)) if one}
+        if name in themselves or principal.key == hold.asker:
             raise NotYours("whoever asked for a call does not approve it")
         names = [one for one in asked if one != USER and principal.name in self._members.get(one, ())]
         if name == nfc(request.user_id or ""):

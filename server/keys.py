@@ -104,6 +104,14 @@ class Keys(Watched):
         """Say whether a key of this prefix was ever made, as far as is known; `refresh` takes in what others made."""
         return prefix in self._known
 
+    def principal_behind(self, asker: str) -> str | None:
+        """Return whose key it is, or was, that somebody asks with; see `asker_of`."""
+        prefix = asker.removeprefix("key:")
+        if prefix not in self._known:
+            self.refresh()
+        key = self._known.get(prefix)
+        return None if key is None or prefix == asker else key.principal
+
     def find(self, text: str, now: float) -> Key | None:
         """Return the key that a client shows, None where it is none of ours, revoked or over."""
         if len(text) > KEY_CHARS_MAX or not text.isascii() or not text.startswith(MARK):

@@ -202,6 +202,8 @@ class Sidecar:
             self.webhooks.opened if self.webhooks is not None else None,
             *(() if self.worker is None else (self.worker.token_for, self.worker.keeps_hold)),
         )
+        if self.keys is not None:
+            self.holds.principal_behind = self.keys.principal_behind
         self._restore_holds()
         parts = self.engine, self.holds, self.commit, self.counts, self.clock
         self.dispatcher = Dispatcher(*parts) if self.tenant is None else TenantDispatcher(self.tenant, *parts)

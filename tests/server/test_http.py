@@ -579,3 +579,12 @@ def test_a_header_that_counts_stands_once(served: Served, name: bytes) -> None:
     twice = raw(served, head + name + b": other\r\n" + name + b": " + value + b"\r\n\r\n{}")
     assert twice.startswith(b"HTTP/1.1 400 ")
     assert b"stands once" in twice
+
+
+def test_whoever_asked_does_not_approve_with_another_key_of_theirs(served: Served) -> None:
+    asks, approves = served.client("cfo", "execute"), served.client("cfo", "write")
+    token = asks.enforce("pay", {"amount": 500, "to": "bob"})["hold_token"]
+    status, told = approves.ask("POST", f"/v1/approvals/{token}/resolve", {"decision": "approve"})
+    assert (status, told["message"]) == (403, "whoever asked for a call does not approve it")
+    other = served.client("bot-key").enforce("pay", {"amount": 500, "to": "bob"})["hold_token"]
+    assert approves.ask("POST", f"/v1/approvals/{other}/resolve", {"decision": "approve"})[0] == 200
