@@ -6,6 +6,7 @@ What a request means is said in `routes`; here are only bytes, and errors that e
 """
 
 import asyncio
+import resource
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
@@ -21,6 +22,8 @@ from .counts import Counts
 HEADER_BYTES_MAX: Final = 32 * 1024
 BODY_BYTES_MAX: Final = 1 << 20
 UNDER_WAY_MAX: Final = 64
+CONNECTIONS_MAX: Final = 4_096
+"""So many connections at most, or half as many as the process may have files open: the log needs some, too."""
 WRITE_BYTES_MAX: Final = 256 * 1024
 REQUEST_S: Final = 10.0
 SLOW_S: Final = 5.0
@@ -100,6 +103,21 @@ class HttpDoor:
         self.routes, self.loop, self.clock = routes, loop, clock
         self.connections: set[HttpConnection] = set()
         self.leaving = False
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.connections_max = CONNECTIONS_MAX if files < 0 else min(CONNECTIONS_MAX, files // 2)
+
+    def came(self, connection: "HttpConnection") -> None:
+        """Take note of a connection; one that waits for no answer, and has been silent longest, makes room for it."""
+        self.connections.add(connection)
+        if len(self.connections) <= self.connections_max:
+            return
+        silent = [one for one in self.connections if not one.under_way and not one.untaken]
+        oldest = min(silent, key=lambda one: one.began or one.quiet_since)
+        self.connections.discard(oldest)
+        if oldest.transport.get_write_buffer_size():
+            oldest.transport.abort()  # it does not read, and nobody looks after it any more
+        else:
+            oldest.transport.close()
 
     def __call__(self) -> "HttpConnection":
         return HttpConnection(self)
@@ -147,7 +165,7 @@ class HttpConnection(asyncio.Protocol):
         # What is sent past the transport would be sent past TLS.
         in_clear = self.transport.get_extra_info("ssl_object") is None
         self.descriptor = self.transport.get_extra_info("socket").fileno() if in_clear else -1
-        self.door.connections.add(self)
+        self.door.came(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.door.connections.discard(self)

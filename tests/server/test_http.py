@@ -588,3 +588,30 @@ def test_whoever_asked_does_not_approve_with_another_key_of_theirs(served: Serve
     assert (status, told["message"]) == (403, "whoever asked for a call does not approve it")
     other = served.client("bot-key").enforce("pay", {"amount": 500, "to": "bob"})["hold_token"]
     assert approves.ask("POST", f"/v1/approvals/{other}/resolve", {"decision": "approve"})[0] == 200
+
+
+def test_connections_are_bounded_and_the_one_silent_longest_makes_room(served: Served) -> None:
+    web = served.running.sidecar.listeners.web
+    key = served.key("bot-key", "execute")
+    busy = Client(served.path, key)
+    token = busy.enforce("pay", {"amount": 500, "to": "bob"})["hold_token"]
+    waiting = threading.Thread(target=lambda: busy.ask("GET", f"/v1/enforce/hold/{token}?wait=60"))
+    waiting.start()
+    while not served.running.on_loop(lambda: served.running.sidecar.holds._told.get(token)):
+        pass
+    served.running.on_loop(setattr, web, "connections_max", 8)
+    silent = []
+    for number in range(20):
+        silent.append(socket.socket(socket.AF_UNIX))
+        silent[-1].connect(str(served.path))
+        silent[-1].sendall(b"P" * (number % 2))
+        assert Client(served.path).ask("GET", "/healthz") == (200, {"status": "ok"})
+    assert served.running.on_loop(lambda: len(web.connections)) <= 8
+    silent[0].settimeout(10)
+    assert silent[0].recv(1) == b""
+    cfo = served.client("cfo", "write")
+    assert cfo.ask("POST", f"/v1/approvals/{token}/resolve", {"decision": "approve"})[0] == 200
+    waiting.join(10)
+    assert not waiting.is_alive(), "whoever waits for an answer is not silent"
+    for sock in silent:
+        sock.close()
