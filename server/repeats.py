@@ -1,6 +1,7 @@
 """Answers to requests over HTTP that name themselves: one that comes again within a minute is not decided twice."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 from .http import Asked
@@ -14,9 +15,10 @@ REPEAT_S: Final = 60.0
 class Repeat:
     """The answer to a request that may come again."""
 
-    __slots__ = ("_all", "_reply", "_waiting", "at", "digest", "kept", "size")
+    __slots__ = ("_all", "_reply", "_waiting", "at", "digest", "kept", "key", "size")
 
-    def __init__(self, digest: bytes, at: float, all: "Repeats") -> None:
+    def __init__(self, digest: bytes, at: float, all: "Repeats", key: tuple[str, bytes] = ("", b"")) -> None:
+        self.key = key
         self.digest, self.at, self.size, self.kept = digest, at, 0, True
         self._all = all
         self._reply: tuple[int, bytes] | None = None
@@ -29,6 +31,13 @@ class Repeat:
         for asked in waiting:
             asked.answer(status, body)
         self._all.grew(self, len(body))
+
+    def failed(self, tell: Callable[[Asked, Exception], None], error: Exception) -> None:
+        """Forget the request, which had no answer: it is decided when it comes again. `tell` those who wait why."""
+        self._all.forget(self)
+        waiting, self._waiting = self._waiting, []
+        for asked in waiting:
+            tell(asked, error)
 
     def tell(self, asked: Asked) -> None:
         """Answer a request that came again, once there is an answer."""
@@ -54,7 +63,7 @@ class Repeats:
         """Return where the answer to a new request is to be kept."""
         key = _key_of(asker, id)
         self._drop(key)
-        made = self._all[key] = Repeat(digest, now, self)
+        made = self._all[key] = Repeat(digest, now, self, key)
         while len(self._all) > REPEATS_MAX or now - next(iter(self._all.values())).at > REPEAT_S:
             self._drop(next(iter(self._all)))
         return made
@@ -67,6 +76,11 @@ class Repeats:
         self._bytes += size
         while self._bytes > REPEAT_BYTES_MAX and self._all:
             self._drop(next(iter(self._all)))
+
+    def forget(self, one: Repeat) -> None:
+        """Forget a request."""
+        if one.kept:
+            self._drop(one.key)
 
     def _drop(self, key: tuple[str, bytes]) -> None:
         found = self._all.pop(key, None)

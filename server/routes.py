@@ -208,11 +208,16 @@ class Routes:
         if repeat is ANSWERED:
             return
         give = self._give(asked, told, repeat, asker)
-        if self.load.arrive():
-            self.counts.tally.shed += 1
-            made = self.dispatcher.refuse(given, OVERLOADED, TOO_MUCH, give)
-        else:
-            made = self.dispatcher.decide(given, asker, give)
+        try:
+            if self.load.arrive():
+                self.counts.tally.shed += 1
+                made = self.dispatcher.refuse(given, OVERLOADED, TOO_MUCH, give)
+            else:
+                made = self.dispatcher.decide(given, asker, give)
+        except Exception as error:
+            if repeat is not None:
+                repeat.failed(self.failed, error)
+            raise
         if made is not None:
             give(made, "")
 
@@ -223,6 +228,14 @@ class Routes:
         receipts = self.receipts if wants(asked.query, "receipt", "signed") else None
 
         def give(decision: Decision, token: str) -> None:
+            try:
+                give_out(decision, token)
+            except Exception as error:  # noqa: BLE001 - it may come from a commit, where nobody else answers
+                self.failed(asked, error)
+                if repeat is not None:
+                    repeat.failed(self.failed, error)
+
+        def give_out(decision: Decision, token: str) -> None:
             shown, shaped = safe(self.engine, decision, kind)
             if shown is not decision:
                 self.dispatcher.withdraw(decision, shown)

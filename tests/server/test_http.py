@@ -615,3 +615,22 @@ def test_connections_are_bounded_and_the_one_silent_longest_makes_room(served: S
     assert not waiting.is_alive(), "whoever waits for an answer is not silent"
     for sock in silent:
         sock.close()
+
+
+@pytest.mark.parametrize("where", ["decide", "recorded"])
+def test_a_mistake_of_ours_is_answered_and_keeps_no_request_from_being_decided(
+    served: Served, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    routes, client = served.running.sidecar.routes, served.client()
+    ask = {**CONTEXT, "tool_name": "pay", "tool_args": {"amount": 5, "to": "bob"}, "request_id": "one"}
+
+    def mistaken(*arguments: Any) -> None:
+        raise RuntimeError("a mistake")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(*((routes.dispatcher, "decide") if where == "decide" else (routes.events, "decided")), mistaken)
+        assert client.ask("POST", "/v1/enforce", ask)[0] == 500
+    status, answer = client.ask("POST", "/v1/enforce", ask)
+    assert (status, answer["decision"]) == (200, "ALLOW")
+    assert served.running.sidecar.counts.internal == 1
+    served.running.sidecar.counts.internal = 0
