@@ -365,14 +365,19 @@ class FrameConnection(asyncio.Protocol):
                 self.answer(kept, self.spelt_all(id, made_of))
 
         self.took_up()
-        for place, one in enumerate(given):
-            made = self.door.dispatcher.decide(
-                one,
-                self.asker,
-                lambda decision, token, place=place: take(place, decision, token),  # type: ignore[misc]
-            )
-            if made is not None:
-                take(place, made, "")
+        try:
+            for place, one in enumerate(given):
+                made = self.door.dispatcher.decide(
+                    one,
+                    self.asker,
+                    lambda decision, token, place=place: take(place, decision, token),  # type: ignore[misc]
+                )
+                if made is not None:
+                    take(place, made, "")
+        except BaseException:
+            missing = -1  # what is still to come finds nobody
+            self.released()
+            raise
 
     def spelt(self, id: int, decision: Decision, token: str = "") -> bytes:
         """Return the frame that answers a question; BLOCK, and the call does not run, where no frame can say it."""

@@ -315,7 +315,7 @@ class Porter(asyncio.Protocol):
         known = self.door.worker.owner_of_call(self.door.tenant, decision_id)
         if known is not None:
             return known
-        self.local.took_up()
+        self.asked()
 
         def told(worker: int) -> None:
             self.local.released()

@@ -6,21 +6,25 @@ import os
 import socket
 import stat
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
 
 from thoth.contract import Effect, Ending, OperationError, RequestError
 from thoth.contract import frames as wire
-from thoth.contract.frames import Kind, frame, message
+from thoth.contract.frames import CREDITS_MAX, Kind, frame, message
 from thoth.evidence import LogReader
 from thoth.evidence import init as make_log
 from thoth.server import Approvers, Settings, Sidecar
 from thoth.server.frames import WAITS_MAX
+from thoth.server.porter import Porter, PorterDoor
 from thoth.socket_asyncio import AsyncSocketClient
 from thoth.socket_client import SocketClient
 
 from .live import CONTEXT, Clock, Live, live
+from .test_lane import Transport as Written
 
 POLICY = """
 allow search as search
@@ -382,3 +386,49 @@ def test_one_answer_that_cannot_be_given_keeps_no_other_back(tmp_path: Path) -> 
         raw.send(b"".join([message(Kind.DECIDE, id, one) for id, one in enumerate(asks, 1)]))
         found = {id: msgspec.msgpack.decode(body)["decision"] for _, _, id, body in raw.read(6)}
         assert found == {1: "BLOCK", **dict.fromkeys(range(2, 7), "ALLOW")}
+
+
+def test_a_batch_that_meets_a_mistake_of_ours_takes_no_credit(running: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    sidecar, raw = running.sidecar, Raw(running.path)
+    decide, asked = sidecar.dispatcher.decide, []
+
+    def mistaken(given: Any, *others: Any) -> Any:
+        asked.append(given)
+        if len(asked) == 2:
+            raise RuntimeError("a mistake")
+        return decide(given, *others)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sidecar.dispatcher, "decide", mistaken)
+        raw.send(message(Kind.DECIDE_BATCH, 1, [request("search")] * 3))
+        ((kind, _, id, _),) = raw.read()
+    assert (kind, id) == (Kind.ERROR, 1)
+    assert running.on_loop(lambda: sidecar.frames.in_flight) == 0
+    assert sidecar.counts.internal == 1
+    sidecar.counts.internal = 0
+
+
+def test_endings_that_are_asked_about_elsewhere_are_counted_as_under_way(running: Live) -> None:
+    ours, theirs = socket.socketpair()
+    stops: list[str] = []
+
+    class Transport(Written):
+        def pause_reading(self) -> None:
+            stops.append("paused")
+
+    def flood() -> int:
+        worker = SimpleNamespace(
+            index=0, owner_of=lambda session: 0, owner_of_call=lambda *call: None, find_call=lambda *call: None
+        )
+        porter = Porter(PorterDoor(running.sidecar.frames, worker, ""))  # type: ignore[arg-type]
+        porter.connection_made(Transport(ours))  # type: ignore[arg-type]
+        porter.data_received(message(Kind.HELLO, 0, wire.Hello("0" * 32)))
+        for id in range(1, CREDITS_MAX + 1):
+            porter.data_received(message(Kind.OUTCOME, id, wire.Ended(f"elsewhere-{id}", "completed")))
+        running.sidecar.frames.in_flight -= porter.local.in_flight
+        porter.connection_lost(None)
+        return porter.local.in_flight
+
+    with ours, theirs:
+        assert running.on_loop(flood) == CREDITS_MAX
+    assert stops == ["paused"]
