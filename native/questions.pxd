@@ -8,6 +8,10 @@ cdef class Comparison(Question):
 
 cdef class Membership(Question):
     cdef tuple values
+    cdef frozenset texts, numbers
+    cdef frozenset emails, hosts     # None until an address, or a host, is asked about
+    cdef bint only_texts, only_numbers
+    cdef frozenset named(self, int kind)
 
 cdef class Likeness(Question):
     cdef tuple globs, emails, hosts

@@ -5,10 +5,10 @@ ABSENT or UNKNOWN: who asks looks to that.
 """
 
 from thoth.native.glob cimport glob_holds
-from thoth.native.names cimport folder_of, ip_of, path_of
+from thoth.native.names cimport email_of, folder_of, host_of, ip_of, path_of
 from thoth.native.scan cimport Scan
 from thoth.native.values cimport (
-    DOUBT, EMAIL, HOST, NO, YES, Named, absent, equals, is_less, is_number, text_of, unknown,
+    DOUBT, EMAIL, HOST, ID, NO, YES, Named, absent, equals, is_less, is_number, text_of, unknown,
 )
 
 TRUTHS = (False, True, None)
@@ -45,13 +45,26 @@ cdef class Comparison(Question):
 
 
 cdef class Membership(Question):
-    """`left` equals one of some constants."""
+    """`left` equals one of some constants; of texts and numbers it takes as long however many these are."""
 
     def __init__(self, tuple values not None):
         self.values = values
+        self.texts = frozenset([value for value in values if type(value) is str])
+        self.numbers = frozenset([value for value in values if is_number(value)])
+        self.only_texts = all([type(value) is str for value in values])
+        self.only_numbers = all([is_number(value) for value in values])
 
     cdef int of(self, object left, object right) except -1:
         cdef int answer, best = NO
+        if type(left) is str:
+            return YES if left in self.texts else NO if self.only_texts else DOUBT
+        if type(left) is Named and (<Named>left).kind != ID:
+            if (<Named>left).text in self.named((<Named>left).kind):
+                return YES
+            return NO if self.only_texts else DOUBT
+        if is_number(left):
+            # Python hashes and compares integers, floats and fractions by their exact values.
+            return YES if left in self.numbers else NO if self.only_numbers else DOUBT
         for value in self.values:
             answer = equals(left, value)
             if answer == YES:
@@ -59,6 +72,16 @@ cdef class Membership(Question):
             if answer == DOUBT:
                 best = DOUBT
         return best
+
+    cdef frozenset named(self, int kind):
+        """Return the texts that are addresses, or hosts, in the form in which these compare."""
+        if kind == EMAIL:
+            if self.emails is None:
+                self.emails = frozenset([email_of(text) for text in self.texts])
+            return self.emails
+        if self.hosts is None:
+            self.hosts = frozenset([host_of(text) for text in self.texts])
+        return self.hosts
 
 
 cdef class Likeness(Question):
