@@ -27,6 +27,8 @@ from .message import (
 OURS: Final = "thoth-"
 """How the ids of our own requests begin."""
 CANCELLED_KEPT: Final = 1024
+QUESTIONS_KEPT: Final = 1024
+ID_CHARS_MAX: Final = 1024
 LONG_LIVED: Final = frozenset(("subscriptions/listen", "tasks/result"))
 STARTING: Final = frozenset(("initialize", "server/discover"))
 STEP_S: Final = 0.25
@@ -91,7 +93,7 @@ class Relay:
         self.gone: str | None = None
         self.spoken = False  # whether the server has said anything
         self._asked: dict[str, asyncio.Future[Message]] = {}  # requests of our own, to either side
-        self._of_server: set[Id] = set()
+        self._of_server: dict[Id, None] = {}
         self._cancelled: dict[Id, None] = {}
         self._numbers = 0
         self.now = asyncio.get_running_loop().time
@@ -170,7 +172,7 @@ class Relay:
             self._settle(message)
             return
         if message.id is not None:
-            self._of_server.discard(message.id)
+            self._of_server.pop(message.id, None)
         self.upstream.line(message.line)
 
     def _cancel(self, message: Message) -> None:
@@ -231,7 +233,11 @@ class Relay:
         if message.is_request:
             if message.id is None or (isinstance(message.id, str) and message.id.startswith(OURS)):
                 raise Malformed("an `id` that a server may not use")
-            self._of_server.add(message.id)
+            if isinstance(message.id, str) and len(message.id) > ID_CHARS_MAX:
+                raise Malformed("an `id` longer than a server may use")
+            self._of_server[message.id] = None
+            if len(self._of_server) > QUESTIONS_KEPT:
+                del self._of_server[next(iter(self._of_server))]
         else:
             heard = self.heard.get(message.method or "")
             if heard is not None:

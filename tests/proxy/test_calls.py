@@ -519,3 +519,18 @@ def test_a_call_without_an_id_reaches_no_server_alone_or_in_a_batch(play: Play, 
     world = play(scene, POLICY)
     assert world.server.lines == []
     assert "`tools/call` needs an `id`" in world.client.messages[0]["error"]["message"] or id
+
+
+def test_what_is_remembered_of_a_server_s_questions_is_bounded(play: Play) -> None:
+    """A server may ask without end a client that never answers."""
+
+    async def scene(world: Any) -> None:
+        for number in range(5000):
+            world.server_says({"jsonrpc": "2.0", "id": f"q-{number}", "method": "roots/list"})
+        world.server_says({"jsonrpc": "2.0", "id": "q" * 100_000, "method": "roots/list"})
+        assert len(world.relay._of_server) <= 1024
+        assert len(world.client.lines) == 5000
+        world.says({"jsonrpc": "2.0", "id": "q-4999", "result": {"roots": []}})
+        assert "q-4999" not in world.relay._of_server
+
+    play(scene, POLICY)
