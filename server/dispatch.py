@@ -252,7 +252,7 @@ class Dispatcher:
         except RequestError:
             pass  # its end is known
         except Exception as error:  # noqa: BLE001 - it is told all the same that the call must not run
-            self.counts.unrecorded += 1
+            self.counts.tally.unrecorded += 1
             log.error("evidence_unavailable outcome=%s error=%s", decision.id, type(error).__name__)
 
     def recent(self, count: int) -> list[Request]:
