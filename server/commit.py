@@ -4,7 +4,6 @@ One thread waits for the disk, the loop goes on. An answer is given out when its
 each of the waiting answers becomes BLOCK `evidence_unavailable`.
 """
 
-import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -15,8 +14,6 @@ from ..native.waiting import Waiting
 
 Deliver = Callable[[Any, Exception | None], None]
 """Called on the loop with what was added, a decision or an outcome, and with why it is not durable."""
-
-log = logging.getLogger(__name__)
 
 
 class Log(Protocol):

@@ -425,7 +425,7 @@ def test_endings_that_are_asked_about_elsewhere_are_counted_as_under_way(running
         porter.data_received(message(Kind.HELLO, 0, wire.Hello("0" * 32)))
         for id in range(1, CREDITS_MAX + 1):
             porter.data_received(message(Kind.OUTCOME, id, wire.Ended(f"elsewhere-{id}", "completed")))
-        running.sidecar.frames.in_flight -= porter.local.in_flight
+        running.sidecar.frames.street.in_flight -= porter.local.in_flight
         porter.connection_lost(None)
         return porter.local.in_flight
 
