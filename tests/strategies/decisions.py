@@ -74,6 +74,10 @@ TEXTS = [
     "ssn 123-45-6789 or 000-12-3456",
     "mail Ada@acme.com, tel 25,000.00",
     "x" * 70,
+    "\u212a",
+    "e\u0301" * 30,
+    "a" + "\u0301\u0323\u0345" * 40,
+    "a caf\u00e9, a cafe\u0301",
 ]
 NUMBERS: list[Any] = [
     0, 1, 2, 3, -1, 1.0, 2.5, 0.1, 1000, 1000.0, 25_000, 999, 2**53 - 1, 2**53, 2**53 + 1, float(2**53),
@@ -196,6 +200,7 @@ PATTERNS = [
     c.Pattern("^(abc|25000)$"),
     c.Pattern("4111"),
     c.Pattern("x*"),
+    c.Pattern("caf\u00e9|\u0323+"),
     *(c.Pattern(detector=name) for name in ("email", "card_number", "iban", "us_ssn", "api_key", "url", "ip")),
 ]
 
