@@ -11,6 +11,7 @@ import queue
 import sqlite3
 import stat
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -27,6 +28,7 @@ create table if not exists undelivered (
 """
 TOGETHER_MAX: Final = 256
 BUSY_S: Final = 5.0
+PAUSE_S: Final = 0.002
 
 Done: TypeAlias = Callable[[Exception | None], None]
 """Told, on the store's thread, that a change is durable, or why it is not."""
@@ -41,11 +43,28 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
         db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-        db.execute("pragma journal_mode=wal")
+        write_ahead(db)
         db.execute("pragma synchronous=full")
     except (OSError, sqlite3.Error) as error:
         raise OperationError(f"`{path}` cannot be opened: {error}") from error
     return db
+
+
+def write_ahead(db: sqlite3.Connection) -> None:
+    """Have a database write ahead. Where two do that to a new one at once, SQLite waits for neither: so this tries again.
+
+    Raises:
+        sqlite3.Error: it cannot, or not within the time that every other statement waits.
+    """
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            db.execute("pragma journal_mode=wal")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(PAUSE_S)
 
 
 def make_state(folder: Path) -> Path:
