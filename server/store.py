@@ -51,7 +51,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def write_ahead(db: sqlite3.Connection) -> None:
-    """Have a database write ahead. Where two do that to a new one at once SQLite waits for neither, so this tries again.
+    """Have a database write ahead. Where two do that to a new one at once SQLite waits for neither: this tries again.
 
     Raises:
         sqlite3.Error: it cannot, or not within the time that every other statement waits.
