@@ -1,11 +1,12 @@
 """Rows of a small database that are kept in memory, and read again when another process has changed them."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 from .store import connect
 
 
-class Watched:
+class Watched(ABC):
     """A database that several processes have in common. One connection, used from one thread."""
 
     def __init__(self, path: Path, schema: str) -> None:
@@ -25,6 +26,6 @@ class Watched:
             self._load()
             self._version = version
 
+    @abstractmethod
     def _load(self) -> None:
         """Read all rows."""
-        raise NotImplementedError
